@@ -1,0 +1,90 @@
+//! The relay's greeting: say which partner we wait for, and wait for its `ok`.
+//!
+//! The race feeds it what the relay sends. It ends with [`Output::Paired`], after which the connection is one to the
+//! peer, or with [`Output::Foreign`]: what answered does not join us (`transit.md`, section 4).
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use data_encoding::HEXLOWER;
+
+use super::expect::{Expect, Found};
+use crate::crypto::TransitKey;
+
+/// What the relay says once the partner is there.
+const OK: &[u8] = b"ok\n";
+
+/// Our line: the token that our partner has too, and the side that tells us from it.
+pub(crate) fn line(key: &TransitKey, side: &str) -> Vec<u8> {
+    format!("please relay {} for side {side}\n", HEXLOWER.encode(&key.relay_token())).into_bytes()
+}
+
+/// What happened to the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// It has come to be.
+    Opened,
+    /// Bytes from the relay.
+    Received(Vec<u8>),
+}
+
+/// What the race is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Say our line.
+    Greet,
+    /// Read on.
+    Read,
+    /// The partner is there; the bytes are what it has said already.
+    Paired(Vec<u8>),
+    /// This is no relay that joins us.
+    Foreign,
+}
+
+/// How far the relay has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Relay {
+    /// The connection is not there yet.
+    #[default]
+    Dialling,
+    /// Our line is said.
+    Waiting(Expect),
+    /// It has joined us, or failed.
+    Finished,
+}
+
+impl Relay {
+    /// One input, and where it leads.
+    pub(crate) fn step(self, input: Input, out: &mut Vec<Output>) -> Self {
+        match self {
+            Self::Dialling => match input {
+                Input::Opened => {
+                    out.extend([Output::Greet, Output::Read]);
+                    Self::Waiting(Expect::new(OK.to_vec()))
+                }
+                // The runtime reads only where it was asked.
+                Input::Received(_) => Self::Dialling,
+            },
+            Self::Waiting(expect) => match input {
+                Input::Opened => Self::Waiting(expect),
+                Input::Received(bytes) => match expect.compare(&bytes) {
+                    Found::Part(expect) => {
+                        out.push(Output::Read);
+                        Self::Waiting(expect)
+                    }
+                    Found::Whole { rest } => {
+                        out.push(Output::Paired(rest));
+                        Self::Finished
+                    }
+                    Found::Other => {
+                        out.push(Output::Foreign);
+                        Self::Finished
+                    }
+                },
+            },
+            Self::Finished => match input {
+                Input::Opened | Input::Received(_) => Self::Finished,
+            },
+        }
+    }
+}
