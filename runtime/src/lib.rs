@@ -17,5 +17,7 @@
 //! here; whoever writes an application names an adapter, as `wormhole-tokio`, and never sees this crate.
 
 mod driver;
+pub mod pipe;
+pub mod record;
 
 pub use driver::{Driver, Job, Note, Runtime, Sockets, Stream};
