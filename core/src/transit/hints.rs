@@ -6,8 +6,7 @@ use core::net::IpAddr;
 
 use crate::defaults::{DIRECT_HINTS, RELAY_HINTS};
 use crate::driver::Address;
-use crate::wire::hints::{Ability, DirectHint, Hint, Priority};
-use crate::wire::peer::TransitInfo;
+use crate::wire::hints::{Ability, DirectHint, Hint, Priority, TransitInfo};
 
 /// Relay endpoints tried in one race, ours and the peer's together.
 const RELAY_ENDPOINTS: usize = 32;

@@ -34,8 +34,7 @@ use crate::defaults::{HANDSHAKE_LIMIT, RELAY_DELAY, TRANSIT_LIMIT};
 use crate::driver::{Address, Conn, Conns, Input, Instant, Listen, Machine, Op, Output, Target};
 use crate::error::TransitFault;
 use crate::rng::{Rng, Seed};
-use crate::wire::hints::DirectHint;
-use crate::wire::peer::TransitInfo;
+use crate::wire::hints::{DirectHint, TransitInfo};
 
 /// Callers that may be in their handshake at a time.
 const CALLERS: usize = 32;
@@ -190,8 +189,8 @@ impl Race {
 
     /// Begins to dial, and the time to run, with the next input.
     pub fn start(&mut self) {
-        if let State::Open(timing @ Timing::Before) | State::Choosing { timing: timing @ Timing::Before, .. } =
-            &mut self.state
+        if let State::Open(timing @ Timing::Before)
+        | State::Choosing { timing: timing @ Timing::Before, .. } = &mut self.state
         {
             *timing = Timing::Called;
         }
@@ -273,8 +272,9 @@ impl Race {
         let Listener::Listening { conn: at, next: next @ None, .. } = &mut self.listener else { return };
         if callers < CALLERS {
             let conn = self.conns.draw();
+            let at = *at;
             *next = Some(conn);
-            self.ask(Op::Accept { at: *at, conn });
+            self.ask(Op::Accept { at, conn });
         }
     }
 
@@ -371,19 +371,23 @@ impl Race {
 
     /// This connection leads to the peer for certain. The sender decides; the receiver has been told.
     fn complete(&mut self, conn: Conn, read: Vec<u8>) {
-        match (&self.state, self.role) {
-            (State::Open(timing), role) => {
+        match &self.state {
+            State::Open(timing) => {
                 self.state = State::Choosing { conn, read, timing: *timing };
-                match role {
+                match self.role {
                     Role::Sender => self.write(conn, handshake::GO.to_vec()),
                     Role::Receiver => self.settle_once_sent(),
                 }
             }
-            (State::Choosing { .. }, Role::Sender) => {
-                self.write(conn, handshake::NEVERMIND.to_vec());
+            State::Choosing { .. } => {
+                match self.role {
+                    Role::Sender => self.write(conn, handshake::NEVERMIND.to_vec()),
+                    // Only a sender that breaks the rules says `go` twice.
+                    Role::Receiver => {}
+                }
                 self.drop_contender(conn);
             }
-            (State::Choosing { .. }, Role::Receiver) | (State::Over, _) => self.drop_contender(conn),
+            State::Over => self.drop_contender(conn),
         }
     }
 
@@ -443,7 +447,9 @@ impl Race {
         self.contenders.remove(&conn);
         match self.state {
             // Its `go` has not left, so the peer has not heard it.
-            State::Choosing { conn: chosen, timing, .. } if chosen == conn => self.state = State::Open(timing),
+            State::Choosing { conn: chosen, timing, .. } if chosen == conn => {
+                self.state = State::Open(timing)
+            }
             State::Choosing { .. } | State::Open(_) | State::Over => {}
         }
         self.accept();
@@ -494,7 +500,9 @@ impl Race {
         let own = match self.timing()? {
             Timing::Before => None,
             Timing::Called => self.lines.is_some().then_some(self.now),
-            Timing::Running { until, relays_at } if self.candidates.has_relays() => Some(until.min(relays_at)),
+            Timing::Running { until, relays_at } if self.candidates.has_relays() => {
+                Some(until.min(relays_at))
+            }
             Timing::Running { until, .. } => Some(until),
         };
         self.contenders.values().filter_map(|contender| contender.until).chain(own).min()
