@@ -375,7 +375,9 @@ impl<C: Conversation> Exchange<C> {
     }
 
     fn close_session(&mut self) {
-        let Ending::Parting { verdict, gone, .. } = mem::replace(&mut self.ending, Ending::Over) else { return };
+        let Ending::Parting { verdict, gone, .. } = mem::replace(&mut self.ending, Ending::Over) else {
+            return;
+        };
         match &verdict {
             Ok(()) => self.session.close(),
             Err(error) => self.session.fail(error.clone()),
@@ -433,7 +435,9 @@ impl<C: Conversation> Exchange<C> {
         let own = match self.ending {
             Ending::Over => return None,
             Ending::No | Ending::Adrift => None,
-            Ending::Parting { said, gone, .. } => [said, gone].iter().filter_map(|it| it.until(self.now)).min(),
+            Ending::Parting { said, gone, .. } => {
+                [said, gone].iter().filter_map(|it| it.until(self.now)).min()
+            }
             Ending::Closing { gone, .. } => gone.until(self.now),
         };
         [self.session_wait, self.race_wait, own].into_iter().flatten().min()

@@ -228,9 +228,7 @@ fn offered(settled: Option<Settled>, heard: Heard, out: &mut Vec<Order>) -> Stat
         }
         Heard::Settled(settled) => State::Offered { settled: Some(settled) },
         Heard::Over => let_go(settled, out),
-        Heard::Key | Heard::Confirmed(_) | Heard::OurHints(_) | Heard::Accepted => {
-            State::Offered { settled }
-        }
+        Heard::Key | Heard::Confirmed(_) | Heard::OurHints(_) | Heard::Accepted => State::Offered { settled },
     }
 }
 
@@ -246,11 +244,9 @@ fn text_offered(heard: Heard, out: &mut Vec<Order>) -> State {
         // Some receivers say where they are before they know that there is only a text.
         Heard::Said(Said::Transit(_)) => State::TextOffered,
         Heard::Over => State::Over,
-        Heard::Key
-        | Heard::Confirmed(_)
-        | Heard::OurHints(_)
-        | Heard::Settled(_)
-        | Heard::Accepted => State::TextOffered,
+        Heard::Key | Heard::Confirmed(_) | Heard::OurHints(_) | Heard::Settled(_) | Heard::Accepted => {
+            State::TextOffered
+        }
     }
 }
 
