@@ -5,12 +5,12 @@
 //! a transfer ends is decided here too, since it is the same for both roles.
 
 use alloc::collections::VecDeque;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::mem;
 use core::time::Duration;
 
+use super::ending::{Ending, Patience, farewell};
 use super::{Config, Event};
 use crate::defaults::{ANSWER_LIMIT, CANCEL_LIMIT, ERROR_LIMIT, TRANSFER_TRANSIT_PURPOSE};
 use crate::driver::{Conn, Conns, Input, Instant, Machine, Op, Output};
@@ -86,32 +86,6 @@ pub(crate) enum Order {
     Abandon(Error, &'static str),
     /// It cannot go on; tell the peer why, in the words of the error.
     Fail(Error),
-}
-
-/// How a transfer ends, if it does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Ending {
-    /// It goes on.
-    No,
-    /// The session has ended and the content goes on without it.
-    Adrift,
-    /// The verdict stands; what we said last is on its way to the server, until `said`.
-    Parting { verdict: Result<(), Error>, said: Patience, gone: Patience },
-    /// The session is closing, until `gone`.
-    Closing { verdict: Result<(), Error>, gone: Patience },
-    /// The application has been told.
-    Over,
-}
-
-/// Until when an ending may take its time. The clock is read with the next input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Patience {
-    /// No limit of ours.
-    Any,
-    /// So long from the next input on.
-    For(Duration),
-    /// Until then.
-    Until(Instant),
 }
 
 /// The session, the race and a conversation.
@@ -480,47 +454,5 @@ impl<C: Conversation> Machine for Exchange<C> {
 
     fn poll(&mut self) -> Output<Event> {
         self.out.pop_front().unwrap_or_else(|| Output::Wait(self.deadline()))
-    }
-}
-
-impl Patience {
-    /// The time is now; tells whether it is at an end.
-    fn pass(&mut self, now: Instant) -> bool {
-        match *self {
-            Self::Any => false,
-            Self::For(limit) => {
-                *self = Self::Until(now.plus(limit));
-                false
-            }
-            Self::Until(until) => until <= now,
-        }
-    }
-
-    /// When to look again.
-    const fn until(self, now: Instant) -> Option<Instant> {
-        match self {
-            Self::Any => None,
-            Self::For(_) => Some(now),
-            Self::Until(until) => Some(until),
-        }
-    }
-}
-
-/// What the peer is told about the end, as its user will read it.
-fn farewell(error: &Error) -> Text {
-    match error {
-        Error::Rejected => Text::from("transfer rejected"),
-        Error::Cancelled => Text::from("transfer cancelled"),
-        Error::Peer(PeerFault::UnknownOffer) => Text::from("unknown offer type"),
-        Error::Misuse(_)
-        | Error::Server(_)
-        | Error::Peer(_)
-        | Error::Transit(_)
-        | Error::WrongCode
-        | Error::Crowded
-        | Error::Lonely
-        | Error::Unwelcome(_)
-        | Error::VerifierRefused
-        | Error::Failed(_) => Text::from(error.to_string().as_str()),
     }
 }
