@@ -27,6 +27,7 @@ use data_encoding::HEXLOWER;
 use super::expect::Expect;
 use super::handshake::{self, Handshake};
 use super::hints::{self, Candidates};
+use super::listener::{self, Listener};
 use super::relay::{self, Relay};
 use super::{Path, RecordKeys, Role, Settled};
 use crate::crypto::TransitKey;
@@ -38,8 +39,6 @@ use crate::wire::hints::{DirectHint, TransitInfo};
 
 /// Callers that may be in their handshake at a time.
 const CALLERS: usize = 32;
-/// Accepts that may fail one after the other before listening is given up.
-const ACCEPT_FAILURES: usize = 16;
 
 /// What the race tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,17 +97,6 @@ struct Lines {
     theirs: Expect,
     relay: Vec<u8>,
     keys: RecordKeys,
-}
-
-/// Where callers come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Listener {
-    /// We do not listen, or no longer.
-    Off,
-    /// It was asked for.
-    Starting { conn: Conn },
-    /// It works. `next` is the number of the caller that it waits for, if it does.
-    Listening { conn: Conn, next: Option<Conn>, failures: usize },
 }
 
 /// One connection, from its dial or call on.
@@ -266,43 +254,42 @@ impl Race {
         self.ask(Op::Open { conn, target });
     }
 
-    /// Waits for the next caller, where there is room for one.
-    fn accept(&mut self) {
-        let callers = self.contenders.values().filter(|contender| contender.is_caller()).count();
-        let Listener::Listening { conn: at, next: next @ None, .. } = &mut self.listener else { return };
-        if callers < CALLERS {
-            let conn = self.conns.draw();
-            let at = *at;
-            *next = Some(conn);
-            self.ask(Op::Accept { at, conn });
+    /// What the listener has to say to this.
+    fn listener(&mut self, input: listener::Input) {
+        let mut outputs = Vec::new();
+        self.listener = mem::take(&mut self.listener).step(input, &mut self.conns, &mut outputs);
+        for output in outputs {
+            match output {
+                listener::Output::Reachable(at) => self.tell(Event::Hints(hints::ours(&at, &self.relays))),
+                listener::Output::Accept { at, conn } => self.ask(Op::Accept { at, conn }),
+                listener::Output::Caller(conn) => {
+                    let path = Path::Direct { peer: Address::new("unknown", 0), inbound: true };
+                    let stage = Stage::WithPeer(Handshake::default());
+                    self.contenders.insert(conn, Contender { path, stage, until: None, unsent: 0 });
+                }
+                listener::Output::Close(conn) => self.ask(Op::Close { conn }),
+            }
         }
     }
 
-    fn listening(&mut self, conn: Conn, at: &[Address]) {
-        if self.listener == (Listener::Starting { conn }) {
-            self.listener = Listener::Listening { conn, next: None, failures: 0 };
-            self.tell(Event::Hints(hints::ours(at, &self.relays)));
-            self.accept();
+    /// Waits for the next caller, where there is room for one.
+    fn accept(&mut self) {
+        if self.contenders.values().filter(|contender| contender.is_caller()).count() < CALLERS {
+            self.listener(listener::Input::Room);
         }
     }
 
     fn opened(&mut self, conn: Conn, peer: Option<SocketAddr>) {
-        if let Listener::Listening { next, failures, .. } = &mut self.listener
-            && *next == Some(conn)
-        {
-            (*next, *failures) = (None, 0);
-            let peer = peer.map_or_else(|| Address::new("unknown", 0), Address::from);
-            let path = Path::Direct { peer, inbound: true };
-            let stage = Stage::WithPeer(Handshake::default());
-            self.contenders.insert(conn, Contender { path, stage, until: None, unsent: 0 });
-            self.accept();
-        }
+        self.listener(listener::Input::Opened(conn));
         let until = self.now.plus(HANDSHAKE_LIMIT);
         let Some(contender) = self.contenders.get_mut(&conn) else {
             // Given up meanwhile.
             return self.ask(Op::Close { conn });
         };
         contender.until = Some(until);
+        if let (Path::Direct { peer: caller, inbound: true }, Some(peer)) = (&mut contender.path, peer) {
+            *caller = peer.into();
+        }
         match &contender.stage {
             Stage::AtRelay(_) => self.at_relay(conn, relay::Input::Opened),
             Stage::WithPeer(_) if self.lines.is_some() => self.begin(conn, Vec::new()),
@@ -413,28 +400,6 @@ impl Race {
         }
     }
 
-    fn closed(&mut self, conn: Conn) {
-        match &mut self.listener {
-            Listener::Starting { conn: listener } if *listener == conn => {
-                self.listener = Listener::Off;
-                // Nobody can call us, but we can still call.
-                self.tell(Event::Hints(hints::ours(&[], &self.relays)));
-            }
-            Listener::Listening { conn: listener, .. } if *listener == conn => self.listener = Listener::Off,
-            Listener::Listening { conn: listener, next, failures } if *next == Some(conn) => {
-                (*next, *failures) = (None, failures.saturating_add(1));
-                if *failures > ACCEPT_FAILURES {
-                    let conn = *listener;
-                    self.listener = Listener::Off;
-                    self.ask(Op::Close { conn });
-                }
-            }
-            Listener::Off | Listener::Starting { .. } | Listener::Listening { .. } => {}
-        }
-        self.forget(conn);
-        self.give_up_if_hopeless();
-    }
-
     /// Ends one connection without a further word.
     fn drop_contender(&mut self, conn: Conn) {
         if self.contenders.contains_key(&conn) {
@@ -452,7 +417,6 @@ impl Race {
             }
             State::Choosing { .. } | State::Open(_) | State::Over => {}
         }
-        self.accept();
     }
 
     /// Fails at once where nothing is under way, nothing left to try and nobody can call.
@@ -471,10 +435,7 @@ impl Race {
     }
 
     fn close_all(&mut self) {
-        match mem::replace(&mut self.listener, Listener::Off) {
-            Listener::Starting { conn } | Listener::Listening { conn, .. } => self.ask(Op::Close { conn }),
-            Listener::Off => {}
-        }
+        self.listener(listener::Input::Stop);
         for conn in mem::take(&mut self.contenders).into_keys() {
             self.ask(Op::Close { conn });
         }
@@ -518,14 +479,18 @@ impl Machine for Race {
         self.now = self.now.max(now);
         match input {
             Input::Opened { conn, peer } => self.opened(conn, peer),
-            Input::Listening { conn, at } => self.listening(conn, &at),
+            Input::Listening { conn, at } => self.listener(listener::Input::Listening { conn, at }),
             Input::Received { conn, bytes } => self.received(conn, bytes),
             Input::Sent { conn } => self.sent(conn),
-            Input::Closed { conn, .. } => self.closed(conn),
+            Input::Closed { conn, .. } => {
+                self.listener(listener::Input::Closed(conn));
+                self.forget(conn);
+            }
             Input::Stored(never) => match never {},
             Input::Tick => {}
         }
         self.pass_time();
+        self.accept();
     }
 
     fn poll(&mut self) -> Output<Event> {
