@@ -10,7 +10,7 @@ use wormhole_core::error::Misuse;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// The wormhole, the connection for the content, or the other side.
-    Wormhole(wormhole_core::Error),
+    Wormhole(wormhole_core::error::Error),
     /// Our own disk.
     Disk {
         /// What was tried.
@@ -174,7 +174,11 @@ impl fmt::Display for Error {
             Self::Disk { doing, path, why } => write!(f, "{} cannot be {doing}: {why}", Shown(path)),
             Self::Unsendable { path, why } => write!(f, "cannot send {}: {why}", Shown(path)),
             Self::Changed { path } => {
-                write!(f, "{} changed while it was being sent; send it again once it is complete", Shown(path))
+                write!(
+                    f,
+                    "{} changed while it was being sent; send it again once it is complete",
+                    Shown(path)
+                )
             }
             Self::Exists { path } => write!(f, "{} exists already and is left as it is", Shown(path)),
             Self::NoSpace { need, free } => {
@@ -248,8 +252,8 @@ impl std::error::Error for Error {
     }
 }
 
-impl From<wormhole_core::Error> for Error {
-    fn from(error: wormhole_core::Error) -> Self {
+impl From<wormhole_core::error::Error> for Error {
+    fn from(error: wormhole_core::error::Error) -> Self {
         Self::Wormhole(error)
     }
 }
@@ -273,10 +277,7 @@ mod tests {
     #[test]
     fn a_path_cannot_move_the_cursor() {
         let error = Error::Exists { path: "a\u{1b}[2J\nb\u{202e}c".into() };
-        assert_eq!(
-            error.to_string(),
-            r"'a\u{1b}[2J\nb\u{202e}c' exists already and is left as it is"
-        );
+        assert_eq!(error.to_string(), r"'a\u{1b}[2J\nb\u{202e}c' exists already and is left as it is");
     }
 
     #[test]

@@ -17,9 +17,10 @@ pub(crate) enum Taken<B, O> {
     Ended(Option<O>),
 }
 
-/// The two ends of a new exchange, and one that only watches for the thread's end.
+/// The two ends of a new exchange.
 pub(crate) fn exchange<B, O>() -> (ThreadEnd<B, O>, TaskEnd<B, O>) {
-    let shared = Arc::new(Shared { state: Mutex::new(State::new()), wake_thread: Condvar::new() });
+    let ended = Ended(Arc::default());
+    let shared = Arc::new(Shared { state: Mutex::new(State::new()), wake_thread: Condvar::new(), ended });
     (ThreadEnd(Arc::clone(&shared)), TaskEnd(shared))
 }
 
@@ -67,9 +68,8 @@ impl<B, O> Drop for ThreadEnd<B, O> {
         let mut state = self.0.lock();
         state.thread_gone = true;
         state.wake_task();
-        if let Some(waker) = state.watcher.take() {
-            waker.wake();
-        }
+        drop(state);
+        self.0.ended.set();
     }
 }
 
@@ -81,12 +81,6 @@ impl<B, O> TaskEnd<B, O> {
     /// The next buffer from the thread, or what the thread came to once all its buffers are taken.
     pub(crate) async fn take(&mut self) -> Taken<B, O> {
         poll_fn(|cx| self.poll_take(cx)).await
-    }
-
-    /// Whether a buffer can be had without waiting, or the thread has ended.
-    pub(crate) fn ready(&self) -> bool {
-        let state = self.0.lock();
-        !state.to_task.is_empty() || state.thread_gone
     }
 
     /// Hands a buffer to the thread.
@@ -101,9 +95,9 @@ impl<B, O> TaskEnd<B, O> {
         self.0.wake_thread.notify_one();
     }
 
-    /// Something that waits for the thread's end, also after this end was dropped.
-    pub(crate) fn watch(&self) -> Watch<B, O> {
-        Watch(Arc::clone(&self.0))
+    /// What tells of the thread's end, also when this end is gone.
+    pub(crate) fn thread(&self) -> Ended {
+        self.0.ended.clone()
     }
 
     fn poll_take(&self, cx: &Context<'_>) -> Poll<Taken<B, O>> {
@@ -126,19 +120,37 @@ impl<B, O> Drop for TaskEnd<B, O> {
     }
 }
 
-/// Waits for the end of the thread.
-#[derive(Debug)]
-pub(crate) struct Watch<B, O>(Arc<Shared<B, O>>);
+/// Whether a thread has ended, whatever it traded in.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended(Arc<Mutex<Life>>);
 
-impl<B, O> Watch<B, O> {
-    /// Whether the thread has ended; if not, it will wake the one who asked last.
-    pub(crate) fn poll_ended(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut state = self.0.lock();
-        if state.thread_gone {
+#[derive(Debug, Default)]
+struct Life {
+    is_over: bool,
+    waiting: Option<Waker>,
+}
+
+impl Ended {
+    /// Ready when the thread has ended. It wakes the one who asked last.
+    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut life = self.lock();
+        if life.is_over {
             return Poll::Ready(());
         }
-        state.watcher = Some(cx.waker().clone());
+        life.waiting = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    fn set(&self) {
+        let mut life = self.lock();
+        life.is_over = true;
+        if let Some(waker) = life.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Life> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -146,6 +158,7 @@ impl<B, O> Watch<B, O> {
 struct Shared<B, O> {
     state: Mutex<State<B, O>>,
     wake_thread: Condvar,
+    ended: Ended,
 }
 
 impl<B, O> Shared<B, O> {
@@ -160,7 +173,6 @@ struct State<B, O> {
     to_thread: VecDeque<B>,
     to_task: VecDeque<B>,
     task: Option<Waker>,
-    watcher: Option<Waker>,
     task_done: bool,
     task_gone: bool,
     thread_gone: bool,
@@ -173,7 +185,6 @@ impl<B, O> State<B, O> {
             to_thread: VecDeque::new(),
             to_task: VecDeque::new(),
             task: None,
-            watcher: None,
             task_done: false,
             task_gone: false,
             thread_gone: false,
@@ -233,11 +244,11 @@ mod tests {
     #[test]
     fn a_thread_that_waits_ends_when_the_task_is_dropped() {
         let (thread_end, task_end) = exchange::<u8, ()>();
-        let watch = task_end.watch();
+        let ended = task_end.thread();
         let worker = thread::spawn(move || (thread_end.take(), thread_end.give(1)));
         drop(task_end);
         assert_eq!(worker.join().unwrap(), (None, false));
-        settle(poll_fn(|cx| watch.poll_ended(cx)));
+        settle(poll_fn(|cx| ended.poll(cx)));
     }
 
     #[test]

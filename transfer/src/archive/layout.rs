@@ -48,6 +48,9 @@ const DATE: u16 = (1 << 5) | 1;
 /// The directory bit of DOS, in the attributes.
 const DOS_DIRECTORY: u32 = 0x10;
 
+/// The bits of a mode that say what it is the mode of.
+pub(crate) const TYPE_BITS: u32 = 0o170_000;
+pub(crate) const LINK_TYPE: u32 = 0o120_000;
 const FILE_TYPE: u32 = 0o100_000;
 const DIRECTORY_TYPE: u32 = 0o040_000;
 /// The bits of a mode that travel: neither the type nor set-user-id and the like.

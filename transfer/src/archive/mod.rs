@@ -5,6 +5,7 @@
 //! what the entries say of themselves need not be true. Ours say the truth (see [`layout::MARK`]), and that is checked
 //! against the list. Any other archive waits in a temporary file until it is complete.
 
+mod fields;
 pub(crate) mod layout;
 pub(crate) mod spool;
 pub(crate) mod tree;
