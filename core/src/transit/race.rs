@@ -857,7 +857,9 @@ mod tests {
 
     fn dialled(race: &mut Race) -> Vec<String> {
         let target = |op: &Op| match op {
-            Op::Open { target: Target::Peer(address) | Target::Relay(address), .. } => Some(address.host.clone()),
+            Op::Open { target: Target::Peer(address) | Target::Relay(address), .. } => {
+                Some(address.host.clone())
+            }
             _ => None,
         };
         outputs(race).0.iter().filter_map(target).collect()
