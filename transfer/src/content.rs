@@ -6,15 +6,11 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::thread;
 
-use sha2::{Digest, Sha256};
 use wormhole_core::error::TransitFault;
 use wormhole_core::transit::{Opener, Sealer};
 use wormhole_core::wire::peer::Ack;
@@ -22,57 +18,17 @@ use wormhole_runtime::Stream;
 use wormhole_runtime::pipe::{Broken, Inbox, Outbox, Parts, Pipe, Wire};
 use wormhole_runtime::record::Fastest;
 
+use crate::disk::{Hash, Opening, Received, Sealing, Sent};
 use crate::error::Error;
-use crate::exchange::{Ended, Taken, TaskEnd, ThreadEnd, exchange};
-use crate::flow::{Sink, Source};
+use crate::exchange::{Ended, Taken, TaskEnd, exchange};
 use crate::incoming::Incoming;
 use crate::outgoing::Content;
+use crate::progress::Progress;
 
 /// Buffers that go round between thread and task: one at each end, and one on the way.
 const BUFFERS: usize = 3;
 /// The longest acknowledgement that is read.
 const ACK_LIMIT: usize = 64 << 10;
-
-/// How far the content has come. Clones show the same.
-#[derive(Clone, Default)]
-pub struct Progress(Arc<Counters>);
-
-#[derive(Default)]
-struct Counters {
-    done: AtomicU64,
-    total: AtomicU64,
-}
-
-impl Progress {
-    /// Bytes that have gone, or come, over the connection.
-    pub fn done(&self) -> u64 {
-        self.0.done.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that will; 0 before that is known.
-    pub fn total(&self) -> u64 {
-        self.0.total.load(Ordering::Relaxed)
-    }
-
-    fn set(&self, done: u64) {
-        self.0.done.store(done, Ordering::Relaxed);
-    }
-
-    pub(crate) fn set_total(&self, total: u64) {
-        self.0.total.store(total, Ordering::Relaxed);
-    }
-}
-
-impl fmt::Debug for Progress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Progress").field("done", &self.done()).field("total", &self.total()).finish()
-    }
-}
-
-/// The SHA-256 of all content.
-type Hash = [u8; 32];
-type Sent = Result<Hash, Error>;
-type Received = Result<(Hash, PathBuf), Error>;
 
 /// Content on its way out.
 pub struct Sending<S> {
@@ -94,7 +50,7 @@ impl<S: Stream> Sending<S> {
         let size = content.size();
         progress.set_total(size);
         on_a_thread(move || {
-            let mut sealing = Sealing { to_task: &to_task, outbox: None, sealer, hash: Sha256::new() };
+            let mut sealing = Sealing::new(&to_task, sealer);
             let outcome = content.flow(&mut sealing).and_then(|()| sealing.finish());
             to_task.finish(outcome);
         })?;
@@ -172,10 +128,8 @@ impl<S: Stream> Receiving<S> {
         let size = incoming.size();
         progress.set_total(size);
         on_a_thread(move || {
-            let hash = Sha256::new();
-            let mut opening =
-                Opening { from_task: &from_task, inbox: None, content: 0..0, left: size, opener, hash };
-            let outcome = incoming.take(&mut opening).map(|path| (opening.hash.finalize().into(), path));
+            let mut opening = Opening::new(&from_task, size, opener);
+            let outcome = incoming.take(&mut opening).map(|path| (opening.hash(), path));
             from_task.finish(outcome);
         })?;
         Ok(Self { wire, sealer, to_disk, size, progress })
@@ -272,118 +226,6 @@ fn transit(fault: TransitFault) -> Error {
 fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
     let started = thread::Builder::new().name("wormhole-disk".to_owned()).spawn(work);
     started.map(drop).map_err(|_| Error::NoThread)
-}
-
-/// What the thread of the sender fills.
-struct Sealing<'a> {
-    to_task: &'a ThreadEnd<Outbox, Sent>,
-    outbox: Option<Outbox>,
-    sealer: Sealer<Fastest>,
-    hash: Sha256,
-}
-
-impl Sealing<'_> {
-    /// Seals the record that is open, and hands the buffer over if it holds no more.
-    fn seal(&mut self) -> Result<(), Error> {
-        let Some(outbox) = &mut self.outbox else { return Ok(()) };
-        self.hash.update(outbox.open_content());
-        outbox.seal(&mut self.sealer)?;
-        if outbox.is_full() { self.hand_over() } else { Ok(()) }
-    }
-
-    fn hand_over(&mut self) -> Result<(), Error> {
-        let taken = self.outbox.take().is_none_or(|outbox| self.to_task.give(outbox));
-        if taken { Ok(()) } else { Err(abandoned()) }
-    }
-
-    fn finish(mut self) -> Sent {
-        self.seal()?;
-        self.hand_over()?;
-        Ok(self.hash.finalize().into())
-    }
-}
-
-impl Sink for Sealing<'_> {
-    fn room(&mut self) -> Result<&mut [u8], Error> {
-        if self.outbox.as_mut().is_some_and(|outbox| outbox.room().is_empty()) {
-            self.seal()?;
-        }
-        let outbox = match self.outbox.take() {
-            Some(outbox) => outbox,
-            None => {
-                let mut outbox = self.to_task.take().ok_or_else(abandoned)?;
-                outbox.clear();
-                outbox
-            }
-        };
-        Ok(self.outbox.insert(outbox).room())
-    }
-
-    fn filled(&mut self, count: usize) {
-        if let Some(outbox) = &mut self.outbox {
-            outbox.filled(count);
-        }
-    }
-}
-
-/// What the thread of the receiver reads from.
-struct Opening<'a> {
-    from_task: &'a ThreadEnd<Inbox, Received>,
-    inbox: Option<Inbox>,
-    /// What is left of the record that was opened last.
-    content: Range<usize>,
-    /// Bytes that are still to come, beyond that record.
-    left: u64,
-    opener: Opener<Fastest>,
-    hash: Sha256,
-}
-
-impl Opening<'_> {
-    /// Opens the next record that has any content. `false` at the end of all content.
-    fn advance(&mut self) -> Result<bool, Error> {
-        while self.content.is_empty() {
-            if self.left == 0 {
-                return Ok(false);
-            }
-            let Some(inbox) = &mut self.inbox else {
-                self.inbox = Some(self.from_task.take().ok_or_else(abandoned)?);
-                continue;
-            };
-            match inbox.open(&mut self.opener) {
-                Some(opened) => {
-                    self.content = opened.map_err(transit)?;
-                    let content = inbox.content(self.content.clone());
-                    self.hash.update(content);
-                    let left = self.left.checked_sub(content.len() as u64);
-                    self.left = left.ok_or_else(|| transit(TransitFault::TooMuch))?;
-                }
-                None => {
-                    if let Some(inbox) = self.inbox.take() {
-                        self.from_task.give(inbox);
-                    }
-                }
-            }
-        }
-        Ok(true)
-    }
-}
-
-impl Source for Opening<'_> {
-    fn chunk(&mut self) -> Result<&[u8], Error> {
-        if !self.advance()? {
-            return Ok(&[]);
-        }
-        Ok(self.inbox.as_ref().map_or(&[], |inbox| inbox.content(self.content.clone())))
-    }
-
-    fn used(&mut self, count: usize) {
-        self.content.start = self.content.start.saturating_add(count).min(self.content.end);
-    }
-}
-
-/// The task has gone, so nobody asks for the outcome.
-const fn abandoned() -> Error {
-    Error::Wormhole(wormhole_core::error::Error::Cancelled)
 }
 
 impl<S> fmt::Debug for Sending<S> {
