@@ -57,6 +57,8 @@
 mod archive;
 pub mod content;
 mod disk;
+#[cfg(test)]
+mod doubles;
 pub mod error;
 mod event;
 mod exchange;
