@@ -7,6 +7,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::convert::Infallible;
+use core::fmt;
 use core::mem;
 use core::time::Duration;
 
@@ -89,7 +90,7 @@ pub(crate) enum Order {
 }
 
 /// The session, the race and a conversation.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Exchange<C> {
     session: Wormhole,
     /// From the key on, where content is to flow.
@@ -425,27 +426,28 @@ impl<C: Conversation> Machine for Exchange<C> {
 
     fn handle(&mut self, input: Input, now: Instant) {
         self.now = self.now.max(now);
-        match &input {
+        // Time passes for both parts, whichever it is that has an input.
+        let (session, race) = match &input {
             Input::Opened { conn, .. }
             | Input::Listening { conn, .. }
             | Input::Received { conn, .. }
             | Input::Sent { conn }
-            | Input::Closed { conn, .. } => {
-                if conn.0 % PARTS == RACE {
-                    if let Some(race) = &mut self.race {
-                        race.handle(input, self.now);
-                    }
-                } else {
-                    self.session.handle(input, self.now);
-                }
+            | Input::Closed { conn, .. }
+                if conn.0 % PARTS == RACE =>
+            {
+                (Input::Tick, input)
             }
+            Input::Opened { .. }
+            | Input::Listening { .. }
+            | Input::Received { .. }
+            | Input::Sent { .. }
+            | Input::Closed { .. }
+            | Input::Tick => (input, Input::Tick),
             Input::Stored(never) => match *never {},
-            Input::Tick => {
-                self.session.handle(Input::Tick, self.now);
-                if let Some(race) = &mut self.race {
-                    race.handle(Input::Tick, self.now);
-                }
-            }
+        };
+        self.session.handle(session, self.now);
+        if let Some(part) = &mut self.race {
+            part.handle(race, self.now);
         }
         self.drain();
         self.pass_time();
@@ -454,5 +456,36 @@ impl<C: Conversation> Machine for Exchange<C> {
 
     fn poll(&mut self) -> Output<Event> {
         self.out.pop_front().unwrap_or_else(|| Output::Wait(self.deadline()))
+    }
+}
+
+impl<C: fmt::Debug> fmt::Debug for Exchange<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("conversation", &self.conversation)
+            .field("ending", &self.ending)
+            .field("session", &self.session)
+            .field("race", &self.race)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod sample {
+    use alloc::vec::Vec;
+
+    use crate::crypto::Key;
+    use crate::driver::{Address, Conn};
+    use crate::transit::{Path, RecordKeys, Settled};
+
+    /// A connection that was settled on.
+    pub(in crate::transfer) fn settled() -> Settled {
+        let key = || Key::from_bytes([0; 32]);
+        Settled {
+            conn: Conn(1),
+            path: Path::Relay { relay: Address::new("relay", 1) },
+            keys: RecordKeys { send: key(), receive: key() },
+            read: Vec::new(),
+        }
     }
 }

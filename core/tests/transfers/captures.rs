@@ -5,7 +5,7 @@ use serde_json::Value;
 use wormhole_core::error::{Error, PeerFault};
 use wormhole_core::transfer::{Event, Offer};
 
-use super::vectors;
+use super::recorded::vectors;
 use super::world::{Side, World, config, double, receiver, sender};
 
 const CONVERSATIONS: [&str; 22] = [
@@ -39,8 +39,7 @@ fn our_sender_says_what_the_recorded_senders_said() {
         let talk = talk(name);
         let (ours, peer) = sides(&talk);
         let offer = ours_of(&talk, ours).iter().find_map(|message| message.get("offer").map(our_offer));
-        let mut world =
-            World::new(vec![sender(config(), offer.unwrap()), double(script(&talk, peer))]);
+        let mut world = World::new(vec![sender(config(), offer.unwrap()), double(script(&talk, peer))]);
         world.rest();
         assert_eq!(heard(&world, 1), kinds(&ours_of(&talk, ours)), "{name}");
         match talk.iter().find_map(|(_, message)| message["error"].as_str()) {

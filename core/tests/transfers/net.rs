@@ -116,6 +116,17 @@ impl Net {
             .collect()
     }
 
+    /// Both ends of a connection are told that it broke.
+    pub(crate) fn break_connection(&mut self, client: Client) -> Vec<Told> {
+        let Some(end) = self.ends.remove(&client) else { return Vec::new() };
+        let broken = |(node, conn): Client| (node, Input::Closed { conn: Conn(conn), why: Why::Reset });
+        let mut told = vec![broken(client)];
+        if let Far::Peer(partner) = end.far {
+            told.extend(self.ends.remove(&partner).map(|_| broken(partner)));
+        }
+        told
+    }
+
     /// The server says this to all.
     pub(crate) fn server_says(&mut self, text: &str) -> Vec<Told> {
         let clients: Vec<Client> =

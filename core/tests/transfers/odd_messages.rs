@@ -6,7 +6,7 @@ use wormhole_core::error::{Error, PeerFault, TransitFault};
 use wormhole_core::transfer::{Config, Offer};
 use wormhole_core::untrusted::Text;
 
-use super::vectors;
+use super::recorded::vectors;
 use super::world::{World, config, double, receiver, sender};
 
 #[test]
@@ -127,9 +127,9 @@ fn lonely() -> Config {
 /// What the peer sends, after so many messages of ours.
 fn script(row: &Value, after: usize) -> Vec<(usize, Vec<u8>)> {
     let lines = row["peer_sends"].as_array().unwrap().iter();
-    let plain = |line: &Value| match line {
-        Value::String(raw) => raw.clone().into_bytes(),
-        object => object.to_string().into_bytes(),
+    let plain = |line: &Value| {
+        let raw = line.as_str().map(str::to_owned);
+        raw.unwrap_or_else(|| line.to_string()).into_bytes()
     };
     lines.map(|line| (after, plain(line))).collect()
 }

@@ -317,6 +317,53 @@ fn a_peer_without_hints_must_be_able_to_call() {
     assert_eq!(world.closed(0), Some(&Err(TransitFault::TimedOut.into())));
 }
 
+#[test]
+fn a_server_that_goes_and_comes_back_at_any_moment_is_only_a_delay() {
+    for turns in 0..70 {
+        let mut world = World::new(vec![sender(config(), file(7)), receiver(config())]);
+        // The first dial decides whether the server can be used at all.
+        while world.net.dialled.len() < 2 {
+            world.turn();
+        }
+        world.turns(10 + turns);
+        let lost = world.net.cut_server();
+        world.tell(lost);
+        world.net.server_up = true;
+        world.run_accepting(Duration::from_secs(30));
+        assert!(world.settled(0).is_some() && world.settled(1).is_some(), "after {turns} turns");
+        end_well(&mut world);
+    }
+}
+
+#[test]
+fn a_connection_that_breaks_at_any_moment_leaves_nobody_waiting() {
+    for turns in 0..120 {
+        let mut world = World::new(vec![sender(config(), file(7)), receiver(config())]);
+        world.turns(turns);
+        for client in world.net.left_open() {
+            let told = world.net.break_connection(client);
+            world.tell(told);
+        }
+        world.run_accepting(2 * TRANSIT_LIMIT);
+        if world.is_connected() {
+            end_well(&mut world);
+        } else {
+            // Where a connection broke that was settled on, its driver notices.
+            for node in [0, 1] {
+                if world.closed(node).is_none() {
+                    let lost = Err(TransitFault::Lost { got: 0, want: 7 }.into());
+                    match node {
+                        0 => world.sender().finish(lost),
+                        _ => world.receiver().finish(lost),
+                    }
+                }
+            }
+            world.finish();
+            assert!(world.closed(0).is_some() && world.closed(1).is_some(), "after {turns} turns");
+        }
+    }
+}
+
 const OFFER: &str = r#"{"offer":{"file":{"filename":"a","filesize":1}}}"#;
 const SERVER_ERROR: &str = r#"{"type":"error","error":"out of order","orig":{}}"#;
 

@@ -11,7 +11,7 @@ use wormhole_core::transit::{Opener, Race, RecordKeys, Reference, Role, Settled}
 use wormhole_core::wire::hints::{DirectHint, Hint, Priority, TransitInfo};
 use wormhole_core::wire::peer::Ack;
 
-use super::{hex, vectors};
+use super::recorded::{hex, vectors};
 
 const WITH_STREAMS: [&str; 17] = [
     "capture_file_direct",
@@ -241,7 +241,8 @@ fn transit_key(recording: &Value) -> TransitKey {
 #[test]
 fn records_of_a_long_file_are_the_recorded_ones() {
     let recording = vectors("capture_file_relay.json");
-    let content: Vec<u8> = (0..).flat_map(|block| Sha512::digest(format!("filedata:{block}"))).take(40_000).collect();
+    let content: Vec<u8> =
+        (0..).flat_map(|block| Sha512::digest(format!("filedata:{block}"))).take(40_000).collect();
     let keys = transit_key(&recording);
     let keys = RecordKeys { send: keys.sender_record_key(), receive: keys.receiver_record_key() };
     let mut sealer = keys.sealer(Reference);
