@@ -17,6 +17,8 @@
 //! ```
 
 mod allocator;
+#[cfg(test)]
+mod captures;
 mod code;
 mod input;
 mod key;
