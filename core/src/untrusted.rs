@@ -218,12 +218,14 @@ impl SafePath {
         match path.as_bytes() {
             [] => return Err(BadName::Empty),
             [b'/', ..] => return Err(BadName::Absolute),
-            [letter, b':', ..] if letter.is_ascii_alphabetic() => return Err(BadName::Absolute),
             _ if path.contains('\\') => return Err(BadName::Backslash),
             _ => {}
         }
         let (inner, is_directory) = path.strip_suffix('/').map_or((path.as_str(), false), |it| (it, true));
-        let named = inner.split('/').filter(|component| *component != ".");
+        let mut named = inner.split('/').filter(|component| *component != ".").peekable();
+        if named.peek().is_some_and(|first| has_drive(first)) {
+            return Err(BadName::Absolute);
+        }
         let components: Vec<_> =
             named.map(|component| SafeName::new(component, system)).collect::<Result<_, _>>()?;
         if components.len() > PATH_DEPTH {
@@ -314,6 +316,10 @@ fn fit_for_windows(name: &str) -> String {
 
 const fn is_separator(char: char) -> bool {
     matches!(char, '/' | '\\')
+}
+
+const fn has_drive(path: &str) -> bool {
+    matches!(path.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
 }
 
 /// Control characters (C0, DEL and C1), line and paragraph separators, and what turns the direction of writing.
@@ -534,6 +540,7 @@ mod tests {
             ("//server/share", BadName::Absolute),
             ("C:x", BadName::Absolute),
             ("c:/x", BadName::Absolute),
+            ("./C:x", BadName::Absolute),
             ("../evil", BadName::Dots),
             ("..", BadName::Dots),
             ("../", BadName::Dots),
