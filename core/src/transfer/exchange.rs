@@ -1,8 +1,8 @@
 //! The composite behind [`Sender`](super::Sender) and [`Receiver`](super::Receiver): the session, the race, and the
 //! conversation of one role, wired together in one place.
 //!
-//! What the session and the race tell becomes a [`Heard`] for the conversation, whose [`Order`]s are carried out here. How
-//! a transfer ends is decided here too, since it is the same for both roles.
+//! What the session and the race tell becomes a [`Heard`] for the conversation, whose [`Order`]s are carried out
+//! here. How a transfer ends is decided here too, since it is the same for both roles.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -11,9 +11,9 @@ use core::fmt;
 use core::mem;
 use core::time::Duration;
 
-use super::ending::{Ending, Patience, farewell};
+use super::ending::{Ending, Patience, farewell, is_silent};
 use super::{Config, Event};
-use crate::defaults::{ANSWER_LIMIT, CANCEL_LIMIT, ERROR_LIMIT, TRANSFER_TRANSIT_PURPOSE};
+use crate::defaults::{ANSWER_LIMIT, CANCEL_LIMIT, ERROR_LIMIT, LAST_WORDS_LIMIT, TRANSFER_TRANSIT_PURPOSE};
 use crate::driver::{Conn, Conns, Input, Instant, Machine, Op, Output};
 use crate::error::{Error, Misuse, PeerFault};
 use crate::rng::{Rng, Seed};
@@ -295,16 +295,24 @@ impl<C: Conversation> Exchange<C> {
             return self.fail(PeerFault::Malformed("a message").into());
         };
         for message in messages {
-            if self.ending != Ending::No {
-                return;
-            }
             match message {
-                TransferMessage::Error(text) => {
-                    self.end(Err(PeerFault::Said(text).into()), None, Duration::ZERO);
-                }
+                TransferMessage::Error(text) => self.peer_failed(text),
                 TransferMessage::Transit(theirs) => self.step(Heard::Said(Said::Transit(theirs))),
                 TransferMessage::Offer(offer) => self.step(Heard::Said(Said::Offer(offer))),
                 TransferMessage::Answer(answer) => self.step(Heard::Said(Said::Answer(answer))),
+            }
+        }
+    }
+
+    fn peer_failed(&mut self, text: Text) {
+        let failed = Err(PeerFault::Said(text).into());
+        match &mut self.ending {
+            Ending::Parting { verdict, .. } if is_silent(verdict) => {
+                *verdict = failed;
+                self.close_session();
+            }
+            Ending::No | Ending::Adrift | Ending::Parting { .. } | Ending::Closing { .. } | Ending::Over => {
+                self.end(failed, None, Duration::ZERO)
             }
         }
     }
@@ -320,8 +328,8 @@ impl<C: Conversation> Exchange<C> {
         self.end(Err(error), Some(words), limit);
     }
 
-    /// The verdict. Only the first counts. The peer is told `words` if it can be, and `limit` is how long the server may
-    /// take to have all that we said.
+    /// The verdict. Only the first counts. The peer is told `words` if it can be, and `limit` is how long the server
+    /// may take to have all that we said.
     fn end(&mut self, verdict: Result<(), Error>, words: Option<Text>, limit: Duration) {
         match self.ending {
             Ending::No => {}
@@ -330,13 +338,15 @@ impl<C: Conversation> Exchange<C> {
         }
         let is_cancelled = verdict == Err(Error::Cancelled);
         let gone = if is_cancelled { Patience::For(CANCEL_LIMIT) } else { Patience::Any };
-        self.ending = Ending::Parting { verdict, said: Patience::For(limit), gone };
+        let heard = if is_silent(&verdict) { Patience::For(LAST_WORDS_LIMIT) } else { Patience::NONE };
+        self.ending = Ending::Parting { verdict, said: Patience::For(limit), heard, gone };
         self.let_go();
         if let Some(text) = words.filter(|_| self.is_happy) {
             // A session that takes no more has nobody to tell it to.
             self.session.send(&TransferMessage::Error(text).encode()).ok();
         }
-        if self.session.all_stored() || limit.is_zero() || (is_cancelled && !self.is_up) {
+        let is_done = heard == Patience::NONE && self.session.all_stored();
+        if is_done || limit.is_zero() || (is_cancelled && !self.is_up) {
             self.close_session();
         }
     }
@@ -385,9 +395,10 @@ impl<C: Conversation> Exchange<C> {
         let now = self.now;
         match &mut self.ending {
             Ending::No | Ending::Adrift | Ending::Over => {}
-            Ending::Parting { said, gone, .. } => {
+            Ending::Parting { said, heard, gone, .. } => {
                 gone.pass(now);
-                if said.pass(now) || self.session.all_stored() {
+                let is_heard = heard.pass(now);
+                if said.pass(now) || (is_heard && self.session.all_stored()) {
                     self.close_session();
                 }
             }
@@ -410,8 +421,8 @@ impl<C: Conversation> Exchange<C> {
         let own = match self.ending {
             Ending::Over => return None,
             Ending::No | Ending::Adrift => None,
-            Ending::Parting { said, gone, .. } => {
-                [said, gone].iter().filter_map(|it| it.until(self.now)).min()
+            Ending::Parting { said, heard, gone, .. } => {
+                [said, heard, gone].iter().filter_map(|patience| patience.until(self.now)).min()
             }
             Ending::Closing { gone, .. } => gone.until(self.now),
         };

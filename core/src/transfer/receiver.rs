@@ -1,8 +1,9 @@
 //! The side that is offered something: answer `transit` with `transit`, hear the offer, ask our user, settle on a
 //! connection.
 //!
-//! Order duties (`file-transfer.md`, section 2): `transit` goes out only in answer to the peer's, and before our answer to the
-//! offer. A `go` is no consent: a connection that is chosen before our user has decided is held until then.
+//! Order duties (`file-transfer.md`, section 2): `transit` goes out only in answer to the peer's, and before our
+//! answer to the offer. A `go` is no consent: a connection that is chosen before our user has decided is held until
+//! then.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -107,8 +108,8 @@ impl Receiver {
         Ok(())
     }
 
-    /// How the content ended. `Ok` means that it is stored and that the acknowledgement has left, and has a meaning only after
-    /// [`Event::Settled`]; an error is told to the peer.
+    /// How the content ended. `Ok` means that it is stored and that the acknowledgement has left, and has a meaning
+    /// only after [`Event::Settled`]; an error is told to the peer.
     pub fn finish(&mut self, outcome: Result<(), Error>) {
         self.0.finish(outcome);
     }

@@ -1,7 +1,7 @@
 //! The side that offers: say where we are, offer, wait for the answer, settle on a connection.
 //!
-//! Order duties (`file-transfer.md`, section 2): `transit` goes out before the offer, and with a text goes none. The peer may
-//! have said `go` to nothing yet: a connection that comes before the answer is held until it.
+//! Order duties (`file-transfer.md`, section 2): `transit` goes out before the offer, and with a text goes none. The
+//! peer may have said `go` to nothing yet: a connection that comes before the answer is held until it.
 
 use alloc::vec::Vec;
 use core::convert::Infallible;

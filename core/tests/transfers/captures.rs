@@ -1,5 +1,5 @@
-//! Recorded conversations of the three programs: one side's messages are played to our machine, by a peer that shares its
-//! code, and what ours says is compared with what the other side said. Hints differ, of course.
+//! Recorded conversations of the three programs: one side's messages are played to our machine, by a peer that shares
+//! its code, and what ours says is compared with what the other side said. Hints differ, of course.
 
 use serde_json::Value;
 use wormhole_core::error::{Error, PeerFault};

@@ -1,5 +1,5 @@
-//! A network in memory: listeners, connections, a relay. Reads happen only when asked for, and bytes come in the pieces
-//! in which they were written, or one by one.
+//! A network in memory: listeners, connections, a relay. Reads happen only when asked for, and bytes come in the
+//! pieces in which they were written, or one by one.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -138,7 +138,8 @@ fn expected(row: &Value) -> Vec<Value> {
     row["replies"].as_array().unwrap().iter().cloned().map(without_hints).collect()
 }
 
-/// The peer heard what the reference said, and at the end one word about a failure that it would not know of otherwise.
+/// The peer heard what the reference said, and at the end one word about a failure that it would not know of
+/// otherwise.
 fn compare(world: &World, peer: usize, ours: usize, row: &Value, expected: &[Value]) {
     let said = world.heard(peer).iter().map(|plain| serde_json::from_slice(plain).unwrap());
     let said: Vec<Value> = said.map(without_hints).collect();

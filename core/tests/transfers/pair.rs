@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use wormhole_core::defaults::{ANSWER_LIMIT, CANCEL_LIMIT, CLOSE_LIMIT, RELAY_DELAY, TRANSIT_LIMIT};
+use wormhole_core::defaults::{
+    ANSWER_LIMIT, CANCEL_LIMIT, CLOSE_LIMIT, LAST_WORDS_LIMIT, RELAY_DELAY, TRANSIT_LIMIT,
+};
 use wormhole_core::driver::Target;
 use wormhole_core::error::{Error, PeerFault, ServerFault, TransitFault};
 use wormhole_core::transfer::{Event, Offer};
@@ -209,6 +211,27 @@ fn a_failure_of_the_content_is_said() {
 }
 
 #[test]
+fn the_peers_own_words_say_more_than_a_lost_connection() {
+    let lost = TransitFault::Unconfirmed("reset".into());
+    let mut world = accepted(file(7), |_| {});
+    // The connection is gone before the peer's message has come by way of the server.
+    world.sender().finish(Err(lost.clone().into()));
+    world.receiver().finish(Err(Error::Failed("the disk is full".into())));
+    world.finish();
+    assert_eq!(world.closed(0), Some(&said("the disk is full")));
+
+    // A peer that is silent is not waited for long.
+    let script = vec![(2, TRANSIT.into()), (2, br#"{"answer":{"file_ack":"ok"}}"#.to_vec())];
+    let mut world = World::new(vec![sender(config(), file(7)), double(script)]);
+    world.rest();
+    world.sender().finish(Err(lost.clone().into()));
+    world.run(LAST_WORDS_LIMIT / 2);
+    assert_eq!(world.closed(0), None);
+    world.run(LAST_WORDS_LIMIT);
+    assert_eq!(world.closed(0), Some(&Err(lost.into())));
+}
+
+#[test]
 fn no_way_to_each_other_is_a_failure_of_both() {
     let mut world = accepted(file(7), |world| {
         world.net.direct_up = false;
@@ -305,10 +328,8 @@ fn a_connection_before_the_answer_is_held_until_it() {
 #[test]
 fn a_peer_without_hints_must_be_able_to_call() {
     // As wormhole-william receives: no hints, and it dials.
-    let transit =
-        br#"{"transit":{"abilities-v1":[{"type":"direct-tcp-v1"},{"type":"relay-v1"}],"hints-v1":[]}}"#;
     let answer = br#"{"answer":{"file_ack":"ok"}}"#;
-    let script = vec![(2, transit.to_vec()), (2, answer.to_vec())];
+    let script = vec![(2, TRANSIT.into()), (2, answer.to_vec())];
     let mut world = World::new(vec![sender(config(), file(7)), double(script)]);
     world.rest();
     assert_eq!(world.closed(0), None);
@@ -364,6 +385,8 @@ fn a_connection_that_breaks_at_any_moment_leaves_nobody_waiting() {
     }
 }
 
+const TRANSIT: &str =
+    r#"{"transit":{"abilities-v1":[{"type":"direct-tcp-v1"},{"type":"relay-v1"}],"hints-v1":[]}}"#;
 const OFFER: &str = r#"{"offer":{"file":{"filename":"a","filesize":1}}}"#;
 const SERVER_ERROR: &str = r#"{"type":"error","error":"out of order","orig":{}}"#;
 

@@ -1,5 +1,5 @@
-//! The recorded bytes of transit connections: our race says what was said and understands what was heard, and so do our
-//! records. Where the recording has only the hash of a piece, what we say is hashed.
+//! The recorded bytes of transit connections: our race says what was said and understands what was heard, and so do
+//! our records. Where the recording has only the hash of a piece, what we say is hashed.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256, Sha512};
