@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod captures;
 #[cfg(test)]
+mod chance;
+#[cfg(test)]
 mod net;
 #[cfg(test)]
 mod odd_messages;

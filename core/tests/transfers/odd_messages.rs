@@ -1,5 +1,5 @@
-//! `capture_odd_messages.json`: unusual messages from a peer, and what the reference said to them. Ours says the same, and
-//! tells the peer about each failure of its own, where the reference leaves without a word or crashes.
+//! `capture_odd_messages.json`: unusual messages from a peer, and what the reference said to them. Ours
+//! says the same, and tells the peer about each failure of its own, where the reference leaves without a word or crashes.
 
 use serde_json::{Value, json};
 use wormhole_core::error::{Error, PeerFault, TransitFault};
