@@ -6,7 +6,6 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
 
@@ -30,6 +29,8 @@ pub(crate) enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     Say(Answer),
+    /// Say what is in the mailbox that was opened.
+    Replay(Vec<Arc<Message>>),
     Ask(Arc<Member>, Ask),
     /// Nothing more will be heard or said.
     Finish,
@@ -322,26 +323,26 @@ impl Bound {
         self.closed = true;
         self.mailbox = None;
         // Any word is a mood, and what is none is passed over.
-        let mood = name(mood, "").ok();
+        let mood = name(mood, "no mood").ok();
         Ok(Next::Ask(Ask::Close { mailbox, mood }))
     }
 
     /// Says what the store has done.
     fn tell(&mut self, done: Done, out: &mut Vec<Output>) {
-        let answers = match done {
-            Done::Listed(nameplates) => vec![Answer::Nameplates(nameplates)],
-            Done::Allocated(nameplate) => vec![Answer::Allocated(nameplate)],
-            Done::Claimed(mailbox) => vec![Answer::Claimed(mailbox)],
-            Done::Released => vec![Answer::Released],
+        let answer = match done {
+            Done::Listed(nameplates) => Answer::Nameplates(nameplates),
+            Done::Allocated(nameplate) => Answer::Allocated(nameplate),
+            Done::Claimed(mailbox) => Answer::Claimed(mailbox),
+            Done::Released => Answer::Released,
             Done::Opened { mailbox, messages } => {
                 self.mailbox = Some(mailbox);
-                messages.into_iter().map(Answer::Message).collect()
+                return out.push(Output::Replay(messages));
             }
             // The message itself comes back, which says more.
-            Done::Added => Vec::new(),
-            Done::Closed => vec![Answer::Closed],
+            Done::Added => return,
+            Done::Closed => Answer::Closed,
         };
-        out.extend(answers.into_iter().map(Output::Say));
+        out.push(Output::Say(answer));
     }
 
     fn pass_on(&self, message: Arc<Message>, out: &mut Vec<Output>) {
