@@ -7,7 +7,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use wormhole_core::driver::{Conn, Input, Instant, Machine, Op, Output};
 use wormhole_core::rng::Seed;
 
@@ -51,7 +53,7 @@ pub trait Stream: Send + 'static {
 ///
 /// Names, address families, listening and time limits are above this.
 pub trait Sockets: Send + 'static {
-    /// One connection, with `TCP_NODELAY` set.
+    /// One connection, after [`tune`].
     type Stream: Stream;
     /// One listening socket.
     type Listener: Send + 'static;
@@ -70,6 +72,16 @@ pub trait Sockets: Send + 'static {
         listener: &mut Self::Listener,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<(Self::Stream, SocketAddr)>>;
+}
+
+/// Sets what every TCP connection of ours has: small writes leave at once, and a path that is dead for minutes is
+/// noticed. A system that refuses is no reason to fail.
+pub fn tune<'s>(socket: impl Into<SockRef<'s>>) {
+    let socket = socket.into();
+    let probes =
+        TcpKeepalive::new().with_time(Duration::from_secs(120)).with_interval(Duration::from_secs(30));
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_tcp_keepalive(&probes);
 }
 
 /// A job beside the loop. Dropping it ends the job.

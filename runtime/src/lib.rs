@@ -17,5 +17,10 @@
 //! here; whoever writes an application names an adapter, as `wormhole-tokio`, and never sees this crate.
 
 mod driver;
+mod in_flight;
+mod layered;
+mod why;
 
-pub use driver::{Driver, Job, Note, Runtime, Sockets, Stream};
+pub use driver::{Driver, Job, Note, Runtime, Sockets, Stream, tune};
+pub use in_flight::{Given, InFlight};
+pub use layered::{Layered, Layers};
