@@ -217,7 +217,8 @@ fn happy_mood(error: &Error) -> Mood {
         | Error::Lonely
         | Error::Cancelled
         | Error::Rejected
-        | Error::VerifierRefused => Mood::Happy,
+        | Error::VerifierRefused
+        | Error::Failed(_) => Mood::Happy,
     }
 }
 
