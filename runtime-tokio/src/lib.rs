@@ -8,7 +8,8 @@
 mod sockets;
 
 pub use sockets::{Socket, Tokio};
-pub use wormhole_core::{self as core, error::Error};
+pub use wormhole_core::error::Error;
+pub use wormhole_core::wormhole::{Config, Event};
 use wormhole_runtime::{InFlight, Layered};
 
 /// The whole runtime: WebSocket and TLS over the sockets of tokio.
@@ -18,3 +19,6 @@ pub type Runtime = Layered<InFlight<Tokio>>;
 pub fn runtime() -> Runtime {
     Layered::new(InFlight::new(Tokio::new()))
 }
+
+/// One side of a conversation: [`wormhole_runtime::Wormhole`] on tokio.
+pub type Wormhole = wormhole_runtime::Wormhole<Runtime>;

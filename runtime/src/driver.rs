@@ -131,15 +131,23 @@ pub struct Driver<M, R, S> {
 }
 
 impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, R, S> {
-    /// Runs the machine until `ready` finds what it looks for. The only loop there is.
+    /// Runs the machine until `ready` finds what it looks for among what was seen.
     ///
     /// It may be dropped half-way and called again: all state is in the driver.
     pub async fn until<T>(&mut self, mut ready: impl FnMut(&mut S) -> Poll<T>) -> T {
+        self.until_with(|_, seen| ready(seen)).await
+    }
+
+    /// Runs the machine until `ready` finds what it looks for, in the machine or in what was seen. The only loop
+    /// there is.
+    ///
+    /// It may be dropped half-way and called again: all state is in the driver.
+    pub async fn until_with<T>(&mut self, mut ready: impl FnMut(&mut M, &mut S) -> Poll<T>) -> T {
         // The machine may have been left alone for long.
         self.machine.handle(Input::Tick, self.runtime.now());
         loop {
             let deadline = self.settle();
-            if let Poll::Ready(found) = ready(&mut self.seen) {
+            if let Poll::Ready(found) = ready(&mut self.machine, &mut self.seen) {
                 return found;
             }
             let input = self.runtime.next(deadline).await.unwrap_or(Input::Tick);

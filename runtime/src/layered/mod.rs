@@ -511,6 +511,12 @@ impl<R: Runtime> Layered<R> {
     }
 }
 
+impl<R: Runtime + Default> Default for Layered<R> {
+    fn default() -> Self {
+        Self::new(R::default())
+    }
+}
+
 impl<R> fmt::Debug for Layered<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Layered").field("open", &self.open.len()).finish_non_exhaustive()

@@ -1,0 +1,7 @@
+//! The runtime over a network in memory, with a clock that is moved by hand.
+
+mod double;
+mod in_flight;
+mod layered;
+mod net;
+mod wormhole;
