@@ -79,9 +79,10 @@ fn a_slow_reader_holds_up_the_writer() {
     while got < WINDOW + 10 {
         runtime.start(Op::Read { conn: B });
         for input in settle(&mut runtime) {
-            match input {
-                Input::Received { conn: B, bytes } => got += bytes.len(),
-                other => assert_eq!(other, Input::Sent { conn: A }),
+            if let Input::Received { conn: B, bytes } = input {
+                got += bytes.len();
+            } else {
+                assert_eq!(input, Input::Sent { conn: A });
             }
         }
     }
@@ -415,9 +416,9 @@ fn pair() -> (Net, InFlight<Net>) {
     runtime.start(Op::Accept { at: LISTENER, conn: B });
     runtime.start(Op::Open { conn: A, target: peer(port) });
     let mut opened = settle(&mut runtime);
-    opened.sort_by_key(|input| match input {
-        Input::Opened { conn, peer: Some(SocketAddr::V4(_)) } => conn.0,
-        other => panic!("{other:?}"),
+    opened.sort_by_key(|input| {
+        let Input::Opened { conn, peer: Some(SocketAddr::V4(_)) } = input else { panic!("{input:?}") };
+        conn.0
     });
     assert_eq!(opened.len(), 2);
     (net, runtime)
@@ -455,10 +456,10 @@ fn read_all(runtime: &mut InFlight<Net>, conn: Conn) -> (usize, Vec<Input>) {
     while !seen.iter().any(|input| matches!(input, Input::Closed { conn: of, .. } if *of == conn)) {
         runtime.start(Op::Read { conn });
         for input in settle(runtime) {
-            match input {
-                Input::Received { bytes, .. } => got += bytes.len(),
-                Input::Sent { .. } => {}
-                other => seen.push(other),
+            if let Input::Received { bytes, .. } = input {
+                got += bytes.len();
+            } else if !matches!(input, Input::Sent { .. }) {
+                seen.push(input);
             }
         }
     }
@@ -466,10 +467,9 @@ fn read_all(runtime: &mut InFlight<Net>, conn: Conn) -> (usize, Vec<Input>) {
 }
 
 fn poll_read(stream: &mut impl wormhole_runtime::Stream, buf: &mut [u8]) -> usize {
-    match stream.poll_read(&mut std::task::Context::from_waker(Waker::noop()), buf) {
-        Poll::Ready(Ok(count)) => count,
-        other => panic!("{other:?}"),
-    }
+    let read = stream.poll_read(&mut std::task::Context::from_waker(Waker::noop()), buf);
+    let Poll::Ready(Ok(count)) = read else { panic!("{read:?}") };
+    count
 }
 
 struct Gone(Arc<AtomicUsize>);

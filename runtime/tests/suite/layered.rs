@@ -125,10 +125,9 @@ fn a_server_that_is_none_is_told_with_what_it_said() {
         if end {
             runtime.start(Op::Close { conn: Conn(6) });
         }
-        let closed = settle(&mut runtime).into_iter().find_map(|input| match input {
-            Input::Closed { conn: CLIENT, why } => Some(why),
-            _ => None,
-        });
+        let closed = settle(&mut runtime)
+            .into_iter()
+            .find_map(|input| if let Input::Closed { conn: CLIENT, why } = input { Some(why) } else { None });
         closed.map(|why| why.to_string())
     };
     let not = |text: &str| Some(format!("not a usable WebSocket: {text}"));
@@ -377,9 +376,9 @@ fn connected() -> (Net, Layered<InFlight<Net>>) {
     runtime.start(Op::Open { conn: CLIENT, target: url(port) });
     let mut opened: Vec<_> = settle(&mut runtime)
         .into_iter()
-        .map(|input| match input {
-            Input::Opened { conn, peer: Some(_) } => conn,
-            other => panic!("{other:?}"),
+        .map(|input| {
+            let Input::Opened { conn, peer: Some(_) } = input else { panic!("{input:?}") };
+            conn
         })
         .collect();
     opened.sort();

@@ -1,4 +1,5 @@
 //! The runtime over a network in memory, with a clock that is moved by hand.
+#![cfg(test)]
 
 mod double;
 mod in_flight;

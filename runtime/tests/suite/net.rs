@@ -27,7 +27,6 @@ struct World {
     listeners: HashMap<u16, Arc<Mutex<Backlog>>>,
     /// Addresses that never answer.
     silent: Vec<SocketAddr>,
-    dialled: Vec<(SocketAddr, Instant)>,
     polls: usize,
     next_port: u16,
     /// What the next accepts fail with.
@@ -70,10 +69,6 @@ impl Net {
     /// From now on nobody answers at this address.
     pub(crate) fn silence(&self, at: &str) {
         self.0.lock().unwrap().silent.push(at.parse().unwrap());
-    }
-
-    pub(crate) fn dialled(&self) -> Vec<(SocketAddr, Instant)> {
-        self.0.lock().unwrap().dialled.clone()
     }
 
     pub(crate) fn fail_accepts(&self, count: usize) {
@@ -139,8 +134,6 @@ impl Sockets for Net {
 
     fn connect(&self, to: SocketAddr) -> impl Future<Output = io::Result<Pipe>> + Send + 'static {
         let net = self.clone();
-        let now = self.now();
-        self.0.lock().unwrap().dialled.push((to, now));
         async move {
             if net.0.lock().unwrap().silent.contains(&to) {
                 std::future::pending::<()>().await;
