@@ -46,6 +46,31 @@ fn each_read_is_one_message_however_they_came() {
 }
 
 #[test]
+fn one_message_among_2000_idle_websockets_costs_no_more_than_among_50() {
+    let cost = |count: u64| {
+        let net = Net::default();
+        let mut runtime = layered(&net);
+        let port = listen(&mut runtime, LISTENER, Listen::Mailbox);
+        for number in 0..count {
+            let (near, far) = (Conn(10 + 2 * number), Conn(11 + 2 * number));
+            runtime.start(Op::Open { conn: near, target: url(port) });
+            runtime.start(Op::Accept { at: LISTENER, conn: far });
+            assert_eq!(settle(&mut runtime).len(), 2);
+            runtime.start(Op::Read { conn: near });
+            runtime.start(Op::Read { conn: far });
+        }
+        settle(&mut runtime);
+        net.polls();
+        runtime.start(Op::Write { conn: Conn(10), bytes: b"one message".to_vec() });
+        assert_eq!(settle(&mut runtime).len(), 2);
+        net.polls()
+    };
+    let few = cost(50);
+    assert_eq!(cost(2000), few);
+    assert!(few <= 6, "{few}");
+}
+
+#[test]
 fn closing_says_goodbye_and_the_other_side_hears_the_end() {
     let (_net, mut runtime) = connected();
     runtime.start(Op::Read { conn: SERVER });
