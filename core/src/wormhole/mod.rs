@@ -17,6 +17,8 @@
 //! ```
 
 mod allocator;
+#[cfg(test)]
+mod captures;
 mod code;
 mod input;
 mod key;
@@ -31,7 +33,7 @@ mod route;
 mod samples;
 mod send;
 #[cfg(test)]
-pub(crate) mod table;
+mod table;
 mod terminator;
 
 use alloc::collections::VecDeque;
