@@ -99,8 +99,8 @@ impl<R: Runtime> Receiver<R> {
 
     /// Our user wants what was offered, there. Answers the name it will have.
     ///
-    /// Where that cannot be, because of what exists or for lack of space, the offer is refused and the error is also
-    /// the end of the transfer. A text is not stored: [`Receiver::accept_text`].
+    /// Where that cannot be, because of what exists or for lack of space, the offer is refused, and the error will also be
+    /// that of [`Receiver::finish`], which tells the other side. A text is not stored: [`Receiver::accept_text`].
     pub fn accept(&mut self, destination: &Destination) -> Result<PathBuf, Error> {
         match Incoming::prepare(self.offered()?, destination) {
             Ok(incoming) => {
