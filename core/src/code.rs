@@ -89,7 +89,7 @@ impl Code {
         Self::join(nameplate, dashed.flat_map(str::chars))
     }
 
-    /// Grows in place into room enough for any code in use, so that no copy is left behind by a move.
+    /// There is room for any code in use from the start: a string that grows leaves copies behind.
     fn join(nameplate: &Nameplate, words: impl Iterator<Item = char>) -> Self {
         let mut code = Zeroizing::new(String::with_capacity(1024));
         code.push_str(nameplate.as_str());
@@ -147,5 +147,108 @@ impl Nameplate {
 impl fmt::Display for Nameplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+
+    use data_encoding::HEXLOWER;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::rng::Rng;
+
+    #[test]
+    fn words_follow_from_bytes_as_in_the_reference() {
+        let vectors: Value = serde_json::from_str(include_str!("../tests/data/codes.json")).unwrap();
+        for row in vectors["generation"].as_array().unwrap() {
+            let bytes = HEXLOWER.decode(row["entropy_hex"].as_str().unwrap().as_bytes()).unwrap();
+            let code = Code::of_bytes(&four(), bytes.into_iter());
+            assert_eq!(code.to_string(), format!("4-{}", row["words"].as_str().unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_generated_code_has_the_words_asked_for() {
+        let mut rng = Rng::new([1; 32]);
+        let mut of = |words| Code::generate(&four(), words, &mut rng);
+        for words in 1..=WORDS {
+            let code = of(words).unwrap();
+            assert_eq!(code.as_str().matches('-').count(), words);
+            assert_eq!(Code::parse(code.as_str()), Ok(code));
+        }
+        assert_eq!(of(0), Err(CodeFault::WordCount));
+        assert_eq!(of(WORDS + 1), Err(CodeFault::WordCount));
+        assert_ne!(of(4), of(4));
+    }
+
+    #[test]
+    fn a_code_is_refused_for_what_is_wrong_with_it() {
+        let long = "1".repeat(41);
+        for (code, fault) in [
+            ("4-foo bar", CodeFault::Space),
+            (" 4-foo", CodeFault::Space),
+            ("", CodeFault::Nameplate),
+            ("-foo-bar", CodeFault::Nameplate),
+            ("+4-foo", CodeFault::Nameplate),
+            ("foo", CodeFault::Nameplate),
+            ("4", CodeFault::NoDash),
+            (&format!("{long}-foo"), CodeFault::NameplateTooLong),
+        ] {
+            assert_eq!(Code::parse(code), Err(fault), "{code:?}");
+        }
+        assert!(Nameplate::parse(&long[1..]).is_ok());
+        assert_eq!(Code::from_parts(&four(), "foo bar"), Err(CodeFault::Space));
+    }
+
+    #[test]
+    fn a_code_without_words_is_taken_and_says_so() {
+        assert!(!Code::parse("4-").unwrap().has_words());
+        assert!(Code::parse("4--").unwrap().has_words());
+        assert_eq!(Code::from_parts(&four(), "").unwrap().as_str(), "4-");
+    }
+
+    #[test]
+    fn the_nameplate_is_text() {
+        let code = Code::parse("007-a-b").unwrap();
+        assert_eq!(code.nameplate().as_str(), "007");
+        assert_ne!(code.nameplate(), Nameplate::parse("7").unwrap());
+    }
+
+    #[test]
+    fn debug_does_not_tell_the_words() {
+        assert_eq!(format!("{:?}", Code::parse("4-purple-sausages").unwrap()), "Code(4-..)");
+    }
+
+    proptest! {
+        #[test]
+        fn a_code_is_in_normal_form_and_parses_as_itself(nameplate in "[0-9]{1,40}", words in "[^ ]{0,20}") {
+            let code = Code::parse(&format!("{nameplate}-{words}")).unwrap();
+            let normal: String = code.as_str().nfc().collect();
+            prop_assert_eq!(code.as_str(), normal);
+            prop_assert_eq!(Code::parse(code.as_str()), Ok(code.clone()));
+            prop_assert_eq!(code.nameplate(), Nameplate::parse(&nameplate).unwrap());
+        }
+
+        #[test]
+        fn composed_and_decomposed_codes_are_the_same(words: String) {
+            let [composed, decomposed]: [String; 2] = [words.nfc().collect(), words.nfd().collect()];
+            let four = four();
+            prop_assert_eq!(Code::from_parts(&four, &composed), Code::from_parts(&four, &decomposed));
+        }
+
+        #[test]
+        fn parsing_takes_any_text(text: String, odd in "[0-9 \\-a\n]{0,50}") {
+            let _: Vec<_> = [text, odd].iter().map(|text| Code::parse(text)).collect();
+        }
+    }
+
+    fn four() -> Nameplate {
+        Nameplate::parse("4").unwrap()
     }
 }

@@ -231,7 +231,7 @@ impl fmt::Display for ServerFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable { url, why } => write!(f, "the mailbox server {url} cannot be reached: {why}"),
-            Self::Said(text) => write!(f, "the mailbox server answered: {text}"),
+            Self::Said(text) => write!(f, "the mailbox server answered: {}", text.short()),
             Self::OutOfTurn => f.write_str("the mailbox server answered something that was not asked"),
             Self::Malformed => f.write_str("the mailbox server sent something that is no message"),
         }
@@ -245,7 +245,7 @@ impl fmt::Display for PeerFault {
                 f.write_str("the other side sent a key that cannot be used")
             }
             Self::Malformed(what) => write!(f, "the other side sent {what} that cannot be read"),
-            Self::Said(text) => write!(f, "the other side ended the transfer: {text}"),
+            Self::Said(text) => write!(f, "the other side ended the transfer: {}", text.short()),
             Self::UnknownOffer => {
                 f.write_str("the other side offers something that this version does not know")
             }
@@ -271,7 +271,7 @@ impl fmt::Display for TransitFault {
             Self::Unconfirmed(text) => {
                 write!(f, "the connection ended before the other side confirmed: {text}")
             }
-            Self::Refused(text) => write!(f, "the other side did not confirm: {text}"),
+            Self::Refused(text) => write!(f, "the other side did not confirm: {}", text.short()),
             Self::WrongHash => f.write_str("the other side received something else than was sent"),
             Self::MalformedAck => f.write_str("the confirmation of the other side cannot be read"),
         }
@@ -290,7 +290,7 @@ impl fmt::Display for Error {
             }
             Self::Crowded => f.write_str("two others have met under this code already"),
             Self::Lonely => f.write_str("closed before the other side was there"),
-            Self::Unwelcome(text) => write!(f, "the mailbox server does not accept us: {text}"),
+            Self::Unwelcome(text) => write!(f, "the mailbox server does not accept us: {}", text.short()),
             Self::Cancelled => f.write_str("cancelled"),
             Self::Rejected => f.write_str("transfer rejected"),
             Self::VerifierRefused => f.write_str("the verifiers differ: nothing was transferred"),
@@ -345,5 +345,26 @@ impl From<PeerFault> for Error {
 impl From<TransitFault> for Error {
     fn from(fault: TransitFault) -> Self {
         Self::Transit(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_harmless_line_whatever_the_others_said() {
+        let text = || Text::from("first\nsecond \x1b[31m");
+        for error in [
+            Error::Unwelcome(text()),
+            ServerFault::Said(text()).into(),
+            PeerFault::Said(text()).into(),
+            TransitFault::Refused(text()).into(),
+        ] {
+            let shown = error.to_string();
+            assert!(shown.ends_with("first second \\x1b[31m"), "{shown}");
+        }
     }
 }

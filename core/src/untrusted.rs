@@ -195,7 +195,7 @@ pub struct SafePath {
 
 impl SafePath {
     /// Takes the name of an entry. `..`, absolute names, drive letters, backslashes and empty components are refused;
-    /// a slash at the end means a directory; `.` is passed over.
+    /// a slash or `.` at the end means a directory; `.` is passed over.
     pub fn parse(entry: &[u8]) -> Result<Self, BadName> {
         Self::parse_on(System::HERE, entry)
     }
@@ -218,18 +218,20 @@ impl SafePath {
         match path.as_bytes() {
             [] => return Err(BadName::Empty),
             [b'/', ..] => return Err(BadName::Absolute),
-            [letter, b':', ..] if letter.is_ascii_alphabetic() => return Err(BadName::Absolute),
             _ if path.contains('\\') => return Err(BadName::Backslash),
             _ => {}
         }
         let (inner, is_directory) = path.strip_suffix('/').map_or((path.as_str(), false), |it| (it, true));
-        let named = inner.split('/').filter(|component| *component != ".");
+        let mut named = inner.split('/').filter(|component| *component != ".").peekable();
+        if named.peek().is_some_and(|first| has_drive(first)) {
+            return Err(BadName::Absolute);
+        }
         let components: Vec<_> =
             named.map(|component| SafeName::new(component, system)).collect::<Result<_, _>>()?;
         if components.len() > PATH_DEPTH {
             return Err(BadName::TooDeep);
         }
-        let is_directory = is_directory || components.is_empty();
+        let is_directory = is_directory || inner.rsplit('/').next() == Some(".");
         Ok(Self { components, is_directory })
     }
 }
@@ -316,6 +318,10 @@ const fn is_separator(char: char) -> bool {
     matches!(char, '/' | '\\')
 }
 
+const fn has_drive(path: &str) -> bool {
+    matches!(path.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
+}
+
 /// Control characters (C0, DEL and C1), line and paragraph separators, and what turns the direction of writing.
 fn is_harmful(char: char) -> bool {
     char.is_control() || matches!(char, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -370,5 +376,237 @@ impl Iterator for Chars<'_> {
         };
         self.0 = rest;
         Some(char)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::ToString;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_text_keeps_lines_and_escapes_what_a_terminal_would_obey() {
+        let text = Text::from(
+            "a\tb\n\x1b[31mred\r\x07\u{7f}\u{9b}0m \u{202e}evil\u{2069} \0 \u{2028} é 你 🙈 \\ \"",
+        );
+        assert_eq!(
+            text.to_string(),
+            "a\tb\n\\x1b[31mred\\r\\x07\\x7f\\x9b0m \\u202eevil\\u2069 \\x00 \\u2028 é 你 🙈 \\ \""
+        );
+    }
+
+    #[test]
+    fn lone_surrogates_and_stray_bytes_are_shown_as_one_character_each() {
+        let wtf8 = [b"a\xed\xb3\xbf".as_slice(), b"b\xed\xa0\x80", "é".as_bytes(), b"\xff\xe2\x82", b"c\xf0"]
+            .concat();
+        let text = Text::from_wire(wtf8);
+        assert_eq!(text.to_string(), "a\u{fffd}b\u{fffd}é\u{fffd}\u{fffd}\u{fffd}c\u{fffd}");
+        assert_eq!(text.to_unicode(), text.to_string());
+        // Two surrogates in WTF-8 that would be a pair are not one: JSON has put pairs together already.
+        assert_eq!(Text::from_wire(b"\xed\xa0\xbd\xed\xb9\x88".to_vec()).to_string(), "\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn a_short_text_is_one_line_and_cut() {
+        assert_eq!(Text::from("two\nlines\x1b").short().to_string(), "two lines\\x1b");
+        let long = Text::from("é".repeat(SHORT_CHARS + 1).as_str());
+        assert_eq!(long.short().to_string(), format!("{}…", "é".repeat(SHORT_CHARS)));
+        let fits = Text::from("é".repeat(SHORT_CHARS).as_str());
+        assert_eq!(fits.short().to_string(), fits.to_string());
+        assert!(!format!("{long:?}\n{:?}", Text::from("\x1b")).contains('\x1b'));
+    }
+
+    #[test]
+    fn a_name_is_shown_in_one_line_that_fits_in_quotes() {
+        assert_eq!(Name::from("it's\n\"a\\b\"\t\x1b").to_string(), r#"it\'s\n\"a\\b\"\t\x1b"#);
+        assert_eq!(Name::from("n".repeat(400).as_str()).to_string(), format!("{}…", "n".repeat(NAME_CHARS)));
+        assert_eq!(format!("{:?}", Name::from("a\nb")), r#"Name("a\nb")"#);
+    }
+
+    #[test]
+    fn only_the_last_component_of_a_name_is_used() {
+        for (name, expected) in [
+            ("a.txt", "a.txt"),
+            ("../../etc/passwd", "passwd"),
+            ("/etc/passwd", "passwd"),
+            ("a\\b", "b"),
+            ("C:\\windows\\x.dll", "x.dll"),
+            ("..\\/..\\x", "x"),
+            (".hidden", ".hidden"),
+            ("...", "..."),
+            ("~", "~"),
+            ("-rf", "-rf"),
+            (" ", " "),
+            ("é 你 🙈", "é 你 🙈"),
+            ("new\nline", "new_line"),
+            ("\x1b[2J", "_[2J"),
+            ("exe.\u{202e}txt", "exe._txt"),
+            ("\u{9b}", "_"),
+        ] {
+            assert_eq!(Name::from(name).safe().unwrap().as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused() {
+        for (name, fault) in [
+            ("", BadName::Empty),
+            ("/", BadName::Empty),
+            ("dir/", BadName::Empty),
+            ("dir\\", BadName::Empty),
+            (".", BadName::Dots),
+            ("..", BadName::Dots),
+            ("a/..", BadName::Dots),
+            ("a\\..", BadName::Dots),
+            ("a\0b", BadName::Nul),
+            ("\0", BadName::Nul),
+        ] {
+            assert_eq!(Name::from(name).safe(), Err(fault), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_has_at_most_255_bytes() {
+        let name = |bytes: usize| Name::from("é".repeat(bytes / 2).as_str());
+        assert_eq!(name(254).safe().unwrap().as_str().len(), 254);
+        assert_eq!(name(256).safe(), Err(BadName::TooLong));
+    }
+
+    #[test]
+    fn lone_surrogates_in_names_are_replaced() {
+        let name = Name::from_wire(b"caf\xed\xb3\xa9.txt".to_vec());
+        assert_eq!(name.safe().unwrap().as_str(), "caf\u{fffd}.txt");
+        assert_eq!(name.to_string(), "caf\u{fffd}.txt");
+    }
+
+    #[test]
+    fn what_windows_reserves_is_rewritten_there_only() {
+        for (name, expected) in [
+            ("con", "_con"),
+            ("NUL.tar.gz", "_NUL.tar.gz"),
+            ("aux .txt", "_aux .txt"),
+            ("Com1", "_Com1"),
+            ("LPT\u{b9}.x", "_LPT\u{b9}.x"),
+            ("com10", "com10"),
+            ("com0", "com0"),
+            ("console", "console"),
+            ("COM", "COM"),
+            ("a:b", "a_b"),
+            ("<>:\"|?*", "_______"),
+            ("dots...", "dots___"),
+            ("space ", "space_"),
+            ("...", "___"),
+            ("ok.txt", "ok.txt"),
+        ] {
+            assert_eq!(SafeName::new(name, System::Windows).unwrap().as_str(), expected);
+            assert_eq!(SafeName::new(name, System::Posix).unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn entries_of_an_archive_stay_below_its_directory() {
+        for (entry, components, is_directory) in [
+            ("ok.txt", &["ok.txt"][..], false),
+            ("sub/x.sh", &["sub", "x.sh"], false),
+            ("dir/", &["dir"], true),
+            ("a/b/c/", &["a", "b", "c"], true),
+            ("./", &[], true),
+            (".", &[], true),
+            ("./a/./b", &["a", "b"], false),
+            ("a/.", &["a"], true),
+            ("a/...", &["a", "..."], false),
+            ("a\nb/c", &["a_b", "c"], false),
+            ("a/C:", &["a", "C:"], false),
+        ] {
+            let path = SafePath::parse_on(System::Posix, entry.as_bytes()).unwrap();
+            let found: Vec<_> = path.components().iter().map(SafeName::as_str).collect();
+            assert_eq!((found.as_slice(), path.is_directory()), (components, is_directory), "{entry:?}");
+            assert_eq!(path.to_string(), components.join("/"));
+        }
+    }
+
+    #[test]
+    fn entries_that_lead_out_of_the_directory_are_refused() {
+        for (entry, fault) in [
+            ("", BadName::Empty),
+            ("a//b", BadName::Empty),
+            ("a//", BadName::Empty),
+            ("/", BadName::Absolute),
+            ("/abs", BadName::Absolute),
+            ("//server/share", BadName::Absolute),
+            ("C:x", BadName::Absolute),
+            ("c:/x", BadName::Absolute),
+            ("./C:x", BadName::Absolute),
+            ("../evil", BadName::Dots),
+            ("..", BadName::Dots),
+            ("../", BadName::Dots),
+            ("a/../b.txt", BadName::Dots),
+            ("a/..", BadName::Dots),
+            ("./..", BadName::Dots),
+            ("a\\b", BadName::Backslash),
+            ("..\\b", BadName::Backslash),
+            ("a/b\0", BadName::Nul),
+        ] {
+            for system in [System::Posix, System::Windows] {
+                assert_eq!(SafePath::parse_on(system, entry.as_bytes()), Err(fault), "{entry:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn paths_are_bounded_in_length_and_depth() {
+        let deep = |depth: usize| ["d"].repeat(depth).join("/");
+        assert!(SafePath::parse(deep(PATH_DEPTH).as_bytes()).is_ok());
+        assert_eq!(SafePath::parse(deep(PATH_DEPTH + 1).as_bytes()), Err(BadName::TooDeep));
+        assert_eq!(SafePath::parse("x/".repeat(PATH_BYTES).as_bytes()), Err(BadName::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_puts_a_control_character_on_the_terminal(bytes: Vec<u8>) {
+            let shown = Text::from_wire(bytes.clone()).to_string();
+            prop_assert!(!shown.chars().any(|char| is_harmful(char) && !"\n\t".contains(char)));
+            let shown = format!("{}{}", Text::from_wire(bytes.clone()).short(), Name::from_wire(bytes));
+            prop_assert!(!shown.chars().any(is_harmful));
+        }
+
+        #[test]
+        fn valid_text_comes_through_whole(text: String) {
+            prop_assert_eq!(Text::from(text.as_str()).to_unicode(), text);
+        }
+
+        #[test]
+        fn characters_are_those_of_the_standard_library_but_for_surrogates(bytes: Vec<u8>) {
+            let ours: String = Chars(&bytes).filter(|char| *char != char::REPLACEMENT_CHARACTER).collect();
+            let theirs = String::from_utf8_lossy(&bytes).replace(char::REPLACEMENT_CHARACTER, "");
+            prop_assert_eq!(ours, theirs);
+        }
+
+        #[test]
+        fn a_safe_name_is_one_component_on_every_system(name in ".{0,8}|[./\\\\a:\0 ]{0,6}") {
+            for system in [System::Posix, System::Windows] {
+                if let Ok(safe) = SafeName::new(&name, system) {
+                    prop_assert!(!safe.as_str().is_empty() && safe.as_str().len() <= NAME_BYTES);
+                    prop_assert!(!safe.as_str().contains(['/', '\\', '\0']));
+                    prop_assert!(safe.as_str() != "." && safe.as_str() != "..");
+                    prop_assert_eq!(SafeName::new(safe.as_str(), system), Ok(safe));
+                }
+            }
+        }
+
+        #[test]
+        fn a_safe_path_parses_as_itself(entry in "[./\\\\ab:]{0,12}") {
+            if let Ok(path) = SafePath::parse(entry.as_bytes()) {
+                prop_assert!(path.components().iter().all(|name| !["", ".", ".."].contains(&name.as_str())));
+                if !path.components().is_empty() {
+                    let again = SafePath::parse(path.to_string().as_bytes()).unwrap();
+                    prop_assert_eq!(again.components(), path.components());
+                }
+            }
+        }
     }
 }

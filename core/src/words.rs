@@ -110,3 +110,40 @@ const ODD: &str = "\
     tobacco tolerance tomorrow torpedo tradition travesty trombonist truncated typewriter ultimate undaunted \
     underfoot unicorn unify universe unravel upcoming vacancy vagabond vertigo virginia visitor vocalist \
     voyager warranty waterloo whimsical wichita wilmington wyoming yesteryear yucatan";
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_byte_has_two_words_of_its_own() {
+        for list in [EVEN, ODD] {
+            let words: Vec<_> = list.split(' ').collect();
+            assert_eq!(words.len(), 256);
+            assert_eq!(words.iter().collect::<BTreeSet<_>>().len(), 256);
+            assert!(words.iter().all(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())));
+        }
+        assert_eq!([even(0), odd(0), even(255), odd(255)], ["aardvark", "adroitness", "zulu", "yucatan"]);
+    }
+
+    #[test]
+    fn each_completion_of_a_completion_is_itself() {
+        for typed in ["ar", "armistice-ba", "not-a-word-s"] {
+            for done in complete_words(typed, 1) {
+                assert!(done.starts_with(typed));
+                assert_eq!(complete_words(&done, 1), [done]);
+            }
+        }
+    }
+
+    #[test]
+    fn nameplates_are_completed_from_those_that_are_known() {
+        let known = ["1", "12", "7"].map(|id| Nameplate::parse(id).unwrap());
+        assert_eq!(complete_nameplate("", &known), ["1-", "12-", "7-"]);
+        assert_eq!(complete_nameplate("12", &known), ["12-"]);
+        assert!(complete_nameplate("3", &known).is_empty());
+        assert!(complete_nameplate("", &[]).is_empty());
+    }
+}

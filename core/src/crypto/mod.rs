@@ -186,3 +186,51 @@ macro_rules! secret {
 }
 
 secret!(SessionKey Key Secret Verifier);
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn debug_prints_nothing_of_a_secret() {
+        let session = SessionKey::from_bytes([0xab; 32]);
+        let transit = session.transit_key("p");
+        let all = format!(
+            "{session:?} {:?} {:?} {:?} {:?} {:?}",
+            session.verifier(),
+            transit,
+            transit.sender_record_key(),
+            session.derive("p", 3).unwrap(),
+            session.phase_key(&Side::parse("s").unwrap(), &Phase::pake()),
+        );
+        assert_eq!(all, "SessionKey(..) Verifier(..) TransitKey(Key(..)) Key(..) Secret(..) Key(..)");
+    }
+
+    #[test]
+    fn a_verifier_is_shown_as_64_hex_digits() {
+        let shown = SessionKey::from_bytes([1; 32]).verifier().to_string();
+        assert_eq!(shown.len(), 64);
+        assert!(shown.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f')));
+    }
+
+    #[test]
+    fn keys_are_equal_only_in_all_bytes() {
+        let mut other = [1; 32];
+        other[31] = 2;
+        assert_eq!(Key::from_bytes([1; 32]), Key::from_bytes([1; 32]));
+        assert_ne!(Key::from_bytes([1; 32]), Key::from_bytes(other));
+    }
+
+    #[test]
+    fn secrets_are_zeroed() {
+        let mut key = Key::from_bytes([1; 32]);
+        key.zeroize();
+        assert_eq!(key.as_bytes(), &[0; 32]);
+        let mut secret = SessionKey::from_bytes([1; 32]).derive("p", 8).unwrap();
+        secret.zeroize();
+        assert!(secret.as_bytes().is_empty());
+    }
+}

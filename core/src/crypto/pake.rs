@@ -142,3 +142,59 @@ impl RngCore for Given<'_> {
 }
 
 impl CryptoRng for Given<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_bytes_give_the_same_message_and_others_another() {
+        let message = |fill| start(&code("4-a"), &app("app"), &[fill; 64]);
+        assert_eq!(message(1), message(1));
+        assert_ne!(message(1), message(2));
+        assert_eq!(message(1)[0], SYMMETRIC);
+    }
+
+    #[test]
+    fn keys_agree_only_for_the_same_code_and_application() {
+        let key = |words: &str, appid: &str| {
+            let theirs = start(&code("4-a"), &app("app"), &[2; 64]);
+            finish(&code(words), &app(appid), &[1; 64], &theirs).unwrap()
+        };
+        let ours = start(&code("4-a"), &app("app"), &[1; 64]);
+        let theirs = finish(&code("4-a"), &app("app"), &[2; 64], &ours).unwrap();
+        assert_eq!(key("4-a", "app"), theirs);
+        assert_ne!(key("4-b", "app"), theirs);
+        assert_ne!(key("4-a", "other"), theirs);
+    }
+
+    #[test]
+    fn an_application_id_is_hashed_in_normal_form() {
+        let theirs = start(&code("4-a"), &app("x"), &[2; 64]);
+        let key = |appid| finish(&code("4-a"), &app(appid), &[1; 64], &theirs).unwrap();
+        assert_eq!(key("e\u{301}"), key("\u{e9}"));
+    }
+
+    /// y = 1 is the identity; q + y for the y below 19 are the other encodings that are not canonical, and points
+    /// of small order with them.
+    #[test]
+    fn no_second_encoding_of_a_point_is_taken() {
+        for low in 0..19 {
+            for top in [0x7f, 0xff] {
+                let mut theirs = [0xff; MESSAGE];
+                theirs[0] = SYMMETRIC;
+                theirs[1] = 0xed + low;
+                theirs[32] = top;
+                assert!(finish(&code("4-a"), &app("app"), &[1; 64], &theirs).is_err(), "{low} {top:x}");
+            }
+        }
+    }
+
+    fn code(text: &str) -> Code {
+        Code::parse(text).unwrap()
+    }
+
+    fn app(text: &str) -> AppId {
+        AppId::parse(text).unwrap()
+    }
+}

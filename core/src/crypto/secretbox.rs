@@ -56,3 +56,35 @@ pub fn open_detached(key: &Key, nonce: &[u8; NONCE], content: &mut [u8], tag: &[
 fn cipher(key: &Key) -> XSalsa20Poly1305 {
     XSalsa20Poly1305::new(key.as_bytes().into())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_box_opens_to_what_was_sealed(key: [u8; 32], nonce: [u8; NONCE], plain: Vec<u8>) {
+            let key = Key::from_bytes(key);
+            let boxed = seal(&key, &nonce, &plain);
+            prop_assert_eq!(boxed.len(), plain.len() + OVERHEAD);
+            prop_assert_eq!(open(&key, &boxed), Some(plain.clone()));
+
+            let mut content = plain.clone();
+            let tag = seal_detached(&key, &nonce, &mut content);
+            prop_assert_eq!([&nonce[..], &tag, &content].concat(), boxed);
+            prop_assert!(open_detached(&key, &nonce, &mut content, &tag));
+            prop_assert_eq!(content, plain);
+        }
+
+        #[test]
+        fn a_box_with_a_changed_bit_does_not_open(plain: Vec<u8>, at: prop::sample::Index, bit in 0..8) {
+            let key = Key::from_bytes([5; 32]);
+            let mut boxed = seal(&key, &[6; NONCE], &plain);
+            let at = at.index(boxed.len());
+            boxed[at] ^= 1_u8 << bit;
+            prop_assert_eq!(open(&key, &boxed), None);
+        }
+    }
+}

@@ -263,3 +263,161 @@ pub(crate) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
     let fields = fields.into_iter().map(|(name, value)| (String::from(name), value));
     Value::Object(Map::from_iter(fields))
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::json;
+
+    #[test]
+    fn at_most_so_many_hints_are_believed() {
+        let direct = r#"{"type": "direct-tcp-v1", "hostname": "h", "port": 1}"#;
+        let tor = r#"{"type": "tor-tcp-v1", "hostname": "h.onion", "port": 1}"#;
+        let many = |item: &str, count: usize| vec![item; count].join(",");
+        let relay = format!(r#"{{"type": "relay-v1", "hints": [{}]}}"#, many(direct, 20));
+        let unknown = r#"{"type": "other"}, 5, {"type": "direct-tcp-v1"}"#;
+        let list = [many(unknown, 100), many(&relay, 10), many(direct, 40), many(tor, 40)].join(",");
+        let abilities = many(r#"{"type": "x"}"#, 100);
+        let info = decode(&format!(r#"{{"abilities-v1": [{abilities}], "hints-v1": [{list}]}}"#)).unwrap();
+        assert_eq!(info.abilities, [Ability::Other; ABILITIES]);
+        let relays: Vec<_> = info.hints.iter().filter(|hint| matches!(hint, Hint::Relay(_))).collect();
+        assert_eq!(relays.len(), RELAY_HINTS);
+        assert!(relays.iter().all(|hint| matches!(hint, Hint::Relay(all) if all.len() == RELAY_ADDRESSES)));
+        assert_eq!(info.hints.len(), RELAY_HINTS + DIRECT_HINTS);
+    }
+
+    #[test]
+    fn what_is_missing_or_odd_is_passed_over() {
+        let empty = Some(TransitInfo::default());
+        for text in
+            ["{}", r#"{"abilities-v1": null, "hints-v1": null}"#, r#"{"hints-v1": {"type": "relay-v1"}}"#]
+        {
+            assert_eq!(decode(text), empty, "{text}");
+        }
+        for hint in [
+            r#"{"type": "direct-tcp-v1", "hostname": "h", "port": 0}"#,
+            r#"{"type": "direct-tcp-v1", "hostname": "h", "port": 65536}"#,
+            r#"{"type": "direct-tcp-v1", "hostname": "h", "port": -1}"#,
+            r#"{"type": "direct-tcp-v1", "hostname": "h", "port": 1.0}"#,
+            r#"{"type": "direct-tcp-v1", "hostname": "", "port": 1}"#,
+            r#"{"type": "direct-tcp-v1", "hostname": "a b", "port": 1}"#,
+            r#"{"type": "direct-tcp-v1", "hostname": "\u001b[31m", "port": 1}"#,
+            r#"{"type": "direct-tcp-v1", "hostname": "\ud800", "port": 1}"#,
+            r#"{"type": "relay-v1", "hints": null}"#,
+            r#"{"type": "relay-v1", "hints": [{"type": "relay-v1", "hints": []}]}"#,
+        ] {
+            assert_eq!(decode(&format!(r#"{{"hints-v1": [{hint}]}}"#)), empty, "{hint}");
+        }
+        assert_eq!(decode("[]"), None);
+        assert_eq!(decode("null"), None);
+    }
+
+    #[test]
+    fn an_odd_priority_is_none() {
+        for priority in ["null", "\"1\"", "1e999", "true", "-0.0"] {
+            let hint =
+                format!(r#"{{"type": "direct-tcp-v1", "hostname": "h", "port": 1, "priority": {priority}}}"#);
+            let info = decode(&format!(r#"{{"hints-v1": [{hint}]}}"#)).unwrap();
+            assert_eq!(info.hints, [Hint::Direct(direct("h", 1, 0.0))], "{priority}");
+        }
+    }
+
+    #[test]
+    fn hints_are_written_with_every_key() {
+        let info = TransitInfo {
+            abilities: vec![Ability::DirectTcp, Ability::Relay, Ability::Other],
+            hints: vec![Hint::Direct(direct("::1", 7, 0.0)), Hint::Relay(vec![direct("r", 4001, 2.5)])],
+        };
+        assert_eq!(
+            info.encode(),
+            serde_json::json!({
+                "abilities-v1": [{"type": "direct-tcp-v1"}, {"type": "relay-v1"}],
+                "hints-v1": [
+                    {"type": "direct-tcp-v1", "priority": 0.0, "hostname": "::1", "port": 7},
+                    {"type": "relay-v1", "hints": [
+                        {"type": "direct-tcp-v1", "priority": 2.5, "hostname": "r", "port": 4001}
+                    ]}
+                ]
+            })
+        );
+    }
+
+    #[test]
+    fn a_relay_argument_is_refused_with_what_is_wrong_with_it() {
+        for (text, why) in [
+            ("tcp:[::1]4001", "the port is missing"),
+            ("tcp:[::1", "a bracket is missing"),
+            ("tcp:h:0", "the port is no number from 1 to 65535"),
+            ("tcp:h:65536", "the port is no number from 1 to 65535"),
+            ("tcp::4001", "this is no name or address of a host"),
+            ("tcp:a b:4001", "this is no name or address of a host"),
+            ("tcp:h:1:priority=nan", "the priority is no number"),
+            ("tcp:h:1:priority=inf", "the priority is no number"),
+            ("ws://h:1", "a relay begins with `tcp:`"),
+        ] {
+            let expected = Misuse::Address(format!("{text:?}: {why}"));
+            assert_eq!(parse_relay_argument(text), Err(expected));
+        }
+    }
+
+    #[test]
+    fn priorities_are_ordered_and_finite() {
+        let [low, high] = [-1.5, 2.0].map(|number| Priority::new(number).unwrap());
+        assert!(low < Priority::default() && Priority::default() < high);
+        assert_eq!(Priority::new(-0.0), Some(Priority::default()));
+        assert_eq!([f64::NAN, f64::INFINITY, f64::NEG_INFINITY].map(Priority::new), [None; 3]);
+    }
+
+    proptest! {
+        #[test]
+        fn hints_are_read_as_they_were_written(
+            hosts in prop::collection::vec(("[!-~]{1,20}", 1_u16.., -1e9..1e9_f64, 0..3), 0..5),
+        ) {
+            let hints = hosts.iter().map(|(host, port, priority, kind)| {
+                let hint = direct(host, *port, *priority);
+                match kind {
+                    0 => Hint::Direct(hint),
+                    1 => Hint::Tor(hint),
+                    _ => Hint::Relay(vec![hint.clone(), hint]),
+                }
+            });
+            let hints: Vec<_> = hints.filter({
+                let mut relays = 0;
+                move |hint| {
+                    relays += usize::from(matches!(hint, Hint::Relay(_)));
+                    relays <= RELAY_HINTS
+                }
+            }).collect();
+            let info = TransitInfo { abilities: vec![Ability::TorTcp, Ability::Relay], hints };
+            let written = json::encode(&info.encode());
+            prop_assert_eq!(TransitInfo::decode(Json::parse(&written).unwrap()), Some(info));
+        }
+
+        #[test]
+        fn a_relay_argument_is_what_it_says(host in "[a-z.]{1,9}", port in 1_u16.., priority in -1e9..1e9_f64) {
+            let hint = parse_relay_argument(&format!("tcp:{host}:{port}:priority={priority}")).unwrap().unwrap();
+            prop_assert_eq!(hint, direct(&host, port, priority));
+        }
+
+        #[test]
+        fn any_relay_argument_is_taken_or_refused(text: String, odd in "tcp:[\\[\\]:a0-9=.]{0,20}") {
+            let _ = (parse_relay_argument(&text), parse_relay_argument(&odd));
+        }
+    }
+
+    fn decode(text: &str) -> Option<TransitInfo> {
+        TransitInfo::decode(Json::parse(text.as_bytes()).unwrap())
+    }
+
+    fn direct(host: &str, port: u16, priority: f64) -> DirectHint {
+        DirectHint {
+            address: Address::new(host.to_string(), port),
+            priority: Priority::new(priority).unwrap(),
+        }
+    }
+}

@@ -54,9 +54,12 @@ impl<'a> Json<'a> {
         serde_json::from_str(self.as_str()).ok()
     }
 
-    /// The number, where this is any.
+    /// The number, where this is any that has a finite place among floats.
     pub(crate) fn float(self) -> Option<f64> {
-        serde_json::from_str(self.as_str()).ok()
+        // JSON begins a number with a digit or a minus, and the standard library reads it to the last bit.
+        let text = self.as_str();
+        let is_number = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+        text.parse().ok().filter(|number: &f64| is_number && number.is_finite())
     }
 }
 
@@ -145,5 +148,115 @@ impl Visitor<'_> for Bytes {
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
         Ok(bytes.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn lone_surrogates_come_out_as_wtf8_and_pairs_as_utf8() {
+        assert_eq!(bytes(r#""a\udcff""#).unwrap(), b"a\xed\xb3\xbf");
+        assert_eq!(bytes(r#""\ud800b""#).unwrap(), b"\xed\xa0\x80b");
+        assert_eq!(bytes(r#""\ud83d\ude48""#).unwrap(), "🙈".as_bytes());
+        assert_eq!(bytes(r#""\ud83d\ud83d\ude48""#).unwrap(), [b"\xed\xa0\xbd", "🙈".as_bytes()].concat());
+        assert_eq!(bytes(r#""\u00e9\n\"\\""#).unwrap(), "é\n\"\\".as_bytes());
+        assert!(json(r#""\udcff""#).string().is_none());
+    }
+
+    #[test]
+    fn lone_surrogates_do_no_harm_where_nobody_looks() {
+        let [found] = json(r#"{"\udcff": 1, "x": "\ud800", "y": {"\ud800": ["\ud800"]}, "b": 2}"#)
+            .fields(["b"])
+            .unwrap();
+        assert_eq!(found.unwrap().number(), Some(2));
+    }
+
+    #[test]
+    fn fields_are_found_by_name_and_the_last_counts() {
+        let found =
+            json(r#"{"a": 1, "b": [ 2 ], "a": "3", "\u0063": null}"#).fields(["b", "a", "d", "c"]).unwrap();
+        assert_eq!(found.map(|it| it.map(Json::as_str)), [Some("[ 2 ]"), Some("\"3\""), None, Some("null")]);
+        for text in ["[1]", "1", "\"a\"", "null"] {
+            assert!(json(text).fields(["a"]).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn lists_are_handed_out_in_order() {
+        let mut seen = vec![];
+        assert!(json("[1, {}, [2, 3]]").each(|item| seen.push(item.as_str().to_string())).is_some());
+        assert_eq!(seen, ["1", "{}", "[2, 3]"]);
+        assert!(json("{}").each(|_| {}).is_none());
+        assert!(json("\"ab\"").each(|_| {}).is_none());
+    }
+
+    #[test]
+    fn values_are_only_what_they_are() {
+        assert_eq!(json("18446744073709551615").number(), Some(u64::MAX));
+        for text in ["18446744073709551616", "-1", "1.0", "1e3", "\"1\"", "null", "true"] {
+            assert_eq!(json(text).number(), None, "{text}");
+        }
+        assert_eq!(json("2").float(), Some(2.0));
+        assert_eq!(json("-2.5").float(), Some(-2.5));
+        assert_eq!([json("1e999").float(), json("\"1\"").float(), json("null").float()], [None; 3]);
+        for text in ["[97]", "1", "null", "{}"] {
+            assert!(bytes(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_in_utf8_is_refused() {
+        for text in [
+            b"".as_slice(),
+            b"{",
+            b"{} {}",
+            b"\"\xff\"",
+            b"\"\xed\xb3\xbf\"",
+            b"\"a\nb\"",
+            b"\xef\xbb\xbf{}",
+            b"NaN",
+        ] {
+            assert!(Json::parse(text).is_none(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_not_followed() {
+        let deep = format!("{{\"x\": {}{}, \"a\": 1}}", "[".repeat(1 << 20), "]".repeat(1 << 20));
+        let [found] = json(&deep).fields(["a"]).unwrap();
+        assert_eq!(found.unwrap().number(), Some(1));
+    }
+
+    proptest! {
+        #[test]
+        fn a_string_comes_back_as_it_was_written(text: String) {
+            let written = encode(&text);
+            prop_assert_eq!(Json::parse(&written).unwrap().string(), Some(text));
+        }
+
+        #[test]
+        fn no_bytes_are_too_odd_to_be_looked_at(bytes: Vec<u8>, text in "[\\[\\]{}\"\\\\u,:0-9a-d ]{0,40}") {
+            for bytes in [bytes.as_slice(), text.as_bytes()] {
+                if let Some(json) = Json::parse(bytes) {
+                    let _ = (json.fields(["a"]), json.each(|_| {}), json.bytes(), json.number(), json.float());
+                }
+            }
+        }
+    }
+
+    fn json(text: &str) -> Json<'_> {
+        Json::parse(text.as_bytes()).unwrap()
+    }
+
+    fn bytes(text: &str) -> Option<Vec<u8>> {
+        json(text).bytes()
     }
 }

@@ -9,7 +9,6 @@ pub mod peer;
 pub mod server;
 
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt;
 
@@ -125,6 +124,58 @@ impl Eq for RawJson {}
 
 impl fmt::Debug for RawJson {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&format!("RawJson({:?})", self.as_str()))
+        write!(f, "RawJson({:?})", self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_is_a_number_only_as_it_is_counted() {
+        for (phase, number) in [
+            ("0", Some(0)),
+            ("10", Some(10)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("00", None),
+            ("+1", None),
+            ("-1", None),
+            ("", None),
+            ("1 ", None),
+            ("pake", None),
+            ("dilate-0", None),
+            ("\u{664}", None),
+        ] {
+            assert_eq!(Phase::parse(phase).unwrap().as_number(), number, "{phase:?}");
+        }
+        assert_eq!(Phase::number(7).as_str(), "7");
+        assert_eq!([Phase::pake().as_str(), Phase::version().as_str()], ["pake", "version"]);
+    }
+
+    #[test]
+    fn a_new_side_is_ten_hex_digits() {
+        let mut rng = Rng::new([3; 32]);
+        let [a, b] = [(); 2].map(|()| Side::draw(&mut rng));
+        assert_ne!(a, b);
+        assert_eq!(a.as_str().len(), 10);
+        assert!(a.as_str().bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f')));
+    }
+
+    #[test]
+    fn ids_are_bounded() {
+        let longest = "x".repeat(ID_BYTES);
+        assert_eq!(Side::parse(&longest).unwrap().as_str(), longest);
+        assert_eq!(Side::parse(&"x".repeat(ID_BYTES + 1)), None);
+        assert!(MailboxId::parse("").is_some());
+    }
+
+    #[test]
+    fn raw_json_keeps_its_text() {
+        assert_eq!(RawJson::parse(" {\"a\" : 1.0} ").unwrap().as_str(), "{\"a\" : 1.0}");
+        for text in ["", "{", "1 2", "nul", "{a: 1}"] {
+            assert_eq!(RawJson::parse(text), Err(Malformed), "{text}");
+        }
     }
 }

@@ -122,7 +122,7 @@ pub enum Offer {
     Directory {
         /// Its name, not to be believed.
         name: Name,
-        /// How it is packed: `zipfile/deflated`, or what else begins with `zipfile`.
+        /// How it is packed: `zipfile/deflated`, or what else begins with `zipfile`. Not to be shown.
         mode: String,
         /// Bytes that will follow.
         zip_size: u64,
@@ -153,7 +153,7 @@ impl Offer {
         let [name, mode, zip_size, bytes, files] = fields;
         Some(Self::Directory {
             name: Name::from_wire(name?.bytes()?),
-            mode: mode?.string()?,
+            mode: Text::from_wire(mode?.bytes()?).to_unicode(),
             zip_size: zip_size?.number()?,
             bytes: bytes?.number()?,
             files: files?.number()?,
@@ -264,4 +264,181 @@ fn confirmation(answer: &Result<(), Text>) -> Value {
 /// A text for a person. What is no string is shown as the JSON that it is.
 fn said(value: Json<'_>) -> Text {
     value.bytes().map_or_else(|| Text::from(value.as_str()), Text::from_wire)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_body_without_a_key_is_told_from_one_that_cannot_be_read() {
+        for (body, expected) in [
+            (r#"{}"#, PakeBody::Missing),
+            (r#"{"pake_v2": "53"}"#, PakeBody::Missing),
+            (r#"{"pake_v1": 53}"#, PakeBody::Malformed),
+            (r#"{"pake_v1": null}"#, PakeBody::Malformed),
+            (r#"{"pake_v1": "5"}"#, PakeBody::Malformed),
+            (r#"{"pake_v1": "zz"}"#, PakeBody::Malformed),
+            (r#"["pake_v1"]"#, PakeBody::Malformed),
+            ("", PakeBody::Malformed),
+        ] {
+            assert_eq!(decode_pake(body.as_bytes()), Err(expected), "{body}");
+        }
+        assert_eq!(decode_pake(br#"{"pake_v1": "53aB", "x": "\ud800"}"#), Ok(vec![0x53, 0xab]));
+    }
+
+    #[test]
+    fn versions_are_any_value_and_empty_where_missing() {
+        for (plain, expected) in [
+            (r#"{}"#, "{}"),
+            (r#"{"app_versions": {"a": [1.0]}, "can-dilate": ["ged"]}"#, r#"{"a": [1.0]}"#),
+            (r#"{"app_versions": null}"#, "null"),
+            (r#"{"app_versions": "\ud800"}"#, r#""\ud800""#),
+        ] {
+            let versions = Versions::decode(plain.as_bytes()).unwrap();
+            assert_eq!(versions.app_versions.as_str(), expected);
+            assert_eq!(Versions::decode(&versions.encode()), Ok(versions));
+        }
+        for plain in ["", "[]", "1", "{"] {
+            assert_eq!(Versions::decode(plain.as_bytes()), Err(Malformed));
+        }
+    }
+
+    #[test]
+    fn several_keys_are_read_in_the_order_in_which_they_count() {
+        let plain = r#"{"answer": {"file_ack": "ok"}, "banana": 1, "offer": {"message": "m"}, "transit": {}, "error": "e"}"#;
+        assert_eq!(
+            TransferMessage::decode(plain.as_bytes()).unwrap(),
+            [
+                TransferMessage::Error(Text::from("e")),
+                TransferMessage::Transit(TransitInfo::default()),
+                TransferMessage::Offer(Offer::Text(Text::from("m"))),
+                TransferMessage::Answer(Answer::File(Ok(()))),
+            ]
+        );
+        assert_eq!(TransferMessage::decode(br#"{"banana": 1}"#), Ok(vec![]));
+    }
+
+    #[test]
+    fn names_and_texts_may_hold_lone_surrogates() {
+        let plain = br#"{"offer": {"file": {"filename": "caf\udce9", "filesize": 5}}}"#;
+        let name = Name::from_wire(b"caf\xed\xb3\xa9".to_vec());
+        let offer = TransferMessage::Offer(Offer::File { name, size: 5 });
+        assert_eq!(TransferMessage::decode(plain).unwrap(), core::slice::from_ref(&offer));
+        // We write what others can read.
+        let expected = "{\"offer\":{\"file\":{\"filename\":\"caf\u{fffd}\",\"filesize\":5}}}";
+        assert_eq!(offer.encode(), expected.as_bytes());
+        for key in ["dirname", "mode"] {
+            let mut names = [("dirname", "d"), ("mode", "zipfile")];
+            names.iter_mut().filter(|(name, _)| *name == key).for_each(|(_, value)| *value = r"\ud800");
+            let [(_, name), (_, mode)] = names;
+            let plain = format!(
+                r#"{{"offer": {{"directory": {{"dirname": "{name}", "mode": "{mode}", "zipsize": 1, "numbytes": 1, "numfiles": 1}}}}}}"#
+            );
+            assert!(TransferMessage::decode(plain.as_bytes()).is_ok(), "{plain}");
+        }
+        for key in [
+            r#"{"error": "\udcff"}"#,
+            r#"{"offer": {"message": "\udcff"}}"#,
+            r#"{"answer": {"file_ack": "\udcff"}}"#,
+        ] {
+            assert_eq!(TransferMessage::decode(key.as_bytes()).unwrap().len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_of_file_transfer_is_malformed() {
+        for plain in [
+            "not json",
+            "[1]",
+            r#"{"transit": 1}"#,
+            r#"{"offer": null}"#,
+            r#"{"offer": {"message": 1}}"#,
+            r#"{"offer": {"file": {"filename": "a"}}}"#,
+            r#"{"offer": {"file": {"filename": 1, "filesize": 1}}}"#,
+            r#"{"offer": {"file": {"filename": "a", "filesize": -1}}}"#,
+            r#"{"offer": {"file": {"filename": "a", "filesize": 18446744073709551616}}}"#,
+            r#"{"offer": {"directory": {"dirname": "d"}}}"#,
+            r#"{"answer": "ok"}"#,
+        ] {
+            assert_eq!(TransferMessage::decode(plain.as_bytes()), Err(Malformed), "{plain}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_told_apart() {
+        let decode = |plain: &str| TransferMessage::decode(plain.as_bytes()).unwrap();
+        assert_eq!(decode(r#"{"offer": {"banana": {}}}"#), [TransferMessage::Offer(Offer::Unknown)]);
+        assert_eq!(decode(r#"{"answer": {}}"#), [TransferMessage::Answer(Answer::Unknown)]);
+        let no = Err(Text::from("no"));
+        assert_eq!(decode(r#"{"answer": {"file_ack": "no"}}"#), [TransferMessage::Answer(Answer::File(no))]);
+        let odd = Err(Text::from("[1]"));
+        assert_eq!(
+            decode(r#"{"answer": {"message_ack": [1]}}"#),
+            [TransferMessage::Answer(Answer::Text(odd))]
+        );
+        assert_eq!(decode(r#"{"error": {"a": 1}}"#), [TransferMessage::Error(Text::from(r#"{"a": 1}"#))]);
+    }
+
+    #[test]
+    fn an_acknowledgement_is_ok_or_says_what_is_not() {
+        let hash = "ab".repeat(32);
+        let decode = |plain: &str| Ack::decode(plain.as_bytes());
+        assert_eq!(decode(r#"{"ack": "ok"}"#), Ok(Ack { ok: Ok(()), sha256: None }));
+        let upper = format!(r#"{{"ack": "ok", "sha256": "{}"}}"#, hash.to_uppercase());
+        assert_eq!(decode(&upper), Ok(Ack { ok: Ok(()), sha256: Some([0xab; 32]) }));
+        let no = Ack { ok: Err(Text::from("full")), sha256: None };
+        assert_eq!(decode(r#"{"ack": "full"}"#), Ok(no));
+        for plain in [
+            "",
+            "[]",
+            "{}",
+            r#"{"sha256": "ab"}"#,
+            r#"{"ack": "ok", "sha256": "abab"}"#,
+            r#"{"ack": "ok", "sha256": 1}"#,
+            r#"{"ack": "ok", "sha256": null}"#,
+            &format!(r#"{{"ack": "ok", "sha256": "{hash}ab"}}"#),
+        ] {
+            assert_eq!(decode(plain), Err(Malformed), "{plain}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn messages_are_read_as_they_were_written(text: String, sizes: [u64; 3], hash: [u8; 32], kind in 0..7) {
+            let [zip_size, bytes, files] = sizes;
+            let message = match kind {
+                0 => TransferMessage::Offer(Offer::Text(Text::from(text.as_str()))),
+                1 => TransferMessage::Offer(Offer::File { name: Name::from(text.as_str()), size: bytes }),
+                2 => {
+                    let (name, mode) = (Name::from(text.as_str()), text);
+                    TransferMessage::Offer(Offer::Directory { name, mode, zip_size, bytes, files })
+                }
+                3 => TransferMessage::Error(Text::from(text.as_str())),
+                4 => TransferMessage::Answer(Answer::File(Ok(()))),
+                5 => TransferMessage::Answer(Answer::Text(Ok(()))),
+                _ => TransferMessage::Answer(Answer::File(if text == "ok" { Ok(()) } else { Err(Text::from(text.as_str())) })),
+            };
+            prop_assert_eq!(TransferMessage::decode(&message.encode()), Ok(vec![message]));
+            let ack = Ack { ok: Ok(()), sha256: (kind > 2).then_some(hash) };
+            prop_assert_eq!(Ack::decode(&ack.encode()), Ok(ack));
+        }
+
+        #[test]
+        fn a_pake_body_is_read_as_it_was_written(bytes: [u8; 32]) {
+            let mut message = [0x53; 33];
+            message[1..].copy_from_slice(&bytes);
+            prop_assert_eq!(decode_pake(&encode_pake(&message)), Ok(message.to_vec()));
+        }
+
+        #[test]
+        fn any_plaintext_is_read_or_refused(bytes: Vec<u8>) {
+            let _ = (TransferMessage::decode(&bytes), Versions::decode(&bytes), Ack::decode(&bytes), decode_pake(&bytes));
+        }
+    }
 }

@@ -235,3 +235,168 @@ fn stored(message: Json<'_>) -> Option<FromServer> {
     let body = HEXLOWER_PERMISSIVE.decode(&body?.bytes()?).ok()?;
     Some(FromServer::Message { side, phase, body })
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn commands_have_the_keys_of_the_protocol_and_no_others() {
+        let nameplate = || Nameplate::parse("4").unwrap();
+        let mailbox = || MailboxId::parse("mb").unwrap();
+        for (command, expected) in [
+            (
+                ToServer::Bind {
+                    appid: AppId::parse("app").unwrap(),
+                    side: Side::parse("aa").unwrap(),
+                    client_version: ("ours".into(), "1".into()),
+                },
+                json!({"type": "bind", "appid": "app", "side": "aa", "client_version": ["ours", "1"]}),
+            ),
+            (ToServer::List, json!({"type": "list"})),
+            (ToServer::Allocate, json!({"type": "allocate"})),
+            (ToServer::Claim(nameplate()), json!({"type": "claim", "nameplate": "4"})),
+            (ToServer::Release(Some(nameplate())), json!({"type": "release", "nameplate": "4"})),
+            (ToServer::Release(None), json!({"type": "release"})),
+            (ToServer::Open(mailbox()), json!({"type": "open", "mailbox": "mb"})),
+            (
+                ToServer::Add { phase: Phase::number(0), body: vec![0, 0xab] },
+                json!({"type": "add", "phase": "0", "body": "00ab"}),
+            ),
+            (
+                ToServer::Close { mailbox: Some(mailbox()), mood: Some(Mood::Happy) },
+                json!({"type": "close", "mailbox": "mb", "mood": "happy"}),
+            ),
+            (ToServer::Close { mailbox: None, mood: None }, json!({"type": "close"})),
+            (ToServer::Ping(RawJson::parse("[1.0]").unwrap()), json!({"type": "ping", "ping": [1.0]})),
+        ] {
+            let mut expected = expected;
+            expected["id"] = "12ab".into();
+            assert_eq!(serde_json::from_slice::<Value>(&command.encode("12ab")).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn every_message_of_the_protocol_is_read() {
+        for (message, expected) in [
+            (r#"{"type": "ack", "id": null, "server_tx": 1.5}"#, FromServer::Ack),
+            (
+                r#"{"type": "allocated", "nameplate": "4"}"#,
+                FromServer::Allocated(Nameplate::parse("4").unwrap()),
+            ),
+            (r#"{"type": "claimed", "mailbox": "mb"}"#, FromServer::Claimed(MailboxId::parse("mb").unwrap())),
+            (r#"{"type": "released"}"#, FromServer::Released),
+            (r#"{"type": "closed"}"#, FromServer::Closed),
+            (r#"{"type": "pong", "pong": [1]}"#, FromServer::Pong),
+            (
+                r#"{"type": "error", "error": "crowded", "orig": {}}"#,
+                FromServer::Error(Text::from("crowded")),
+            ),
+            (r#"{"type": "something", "new": 1}"#, FromServer::Unknown),
+            (
+                r#"{"type": "message", "side": "s", "phase": "pake", "body": "00aB", "id": "1", "server_rx": 1}"#,
+                FromServer::Message {
+                    side: Side::parse("s").unwrap(),
+                    phase: Phase::pake(),
+                    body: vec![0, 0xab],
+                },
+            ),
+        ] {
+            assert_eq!(FromServer::decode(message.as_bytes()), Ok(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_welcome_may_hold_anything() {
+        let welcome = |text: &str| FromServer::decode(format!(r#"{{"type": "welcome"{text}}}"#).as_bytes());
+        let full = r#", "welcome": {"motd": "hi\ud800", "error": "no", "current_cli_version": "1", "x": 1}"#;
+        let expected = Welcome {
+            motd: Some(Text::from_wire(b"hi\xed\xa0\x80".to_vec())),
+            error: Some(Text::from("no")),
+            current_cli_version: Some(Text::from("1")),
+        };
+        assert_eq!(welcome(full), Ok(FromServer::Welcome(expected)));
+        for text in
+            [r#", "welcome": {}"#, "", r#", "welcome": null"#, r#", "welcome": {"motd": null, "error": 1}"#]
+        {
+            assert_eq!(welcome(text), Ok(FromServer::Welcome(Welcome::default())));
+        }
+    }
+
+    #[test]
+    fn nameplates_that_nobody_could_claim_are_left_out() {
+        let list = r#"{"type": "nameplates", "nameplates": [{"id": "4"}, {"id": "x"}, {"id": 5}, {}, 1, {"id": "12", "x": 1}]}"#;
+        let expected = ["4", "12"].map(|id| Nameplate::parse(id).unwrap()).to_vec();
+        assert_eq!(FromServer::decode(list.as_bytes()), Ok(FromServer::Nameplates(expected)));
+        let many = format!(
+            r#"{{"type": "nameplates", "nameplates": [{}1]}}"#,
+            r#"{"id": "1"},"#.repeat(NAMEPLATES + 5)
+        );
+        let Ok(FromServer::Nameplates(found)) = FromServer::decode(many.as_bytes()) else {
+            panic!("nameplates")
+        };
+        assert_eq!(found.len(), NAMEPLATES);
+    }
+
+    #[test]
+    fn a_message_that_is_not_made_of_strings_is_passed_over() {
+        for rest in [
+            r#""side": 1, "phase": "0", "body": """#,
+            r#""side": "s", "phase": 0, "body": """#,
+            r#""side": "s", "phase": "0", "body": null"#,
+            r#""side": "s", "phase": "0""#,
+            r#""side": "s", "phase": "0", "body": "0""#,
+            r#""side": "s", "phase": "0", "body": "zz""#,
+            r#""side": "\ud800", "phase": "0", "body": """#,
+            &format!(r#""side": "s", "phase": "{}", "body": """#, "9".repeat(257)),
+        ] {
+            let message = format!(r#"{{"type": "message", {rest}}}"#);
+            assert_eq!(FromServer::decode(message.as_bytes()), Ok(FromServer::Unknown), "{rest}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_malformed() {
+        for message in [
+            "",
+            "nonsense",
+            "[]",
+            "{}",
+            r#"{"type": 1}"#,
+            r#"{"type": null}"#,
+            r#"{"type": "allocated"}"#,
+            r#"{"type": "allocated", "nameplate": 4}"#,
+            r#"{"type": "allocated", "nameplate": "four"}"#,
+            r#"{"type": "claimed", "mailbox": 1}"#,
+            r#"{"type": "nameplates"}"#,
+            r#"{"type": "error"}"#,
+        ] {
+            assert_eq!(FromServer::decode(message.as_bytes()), Err(Malformed), "{message}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn added_bytes_come_back_in_the_echo(side in ".{0,20}", phase in ".{0,20}", body: Vec<u8>) {
+            let (side, phase) = (Side::parse(&side).unwrap(), Phase::parse(&phase).unwrap());
+            let add = ToServer::Add { phase: phase.clone(), body: body.clone() }.encode("1");
+            let mut echo: Value = serde_json::from_slice(&add).unwrap();
+            echo["type"] = "message".into();
+            echo["side"] = side.as_str().into();
+            let decoded = FromServer::decode(echo.to_string().as_bytes());
+            prop_assert_eq!(decoded, Ok(FromServer::Message { side, phase, body }));
+        }
+
+        #[test]
+        fn any_bytes_are_a_message_or_malformed(bytes: Vec<u8>) {
+            let _ = FromServer::decode(&bytes);
+        }
+    }
+}
