@@ -278,7 +278,7 @@ impl fmt::Display for Why {
 }
 
 /// What a machine wants next. Drivers match it without `_`.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output<E, Q = Infallible> {
     /// Start this work.
     Do(Op<Q>),

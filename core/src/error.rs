@@ -32,6 +32,8 @@ pub enum Misuse {
     },
     /// The address of a server or relay cannot be used; the text says why.
     Address(String),
+    /// What should be JSON is not.
+    NotJson,
     /// A command came at a moment when it has no meaning; the text says which.
     OutOfTurn(&'static str),
 }
@@ -222,6 +224,7 @@ impl fmt::Display for Misuse {
             Self::QueueFull => f.write_str("too many records wait to be sent"),
             Self::TooLong { limit_bytes } => write!(f, "at most {limit_bytes} bytes are possible"),
             Self::Address(text) => write!(f, "not a usable address: {text}"),
+            Self::NotJson => f.write_str("that is not JSON"),
             Self::OutOfTurn(what) => write!(f, "not possible now: {what}"),
         }
     }

@@ -1,0 +1,256 @@
+//! The connection to the mailbox server: dial, notice a loss, dial again later.
+//!
+//! Fed by the driver, through the composite. The first dial decides whether the server can be used at all; every
+//! later loss is mended, after growing waits. It ends when it is told to stop, or when the first dial fails.
+
+use alloc::vec::Vec;
+use core::mem;
+use core::time::Duration;
+
+use crate::defaults::RECONNECT_LIMIT;
+use crate::driver::{Conn, Conns, Instant, Why};
+use crate::rng::Rng;
+
+/// The wait after a loss; each failure since makes it half as long again.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The random part of a wait, so that the clients of a server that restarts do not all come at once.
+const JITTER_MS: u64 = 1000;
+
+/// `Opened`, `Received` and `Closed` speak of [`Link::conn`]; what concerns another connection is not handed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// At the start, and when somebody waits for the server: dial now.
+    Dial,
+    Opened,
+    Received(Vec<u8>),
+    Closed(Why),
+    /// What was received has been worked off, and there is room for more.
+    Room,
+    Say(Vec<u8>),
+    Tick,
+    Stop,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    Open(Conn),
+    Read(Conn),
+    Write(Conn, Vec<u8>),
+    Close(Conn),
+    Up,
+    Heard(Vec<u8>),
+    Down(Why),
+    /// The first dial failed: there will be no other.
+    Failed(Why),
+    Stopped,
+}
+
+/// What the other machines know of the link: whether the server can hear us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    Up,
+    Down,
+}
+
+/// What a step may draw from.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) now: Instant,
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) conns: &'a mut Conns,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Link {
+    state: State,
+}
+
+impl Link {
+    pub(crate) fn handle(&mut self, input: Input, context: Context<'_>) -> Vec<Output> {
+        let mut out = Vec::new();
+        self.state = mem::take(&mut self.state).step(input, context, &mut out);
+        out
+    }
+
+    pub(crate) const fn line(&self) -> Line {
+        match self.state {
+            State::Reading(_) | State::Resting(_) => Line::Up,
+            State::Idle
+            | State::First(_)
+            | State::Waiting { .. }
+            | State::Again { .. }
+            | State::Stopping(_)
+            | State::Stopped => Line::Down,
+        }
+    }
+
+    /// The connection that is dialled, up or being closed.
+    pub(crate) const fn conn(&self) -> Option<Conn> {
+        match self.state {
+            State::First(conn)
+            | State::Reading(conn)
+            | State::Resting(conn)
+            | State::Again { conn, .. }
+            | State::Stopping(conn) => Some(conn),
+            State::Idle | State::Waiting { .. } | State::Stopped => None,
+        }
+    }
+
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Waiting { until, .. } => Some(until),
+            State::Idle
+            | State::First(_)
+            | State::Reading(_)
+            | State::Resting(_)
+            | State::Again { .. }
+            | State::Stopping(_)
+            | State::Stopped => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Idle,
+    /// The first dial.
+    First(Conn),
+    /// Up, and a read is under way.
+    Reading(Conn),
+    /// Up, and nothing is read until there is room.
+    Resting(Conn),
+    /// Lost; so many dials have failed since it was up.
+    Waiting {
+        until: Instant,
+        failures: u32,
+    },
+    /// A later dial.
+    Again {
+        conn: Conn,
+        failures: u32,
+    },
+    Stopping(Conn),
+    Stopped,
+}
+
+impl State {
+    fn step(self, input: Input, context: Context<'_>, out: &mut Vec<Output>) -> Self {
+        match self {
+            Self::Idle => match input {
+                Input::Dial => Self::First(open(context, out)),
+                Input::Stop => stopped(out),
+                Input::Opened
+                | Input::Received(_)
+                | Input::Closed(_)
+                | Input::Room
+                | Input::Say(_)
+                | Input::Tick => Self::Idle,
+            },
+            Self::First(conn) => match input {
+                Input::Opened => up(conn, out),
+                Input::Closed(why) => {
+                    out.push(Output::Failed(why));
+                    Self::Stopped
+                }
+                Input::Stop => stop(conn, out),
+                Input::Dial | Input::Received(_) | Input::Room | Input::Say(_) | Input::Tick => {
+                    Self::First(conn)
+                }
+            },
+            Self::Reading(conn) | Self::Resting(conn) => self.while_up(conn, input, context, out),
+            Self::Waiting { until, failures } => match input {
+                Input::Dial => Self::Again { conn: open(context, out), failures },
+                Input::Tick if context.now >= until => Self::Again { conn: open(context, out), failures },
+                Input::Stop => stopped(out),
+                Input::Opened
+                | Input::Received(_)
+                | Input::Closed(_)
+                | Input::Room
+                | Input::Say(_)
+                | Input::Tick => Self::Waiting { until, failures },
+            },
+            Self::Again { conn, failures } => match input {
+                Input::Opened => up(conn, out),
+                Input::Closed(_) => wait(failures.saturating_add(1), context),
+                Input::Stop => stop(conn, out),
+                Input::Dial | Input::Received(_) | Input::Room | Input::Say(_) | Input::Tick => {
+                    Self::Again { conn, failures }
+                }
+            },
+            Self::Stopping(conn) => match input {
+                Input::Closed(_) => stopped(out),
+                Input::Dial
+                | Input::Opened
+                | Input::Received(_)
+                | Input::Room
+                | Input::Say(_)
+                | Input::Tick
+                | Input::Stop => Self::Stopping(conn),
+            },
+            Self::Stopped => {
+                if input == Input::Stop {
+                    out.push(Output::Stopped);
+                }
+                Self::Stopped
+            }
+        }
+    }
+
+    fn while_up(self, conn: Conn, input: Input, context: Context<'_>, out: &mut Vec<Output>) -> Self {
+        match input {
+            Input::Received(bytes) => {
+                out.push(Output::Heard(bytes));
+                Self::Resting(conn)
+            }
+            Input::Room if self == Self::Resting(conn) => {
+                out.push(Output::Read(conn));
+                Self::Reading(conn)
+            }
+            Input::Say(bytes) => {
+                out.push(Output::Write(conn, bytes));
+                self
+            }
+            Input::Closed(why) => {
+                out.push(Output::Down(why));
+                wait(0, context)
+            }
+            Input::Stop => stop(conn, out),
+            Input::Dial | Input::Opened | Input::Room | Input::Tick => self,
+        }
+    }
+}
+
+fn open(context: Context<'_>, out: &mut Vec<Output>) -> Conn {
+    let conn = context.conns.draw();
+    out.push(Output::Open(conn));
+    conn
+}
+
+fn up(conn: Conn, out: &mut Vec<Output>) -> State {
+    out.push(Output::Up);
+    State::Resting(conn)
+}
+
+fn stop(conn: Conn, out: &mut Vec<Output>) -> State {
+    out.push(Output::Close(conn));
+    State::Stopping(conn)
+}
+
+fn stopped(out: &mut Vec<Output>) -> State {
+    out.push(Output::Stopped);
+    State::Stopped
+}
+
+/// `min(1.5^failures, 60)` seconds, and up to one more (`rendezvous.md` section 8).
+fn wait(failures: u32, context: Context<'_>) -> State {
+    let mut wait = FIRST_WAIT;
+    for _ in 0..failures {
+        if wait >= RECONNECT_LIMIT {
+            break;
+        }
+        wait = wait.saturating_mul(3) / 2;
+    }
+    let jitter = Duration::from_millis(context.rng.below(JITTER_MS));
+    State::Waiting { until: context.now.plus(wait.min(RECONNECT_LIMIT).saturating_add(jitter)), failures }
+}

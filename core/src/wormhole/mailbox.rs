@@ -1,0 +1,306 @@
+//! The mailbox: open it, add our messages until their echo comes, pass on each message of the peer once.
+//!
+//! Fed by the nameplate (named), the key and send machines (add), the link and the server. Until the peer was heard
+//! the nameplate is held, and on a new link its claim names the mailbox again; a server that lost its memory names
+//! another one, where all that we said is said again. It ends when the server confirms the close.
+
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::mem;
+
+use super::link::Line;
+use crate::error::Mood;
+use crate::wire::{MailboxId, Phase, Side};
+
+/// How far ahead of the first number that is missing a numbered phase may be.
+const EARLY_PHASES: u64 = 4096;
+/// Phases with other names than a number that we remember.
+const NAMED_PHASES: usize = 1024;
+
+/// One of our messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Own {
+    pub(crate) phase: Phase,
+    pub(crate) body: Vec<u8>,
+}
+
+/// A message of the other side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) side: Side,
+    pub(crate) phase: Phase,
+    pub(crate) body: Vec<u8>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    Named(MailboxId),
+    Add(Own),
+    LinkUp,
+    /// Our own message came back: the server has stored it.
+    Echo(Phase),
+    Message(Message),
+    Closed,
+    Close(Mood),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    Open(MailboxId),
+    Add(Own),
+    Close(MailboxId, Mood),
+    /// The peer's first message is there, whatever it may be.
+    Heard,
+    Deliver(Message),
+    Finish,
+    /// The peer's phases are more than we keep account of.
+    TooMuch,
+    /// The server spoke out of turn.
+    Stray,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mailbox {
+    outbox: Outbox,
+    seen: Seen,
+    state: State,
+}
+
+impl Mailbox {
+    pub(crate) fn handle(&mut self, input: Input, line: Line) -> Vec<Output> {
+        let mut out = Vec::new();
+        let state = mem::take(&mut self.state);
+        self.state = state.step(input, &mut self.outbox, &mut self.seen, line, &mut out);
+        out
+    }
+
+    /// How many messages wait for their echo.
+    pub(crate) fn waiting(&self) -> usize {
+        self.outbox.pending.len()
+    }
+
+    /// The bytes of the messages that wait for their echo.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.outbox.pending.iter().map(|own| own.body.len()).sum()
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// No server has named it.
+    #[default]
+    Unknown,
+    /// Opened on this link; the peer was not heard, and the nameplate is held.
+    Quiet(MailboxId),
+    /// Named on an earlier link; the nameplate is being claimed again.
+    Unconfirmed(MailboxId),
+    /// This peer was heard.
+    Met {
+        mailbox: MailboxId,
+        peer: Side,
+    },
+    Closing {
+        mailbox: MailboxId,
+        mood: Mood,
+    },
+    Closed,
+}
+
+impl State {
+    fn step(
+        self,
+        input: Input,
+        outbox: &mut Outbox,
+        seen: &mut Seen,
+        line: Line,
+        out: &mut Vec<Output>,
+    ) -> Self {
+        match self {
+            Self::Unknown => match input {
+                Input::Named(mailbox) => {
+                    outbox.open(&mailbox, out);
+                    Self::Quiet(mailbox)
+                }
+                Input::Add(own) => outbox.keep(own, Self::Unknown),
+                Input::LinkUp => Self::Unknown,
+                Input::Close(_) => finish(out),
+                Input::Echo(_) | Input::Message(_) | Input::Closed => stray(Self::Unknown, out),
+            },
+            Self::Quiet(mailbox) => match input {
+                Input::Add(own) => outbox.add(own, Self::Quiet(mailbox), line, out),
+                Input::LinkUp => Self::Unconfirmed(mailbox),
+                Input::Echo(phase) => outbox.echoed(&phase, Self::Quiet(mailbox)),
+                Input::Message(message) => {
+                    out.push(Output::Heard);
+                    let peer = message.side.clone();
+                    outbox.stored.clear();
+                    seen.deliver(message, Self::Met { mailbox, peer }, out)
+                }
+                Input::Close(mood) => close(mailbox, mood, line, out),
+                Input::Named(_) | Input::Closed => stray(Self::Quiet(mailbox), out),
+            },
+            Self::Unconfirmed(before) => match input {
+                Input::Named(mailbox) => {
+                    if mailbox != before {
+                        outbox.start_over();
+                    }
+                    outbox.open(&mailbox, out);
+                    Self::Quiet(mailbox)
+                }
+                Input::Add(own) => outbox.keep(own, Self::Unconfirmed(before)),
+                Input::LinkUp => Self::Unconfirmed(before),
+                Input::Close(mood) => close(before, mood, line, out),
+                Input::Echo(_) | Input::Message(_) | Input::Closed => stray(Self::Unconfirmed(before), out),
+            },
+            Self::Met { mailbox, peer } => match input {
+                Input::Add(own) => outbox.add(own, Self::Met { mailbox, peer }, line, out),
+                Input::LinkUp => {
+                    outbox.open(&mailbox, out);
+                    Self::Met { mailbox, peer }
+                }
+                Input::Echo(phase) => outbox.echoed(&phase, Self::Met { mailbox, peer }),
+                Input::Message(message) if message.side == peer => {
+                    seen.deliver(message, Self::Met { mailbox, peer }, out)
+                }
+                // A mailbox has one peer: what a third side says is not for us.
+                Input::Message(_) => Self::Met { mailbox, peer },
+                Input::Close(mood) => close(mailbox, mood, line, out),
+                Input::Named(_) | Input::Closed => stray(Self::Met { mailbox, peer }, out),
+            },
+            Self::Closing { mailbox, mood } => match input {
+                Input::LinkUp => close(mailbox, mood, line, out),
+                Input::Closed => finish(out),
+                Input::Named(_) | Input::Add(_) | Input::Echo(_) | Input::Message(_) | Input::Close(_) => {
+                    Self::Closing { mailbox, mood }
+                }
+            },
+            Self::Closed => match input {
+                Input::Close(_) => finish(out),
+                Input::Named(_)
+                | Input::Add(_)
+                | Input::LinkUp
+                | Input::Echo(_)
+                | Input::Message(_)
+                | Input::Closed => Self::Closed,
+            },
+        }
+    }
+}
+
+fn close(mailbox: MailboxId, mood: Mood, line: Line, out: &mut Vec<Output>) -> State {
+    match line {
+        Line::Up => out.push(Output::Close(mailbox.clone(), mood)),
+        Line::Down => {}
+    }
+    State::Closing { mailbox, mood }
+}
+
+fn finish(out: &mut Vec<Output>) -> State {
+    out.push(Output::Finish);
+    State::Closed
+}
+
+fn stray(state: State, out: &mut Vec<Output>) -> State {
+    out.push(Output::Stray);
+    state
+}
+
+/// What we say. Its bound is the one of [`super::Wormhole::send`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Outbox {
+    /// The echo has not come: to be said again on each link.
+    pending: VecDeque<Own>,
+    /// The echo has come, but only until the peer was heard is it certain that we need not start over.
+    stored: Vec<Own>,
+}
+
+impl Outbox {
+    fn open(&self, mailbox: &MailboxId, out: &mut Vec<Output>) {
+        out.push(Output::Open(mailbox.clone()));
+        out.extend(self.pending.iter().cloned().map(Output::Add));
+    }
+
+    fn keep(&mut self, own: Own, state: State) -> State {
+        self.pending.push_back(own);
+        state
+    }
+
+    fn add(&mut self, own: Own, state: State, line: Line, out: &mut Vec<Output>) -> State {
+        match line {
+            Line::Up => out.push(Output::Add(own.clone())),
+            Line::Down => {}
+        }
+        self.keep(own, state)
+    }
+
+    fn echoed(&mut self, phase: &Phase, state: State) -> State {
+        let found = self.pending.iter().position(|own| own.phase == *phase);
+        if let Some(own) = found.and_then(|at| self.pending.remove(at)) {
+            match state {
+                State::Quiet(_) => self.stored.push(own),
+                State::Unknown
+                | State::Unconfirmed(_)
+                | State::Met { .. }
+                | State::Closing { .. }
+                | State::Closed => {}
+            }
+        }
+        state
+    }
+
+    fn start_over(&mut self) {
+        for own in self.stored.drain(..).rev() {
+            self.pending.push_front(own);
+        }
+    }
+}
+
+/// The phases of the peer that were delivered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Seen {
+    /// Every number below this.
+    below: u64,
+    early: BTreeSet<u64>,
+    named: BTreeSet<Phase>,
+}
+
+impl Seen {
+    fn deliver(&mut self, message: Message, state: State, out: &mut Vec<Output>) -> State {
+        match self.note(&message.phase) {
+            Note::New => out.push(Output::Deliver(message)),
+            Note::Repeated => {}
+            Note::TooMuch => out.push(Output::TooMuch),
+        }
+        state
+    }
+
+    fn note(&mut self, phase: &Phase) -> Note {
+        let Some(number) = phase.as_number() else {
+            return match self.named.len() {
+                _ if self.named.contains(phase) => Note::Repeated,
+                NAMED_PHASES.. => Note::TooMuch,
+                _ => {
+                    self.named.insert(phase.clone());
+                    Note::New
+                }
+            };
+        };
+        if number < self.below || self.early.contains(&number) {
+            return Note::Repeated;
+        }
+        if number - self.below >= EARLY_PHASES {
+            return Note::TooMuch;
+        }
+        self.early.insert(number);
+        while self.early.remove(&self.below) {
+            self.below = self.below.saturating_add(1);
+        }
+        Note::New
+    }
+}
+
+enum Note {
+    New,
+    Repeated,
+    TooMuch,
+}

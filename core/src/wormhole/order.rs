@@ -1,0 +1,88 @@
+//! The order: hold the peer's messages until there is a key to open them with.
+//!
+//! Fed by the mailbox (each phase once) and the key machine. The peer's `pake` goes to the key machine at once, everything
+//! else waits for its result. It has no end: once there is a key it only passes on.
+
+use alloc::vec::Vec;
+use core::mem;
+
+use super::mailbox::Message;
+use crate::wire::Phase;
+
+/// Messages that may wait for the key. An honest peer sends at most a handful before it has heard from us.
+const HELD_MESSAGES: usize = 64;
+/// Their bytes.
+const HELD_BYTES: usize = 4 << 20;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    Message(Message),
+    Key,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    Pake(Vec<u8>),
+    Deliver(Message),
+    /// More came than may wait.
+    TooMuch,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Order {
+    state: State,
+}
+
+impl Order {
+    pub(crate) fn handle(&mut self, input: Input) -> Vec<Output> {
+        let mut out = Vec::new();
+        self.state = mem::take(&mut self.state).step(input, &mut out);
+        out
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// Without the peer's `pake`, or without our own code.
+    NoKey(Vec<Message>),
+    Key,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::NoKey(Vec::new())
+    }
+}
+
+impl State {
+    fn step(self, input: Input, out: &mut Vec<Output>) -> Self {
+        match self {
+            Self::NoKey(mut held) => match input {
+                Input::Message(message) if message.phase == Phase::pake() => {
+                    out.push(Output::Pake(message.body));
+                    Self::NoKey(held)
+                }
+                Input::Message(message) => {
+                    let bytes: usize = held.iter().map(|held| held.body.len()).sum();
+                    if held.len() >= HELD_MESSAGES || bytes.saturating_add(message.body.len()) > HELD_BYTES {
+                        out.push(Output::TooMuch);
+                    } else {
+                        held.push(message);
+                    }
+                    Self::NoKey(held)
+                }
+                Input::Key => {
+                    out.extend(held.into_iter().map(Output::Deliver));
+                    Self::Key
+                }
+            },
+            Self::Key => match input {
+                Input::Message(message) => {
+                    out.push(Output::Deliver(message));
+                    Self::Key
+                }
+                Input::Key => Self::Key,
+            },
+        }
+    }
+}
