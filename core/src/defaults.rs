@@ -34,3 +34,10 @@ pub const RECORD_LIMIT: usize = 16 << 20;
 pub const DIRECT_HINTS: usize = 50;
 /// Relay hints believed from a peer.
 pub const RELAY_HINTS: usize = 4;
+
+/// How long an `error` to the peer may take to reach the server before the session closes all the same.
+pub const ERROR_LIMIT: Duration = Duration::from_secs(2);
+/// How long the answer to a text, the last word of its receiver, may take to reach the server.
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// How long the goodbye may take, all in all, where our own user ends the transfer.
+pub const CANCEL_LIMIT: Duration = Duration::from_millis(800);

@@ -147,6 +147,8 @@ pub enum Error {
     Rejected,
     /// Our own user said that the verifiers differ.
     VerifierRefused,
+    /// Our own side cannot go on, and this is why: a full disk, a file that changed. The peer is told the same text.
+    Failed(String),
 }
 
 /// How a wormhole ended, as told to the server (`rendezvous.md`, `close`).
@@ -182,7 +184,7 @@ impl Error {
     pub const fn mood(&self) -> Mood {
         match self {
             Self::WrongCode => Mood::Scary,
-            Self::Lonely | Self::Cancelled => Mood::Lonely,
+            Self::Lonely | Self::Cancelled | Self::Failed(_) => Mood::Lonely,
             Self::Unwelcome(_) => Mood::Unwelcome,
             Self::Misuse(_) | Self::Server(_) | Self::Crowded => Mood::Errory,
             Self::Peer(fault) => match fault {
@@ -297,6 +299,7 @@ impl fmt::Display for Error {
             Self::Cancelled => f.write_str("cancelled"),
             Self::Rejected => f.write_str("transfer rejected"),
             Self::VerifierRefused => f.write_str("the verifiers differ: nothing was transferred"),
+            Self::Failed(text) => f.write_str(text),
         }
     }
 }
@@ -320,7 +323,8 @@ impl core::error::Error for Error {
             | Self::Unwelcome(_)
             | Self::Cancelled
             | Self::Rejected
-            | Self::VerifierRefused => None,
+            | Self::VerifierRefused
+            | Self::Failed(_) => None,
         }
     }
 }

@@ -6,7 +6,7 @@
 //!   code, key, verifier        <---------->      code, key, verifier
 //!   transit, offer             ---------->       Offered
 //!                              <----------       transit, accept() -> answer
-//!   Answered                                     
+//!   Answered
 //!   Settled                    ==========>       Settled        content, as transit records
 //!   finish(Ok)                 <==========       finish(Ok)     acknowledgement
 //!   Closed                                       Closed
@@ -24,6 +24,7 @@
 //!   goodbye to.
 //! - Nothing waits for ever but for the peer's coming, its user's decision, and ours.
 
+mod ending;
 mod exchange;
 mod offer;
 mod receiver;

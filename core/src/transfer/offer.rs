@@ -2,8 +2,10 @@
 
 use alloc::string::{String, ToString};
 
+use crate::error::Misuse;
 use crate::untrusted::{Name, Text};
-use crate::wire::peer;
+use crate::wire::peer::{self, TransferMessage};
+use crate::wormhole::RECORD_BYTES;
 
 /// The only way in which directories travel. The archive's entries may be stored all the same.
 const MODE: &str = "zipfile/deflated";
@@ -34,6 +36,12 @@ pub enum Offer {
 }
 
 impl Offer {
+    /// Refuses what is too long to be sent.
+    pub(crate) fn check(&self) -> Result<(), Misuse> {
+        let is_short = TransferMessage::Offer(self.to_wire()).encode().len() <= RECORD_BYTES;
+        if is_short { Ok(()) } else { Err(Misuse::TooLong { limit_bytes: RECORD_BYTES }) }
+    }
+
     /// As it travels.
     pub(crate) fn to_wire(&self) -> peer::Offer {
         match self {

@@ -53,3 +53,44 @@ impl fmt::Debug for Expect {
         write!(f, "Expect({} of {})", self.come, self.line.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_found_however_it_is_cut() {
+        let line = b"transit sender ready\n\ngo\n";
+        let stream = [line.as_slice(), b"rest"].concat();
+        for first in 0..=stream.len() {
+            for second in first..=stream.len() {
+                let parts = [&stream[..first], &stream[first..second], &stream[second..]];
+                let mut expect = Some(Expect::new(line.to_vec()));
+                let mut rest = Vec::new();
+                for part in parts {
+                    match expect.take().map(|expect| expect.compare(part)) {
+                        Some(Found::Part(more)) => expect = Some(more),
+                        Some(Found::Whole { rest: found }) => rest.extend(found),
+                        Some(Found::Other) => panic!("refused at {first}, {second}"),
+                        None => rest.extend(part),
+                    }
+                }
+                assert_eq!((expect, rest.as_slice()), (None, b"rest".as_slice()), "{first}, {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_wrong_byte_ends_it() {
+        let line = b"ok\n";
+        assert_eq!(Expect::new(line.to_vec()).compare(b"ol"), Found::Other);
+        let Found::Part(rest) = Expect::new(line.to_vec()).compare(b"o") else { panic!() };
+        assert_eq!(rest.clone().compare(b"K\n"), Found::Other);
+        assert_eq!(rest.compare(b"k\n"), Found::Whole { rest: Vec::new() });
+    }
+
+    #[test]
+    fn nothing_of_the_line_is_shown() {
+        assert_eq!(alloc::format!("{:?}", Expect::new(b"secret".to_vec())), "Expect(0 of 6)");
+    }
+}

@@ -127,3 +127,60 @@ fn compare(expect: Expect, bytes: &[u8], out: &mut Vec<Output>) -> Handshake {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::transit::table;
+
+    fn vectors() -> Value {
+        serde_json::from_str(include_str!("../../tests/data/transit_handshake.json")).unwrap()
+    }
+
+    fn hex(value: &Value) -> Vec<u8> {
+        HEXLOWER.decode(value.as_str().unwrap().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_lines_are_the_recorded_ones() {
+        let vectors = vectors();
+        for row in vectors["handshakes"].as_array().unwrap() {
+            let key = TransitKey::from_bytes(hex(&row["transit_key_hex"]).try_into().unwrap());
+            assert_eq!(sender_line(&key), hex(&row["sender_handshake_hex"]));
+            assert_eq!(receiver_line(&key), hex(&row["receiver_handshake_hex"]));
+            assert_eq!([sender_line(&key).as_slice(), GO].concat(), hex(&row["receiver_expects_hex"]));
+        }
+        assert_eq!(GO, hex(&vectors["constants"]["go_hex"]));
+        assert_eq!(NEVERMIND, hex(&vectors["constants"]["nevermind_hex"]));
+    }
+
+    #[test]
+    fn what_came_with_the_relays_ok_counts() {
+        let mut out = Vec::new();
+        let expect = Expect::new(b"line".to_vec());
+        let state = Handshake::default().step(Input::Begin { expect, read: b"line and".to_vec() }, &mut out);
+        assert_eq!(state, Handshake::Finished);
+        assert_eq!(out, [Output::Greet, Output::Complete(b" and".to_vec())]);
+    }
+
+    #[test]
+    fn the_table_in_the_tree_is_current() {
+        let expect = || Expect::new(b"line".to_vec());
+        let states = [
+            ("Dialling", Handshake::Dialling),
+            ("Held", Handshake::Held),
+            ("Greeting", Handshake::Greeting(expect())),
+            ("Finished", Handshake::Finished),
+        ];
+        let inputs = [
+            ("opened before the key is known", Input::OpenedEarly),
+            ("opened, or paired by a relay", Input::Begin { expect: expect(), read: Vec::new() }),
+            ("a part of the line", Input::Received(b"li".to_vec())),
+            ("the line and more", Input::Received(b"line..".to_vec())),
+            ("anything else", Input::Received(b"x".to_vec())),
+        ];
+        table::check("transit-handshake", "transit/handshake.rs", &states, &inputs, Handshake::step);
+    }
+}

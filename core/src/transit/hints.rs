@@ -6,8 +6,7 @@ use core::net::IpAddr;
 
 use crate::defaults::{DIRECT_HINTS, RELAY_HINTS};
 use crate::driver::Address;
-use crate::wire::hints::{Ability, DirectHint, Hint, Priority};
-use crate::wire::peer::TransitInfo;
+use crate::wire::hints::{Ability, DirectHint, Hint, Priority, TransitInfo};
 
 /// Relay endpoints tried in one race, ours and the peer's together.
 const RELAY_ENDPOINTS: usize = 32;
@@ -120,5 +119,83 @@ impl Candidates {
         if is_new && self.known_relays.insert(relay.address.clone()) {
             self.relays.push(relay.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_others_can_dial_is_said() {
+        let listening = ["10.1.2.3", "2001:db8::7", "fe80::1", "0.0.0.0", "::", "host.example"];
+        let listening: Vec<Address> = listening.iter().map(|host| Address::new(*host, 7)).collect();
+        let mut listening_at = listening;
+        listening_at.push(Address::new("10.1.2.3", 0));
+        let info = ours(&listening_at, &[relay("r", 4001, 2.0)]);
+        assert_eq!(info.abilities, [Ability::DirectTcp, Ability::Relay]);
+        let direct = |host: &str| {
+            Hint::Direct(DirectHint { address: Address::new(host, 7), priority: Priority::default() })
+        };
+        let expected =
+            [direct("10.1.2.3"), direct("2001:db8::7"), Hint::Relay(Vec::from([relay("r", 4001, 2.0)]))];
+        assert_eq!(info.hints, expected);
+    }
+
+    #[test]
+    fn each_address_is_tried_once_whoever_names_it() {
+        let mut candidates = Candidates::new(&[relay("ours", 1, 0.0)]);
+        let theirs = TransitInfo {
+            abilities: Vec::new(),
+            hints: Vec::from([
+                direct("10.0.0.1", 5),
+                direct("10.0.0.1", 5),
+                direct("10.0.0.1", 6),
+                direct("10.0.0.1", 0),
+                Hint::Tor(relay("x.onion", 1, 0.0)),
+                Hint::Relay(Vec::from([relay("ours", 1, 0.0), relay("theirs", 2, 0.0)])),
+            ]),
+        };
+        candidates.add(&theirs);
+        candidates.add(&theirs);
+        assert_eq!(candidates.take_direct(), [Address::new("10.0.0.1", 5), Address::new("10.0.0.1", 6)]);
+        assert_eq!(candidates.take_relays(), [Address::new("ours", 1), Address::new("theirs", 2)]);
+        assert!(candidates.is_empty());
+        candidates.add(&theirs);
+        assert!(candidates.is_empty());
+    }
+
+    #[test]
+    fn relays_come_by_priority() {
+        let mut candidates = Candidates::new(&[relay("low", 1, -1.0), relay("high", 1, 2.5)]);
+        candidates.add(&TransitInfo {
+            abilities: Vec::new(),
+            hints: Vec::from([Hint::Relay(Vec::from([relay("high too", 1, 2.5)]))]),
+        });
+        assert_eq!(candidates.take_relays(), [Address::new("high", 1), Address::new("high too", 1)]);
+        assert_eq!(candidates.take_relays(), [Address::new("low", 1)]);
+        assert!(candidates.take_relays().is_empty());
+    }
+
+    #[test]
+    fn a_peer_is_believed_only_so_much_however_often_it_speaks() {
+        let mut candidates = Candidates::default();
+        for round in 0..100_u16 {
+            let many = |port| direct("10.0.0.1", 1 + round * 10 + port);
+            let mut hints: Vec<Hint> = (0..10).map(many).collect();
+            let endpoints = (0..8).map(|port| relay("r", 1 + round * 10 + port, 0.0));
+            hints.push(Hint::Relay(endpoints.collect()));
+            candidates.add(&TransitInfo { abilities: Vec::new(), hints });
+        }
+        assert_eq!(candidates.take_direct().len(), DIRECT_HINTS);
+        assert_eq!(candidates.take_relays().len(), RELAY_HINTS * 8);
+    }
+
+    fn direct(host: &str, port: u16) -> Hint {
+        Hint::Direct(relay(host, port, 0.0))
+    }
+
+    fn relay(host: &str, port: u16, priority: f64) -> DirectHint {
+        DirectHint { address: Address::new(host, port), priority: Priority::new(priority).unwrap() }
     }
 }

@@ -7,9 +7,12 @@
 mod expect;
 mod handshake;
 mod hints;
+mod listener;
 pub mod race;
 pub mod record;
 mod relay;
+#[cfg(test)]
+pub(crate) mod table;
 
 use alloc::vec::Vec;
 use core::fmt;

@@ -27,6 +27,7 @@ use data_encoding::HEXLOWER;
 use super::expect::Expect;
 use super::handshake::{self, Handshake};
 use super::hints::{self, Candidates};
+use super::listener::{self, Listener};
 use super::relay::{self, Relay};
 use super::{Path, RecordKeys, Role, Settled};
 use crate::crypto::TransitKey;
@@ -34,13 +35,10 @@ use crate::defaults::{HANDSHAKE_LIMIT, RELAY_DELAY, TRANSIT_LIMIT};
 use crate::driver::{Address, Conn, Conns, Input, Instant, Listen, Machine, Op, Output, Target};
 use crate::error::TransitFault;
 use crate::rng::{Rng, Seed};
-use crate::wire::hints::DirectHint;
-use crate::wire::peer::TransitInfo;
+use crate::wire::hints::{DirectHint, TransitInfo};
 
 /// Callers that may be in their handshake at a time.
 const CALLERS: usize = 32;
-/// Accepts that may fail one after the other before listening is given up.
-const ACCEPT_FAILURES: usize = 16;
 
 /// What the race tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,17 +97,6 @@ struct Lines {
     theirs: Expect,
     relay: Vec<u8>,
     keys: RecordKeys,
-}
-
-/// Where callers come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Listener {
-    /// We do not listen, or no longer.
-    Off,
-    /// It was asked for.
-    Starting { conn: Conn },
-    /// It works. `next` is the number of the caller that it waits for, if it does.
-    Listening { conn: Conn, next: Option<Conn>, failures: usize },
 }
 
 /// One connection, from its dial or call on.
@@ -190,8 +177,8 @@ impl Race {
 
     /// Begins to dial, and the time to run, with the next input.
     pub fn start(&mut self) {
-        if let State::Open(timing @ Timing::Before) | State::Choosing { timing: timing @ Timing::Before, .. } =
-            &mut self.state
+        if let State::Open(timing @ Timing::Before)
+        | State::Choosing { timing: timing @ Timing::Before, .. } = &mut self.state
         {
             *timing = Timing::Called;
         }
@@ -267,42 +254,42 @@ impl Race {
         self.ask(Op::Open { conn, target });
     }
 
-    /// Waits for the next caller, where there is room for one.
-    fn accept(&mut self) {
-        let callers = self.contenders.values().filter(|contender| contender.is_caller()).count();
-        let Listener::Listening { conn: at, next: next @ None, .. } = &mut self.listener else { return };
-        if callers < CALLERS {
-            let conn = self.conns.draw();
-            *next = Some(conn);
-            self.ask(Op::Accept { at: *at, conn });
+    /// What the listener has to say to this.
+    fn listener(&mut self, input: listener::Input) {
+        let mut outputs = Vec::new();
+        self.listener = mem::take(&mut self.listener).step(input, &mut self.conns, &mut outputs);
+        for output in outputs {
+            match output {
+                listener::Output::Reachable(at) => self.tell(Event::Hints(hints::ours(&at, &self.relays))),
+                listener::Output::Accept { at, conn } => self.ask(Op::Accept { at, conn }),
+                listener::Output::Caller(conn) => {
+                    let path = Path::Direct { peer: Address::new("unknown", 0), inbound: true };
+                    let stage = Stage::WithPeer(Handshake::default());
+                    self.contenders.insert(conn, Contender { path, stage, until: None, unsent: 0 });
+                }
+                listener::Output::Close(conn) => self.ask(Op::Close { conn }),
+            }
         }
     }
 
-    fn listening(&mut self, conn: Conn, at: &[Address]) {
-        if self.listener == (Listener::Starting { conn }) {
-            self.listener = Listener::Listening { conn, next: None, failures: 0 };
-            self.tell(Event::Hints(hints::ours(at, &self.relays)));
-            self.accept();
+    /// Waits for the next caller, where there is room for one.
+    fn accept(&mut self) {
+        if self.contenders.values().filter(|contender| contender.is_caller()).count() < CALLERS {
+            self.listener(listener::Input::Room);
         }
     }
 
     fn opened(&mut self, conn: Conn, peer: Option<SocketAddr>) {
-        if let Listener::Listening { next, failures, .. } = &mut self.listener
-            && *next == Some(conn)
-        {
-            (*next, *failures) = (None, 0);
-            let peer = peer.map_or_else(|| Address::new("unknown", 0), Address::from);
-            let path = Path::Direct { peer, inbound: true };
-            let stage = Stage::WithPeer(Handshake::default());
-            self.contenders.insert(conn, Contender { path, stage, until: None, unsent: 0 });
-            self.accept();
-        }
+        self.listener(listener::Input::Opened(conn));
         let until = self.now.plus(HANDSHAKE_LIMIT);
         let Some(contender) = self.contenders.get_mut(&conn) else {
             // Given up meanwhile.
             return self.ask(Op::Close { conn });
         };
         contender.until = Some(until);
+        if let (Path::Direct { peer: caller, inbound: true }, Some(peer)) = (&mut contender.path, peer) {
+            *caller = peer.into();
+        }
         match &contender.stage {
             Stage::AtRelay(_) => self.at_relay(conn, relay::Input::Opened),
             Stage::WithPeer(_) if self.lines.is_some() => self.begin(conn, Vec::new()),
@@ -371,19 +358,23 @@ impl Race {
 
     /// This connection leads to the peer for certain. The sender decides; the receiver has been told.
     fn complete(&mut self, conn: Conn, read: Vec<u8>) {
-        match (&self.state, self.role) {
-            (State::Open(timing), role) => {
+        match &self.state {
+            State::Open(timing) => {
                 self.state = State::Choosing { conn, read, timing: *timing };
-                match role {
+                match self.role {
                     Role::Sender => self.write(conn, handshake::GO.to_vec()),
                     Role::Receiver => self.settle_once_sent(),
                 }
             }
-            (State::Choosing { .. }, Role::Sender) => {
-                self.write(conn, handshake::NEVERMIND.to_vec());
+            State::Choosing { .. } => {
+                match self.role {
+                    Role::Sender => self.write(conn, handshake::NEVERMIND.to_vec()),
+                    // Only a sender that breaks the rules says `go` twice.
+                    Role::Receiver => {}
+                }
                 self.drop_contender(conn);
             }
-            (State::Choosing { .. }, Role::Receiver) | (State::Over, _) => self.drop_contender(conn),
+            State::Over => self.drop_contender(conn),
         }
     }
 
@@ -409,28 +400,6 @@ impl Race {
         }
     }
 
-    fn closed(&mut self, conn: Conn) {
-        match &mut self.listener {
-            Listener::Starting { conn: listener } if *listener == conn => {
-                self.listener = Listener::Off;
-                // Nobody can call us, but we can still call.
-                self.tell(Event::Hints(hints::ours(&[], &self.relays)));
-            }
-            Listener::Listening { conn: listener, .. } if *listener == conn => self.listener = Listener::Off,
-            Listener::Listening { conn: listener, next, failures } if *next == Some(conn) => {
-                (*next, *failures) = (None, failures.saturating_add(1));
-                if *failures > ACCEPT_FAILURES {
-                    let conn = *listener;
-                    self.listener = Listener::Off;
-                    self.ask(Op::Close { conn });
-                }
-            }
-            Listener::Off | Listener::Starting { .. } | Listener::Listening { .. } => {}
-        }
-        self.forget(conn);
-        self.give_up_if_hopeless();
-    }
-
     /// Ends one connection without a further word.
     fn drop_contender(&mut self, conn: Conn) {
         if self.contenders.contains_key(&conn) {
@@ -443,10 +412,11 @@ impl Race {
         self.contenders.remove(&conn);
         match self.state {
             // Its `go` has not left, so the peer has not heard it.
-            State::Choosing { conn: chosen, timing, .. } if chosen == conn => self.state = State::Open(timing),
+            State::Choosing { conn: chosen, timing, .. } if chosen == conn => {
+                self.state = State::Open(timing)
+            }
             State::Choosing { .. } | State::Open(_) | State::Over => {}
         }
-        self.accept();
     }
 
     /// Fails at once where nothing is under way, nothing left to try and nobody can call.
@@ -465,10 +435,7 @@ impl Race {
     }
 
     fn close_all(&mut self) {
-        match mem::replace(&mut self.listener, Listener::Off) {
-            Listener::Starting { conn } | Listener::Listening { conn, .. } => self.ask(Op::Close { conn }),
-            Listener::Off => {}
-        }
+        self.listener(listener::Input::Stop);
         for conn in mem::take(&mut self.contenders).into_keys() {
             self.ask(Op::Close { conn });
         }
@@ -494,7 +461,9 @@ impl Race {
         let own = match self.timing()? {
             Timing::Before => None,
             Timing::Called => self.lines.is_some().then_some(self.now),
-            Timing::Running { until, relays_at } if self.candidates.has_relays() => Some(until.min(relays_at)),
+            Timing::Running { until, relays_at } if self.candidates.has_relays() => {
+                Some(until.min(relays_at))
+            }
             Timing::Running { until, .. } => Some(until),
         };
         self.contenders.values().filter_map(|contender| contender.until).chain(own).min()
@@ -510,14 +479,18 @@ impl Machine for Race {
         self.now = self.now.max(now);
         match input {
             Input::Opened { conn, peer } => self.opened(conn, peer),
-            Input::Listening { conn, at } => self.listening(conn, &at),
+            Input::Listening { conn, at } => self.listener(listener::Input::Listening { conn, at }),
             Input::Received { conn, bytes } => self.received(conn, bytes),
             Input::Sent { conn } => self.sent(conn),
-            Input::Closed { conn, .. } => self.closed(conn),
+            Input::Closed { conn, .. } => {
+                self.listener(listener::Input::Closed(conn));
+                self.forget(conn);
+            }
             Input::Stored(never) => match never {},
             Input::Tick => {}
         }
         self.pass_time();
+        self.accept();
     }
 
     fn poll(&mut self) -> Output<Event> {

@@ -11,10 +11,8 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crypto_secretbox::aead::{AeadInPlace, KeyInit};
-use crypto_secretbox::{Nonce, Tag, XSalsa20Poly1305};
-
 use crate::crypto::Key;
+use crate::crypto::secretbox::{self, NONCE, TAG};
 use crate::defaults::RECORD_LIMIT;
 use crate::error::{Misuse, TransitFault};
 
@@ -22,8 +20,6 @@ use crate::error::{Misuse, TransitFault};
 pub const OVERHEAD: usize = LENGTH + NONCE + TAG;
 
 const LENGTH: usize = 4;
-const NONCE: usize = 24;
-const TAG: usize = 16;
 /// What the length counts beside the content.
 const SEALED: usize = NONCE + TAG;
 
@@ -32,10 +28,10 @@ const SEALED: usize = NONCE + TAG;
 /// [`Reference`] is the one that runs everywhere; a runtime may bring one that is faster on the machine at hand.
 pub trait SecretBox: Send {
     /// Encrypts `content` where it stands and returns its tag.
-    fn seal(&self, key: &[u8; 32], nonce: &[u8; 24], content: &mut [u8]) -> [u8; 16];
+    fn seal(&self, key: &[u8; 32], nonce: &[u8; NONCE], content: &mut [u8]) -> [u8; TAG];
 
     /// Decrypts `content` where it stands; `false`, and the content unspecified, where the tag does not fit.
-    fn open(&self, key: &[u8; 32], nonce: &[u8; 24], content: &mut [u8], tag: &[u8; 16]) -> bool;
+    fn open(&self, key: &[u8; 32], nonce: &[u8; NONCE], content: &mut [u8], tag: &[u8; TAG]) -> bool;
 }
 
 /// The secret box of the core, on any machine.
@@ -43,17 +39,12 @@ pub trait SecretBox: Send {
 pub struct Reference;
 
 impl SecretBox for Reference {
-    fn seal(&self, key: &[u8; 32], nonce: &[u8; 24], content: &mut [u8]) -> [u8; 16] {
-        // It refuses only what is longer than 2^38 bytes; a record is far shorter. A tag of zeros opens nowhere.
-        XSalsa20Poly1305::new(key.into())
-            .encrypt_in_place_detached(Nonce::from_slice(nonce), &[], content)
-            .map_or([0; 16], Into::into)
+    fn seal(&self, key: &[u8; 32], nonce: &[u8; NONCE], content: &mut [u8]) -> [u8; TAG] {
+        secretbox::seal_detached(&Key::from_bytes(*key), nonce, content)
     }
 
-    fn open(&self, key: &[u8; 32], nonce: &[u8; 24], content: &mut [u8], tag: &[u8; 16]) -> bool {
-        XSalsa20Poly1305::new(key.into())
-            .decrypt_in_place_detached(Nonce::from_slice(nonce), &[], content, Tag::from_slice(tag))
-            .is_ok()
+    fn open(&self, key: &[u8; 32], nonce: &[u8; NONCE], content: &mut [u8], tag: &[u8; TAG]) -> bool {
+        secretbox::open_detached(&Key::from_bytes(*key), nonce, content, tag)
     }
 }
 
@@ -105,7 +96,8 @@ impl<B: SecretBox> Sealer<B> {
         let nonce = nonce(self.number);
         self.number = self.number.wrapping_add(1);
         let tag = self.secret_box.seal(self.key.as_bytes(), &nonce, content);
-        let parts = [sealed.to_be_bytes().as_slice(), nonce.as_slice(), tag.as_slice()];
+        let length = sealed.to_be_bytes();
+        let parts = [length.as_slice(), nonce.as_slice(), tag.as_slice()];
         for (place, byte) in head.iter_mut().zip(parts.into_iter().flatten()) {
             *place = *byte;
         }
@@ -142,7 +134,7 @@ impl<B: SecretBox> Opener<B> {
         if announced < SEALED {
             return Err(TransitFault::BadRecord);
         }
-        if announced - SEALED > RECORD_LIMIT {
+        if announced.saturating_sub(SEALED) > RECORD_LIMIT {
             return Err(TransitFault::RecordTooLong);
         }
         Ok(announced)

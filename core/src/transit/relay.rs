@@ -88,3 +88,58 @@ impl Relay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::transit::table;
+
+    #[test]
+    fn the_line_is_the_recorded_one() {
+        let vectors: Value =
+            serde_json::from_str(include_str!("../../tests/data/transit_handshake.json")).unwrap();
+        for row in vectors["handshakes"].as_array().unwrap() {
+            let hex = |key: &str| HEXLOWER.decode(row[key].as_str().unwrap().as_bytes()).unwrap();
+            let key = TransitKey::from_bytes(hex("transit_key_hex").try_into().unwrap());
+            assert_eq!(line(&key, row["relay_side"].as_str().unwrap()), hex("relay_handshake_hex"));
+        }
+        let ok = HEXLOWER.encode(OK);
+        assert_eq!(vectors["constants"]["relay_ok_hex"], ok);
+    }
+
+    #[test]
+    fn what_follows_the_ok_belongs_to_the_peer() {
+        let mut out = Vec::new();
+        let state = Relay::default().step(Input::Opened, &mut out);
+        let state = state.step(Input::Received(b"o".to_vec()), &mut out);
+        let state = state.step(Input::Received(b"k\ntransit".to_vec()), &mut out);
+        assert_eq!(state, Relay::Finished);
+        let paired = Output::Paired(b"transit".to_vec());
+        assert_eq!(out, [Output::Greet, Output::Read, Output::Read, paired]);
+    }
+
+    #[test]
+    fn a_relay_that_complains_is_left() {
+        for complaint in ["impatient\n", "bad handshake\n", "HTTP/1.1 400 Bad Request\r\n"] {
+            let mut out = Vec::new();
+            let state = Relay::Waiting(Expect::new(OK.to_vec()));
+            let state = state.step(Input::Received(complaint.into()), &mut out);
+            assert_eq!((state, out.as_slice()), (Relay::Finished, [Output::Foreign].as_slice()));
+        }
+    }
+
+    #[test]
+    fn the_table_in_the_tree_is_current() {
+        let waiting = || Relay::Waiting(Expect::new(OK.to_vec()));
+        let states = [("Dialling", Relay::Dialling), ("Waiting", waiting()), ("Finished", Relay::Finished)];
+        let inputs = [
+            ("opened", Input::Opened),
+            ("`o`", Input::Received(b"o".to_vec())),
+            ("`ok\\n` and more", Input::Received(b"ok\n..".to_vec())),
+            ("anything else", Input::Received(b"impatient\n".to_vec())),
+        ];
+        table::check("transit-relay", "transit/relay.rs", &states, &inputs, Relay::step);
+    }
+}

@@ -210,6 +210,7 @@ fn happy_mood(error: &Error) -> Mood {
         | Error::Lonely
         | Error::Cancelled
         | Error::Rejected
-        | Error::VerifierRefused => Mood::Happy,
+        | Error::VerifierRefused
+        | Error::Failed(_) => Mood::Happy,
     }
 }

@@ -1,0 +1,458 @@
+//! The composite behind [`Sender`](super::Sender) and [`Receiver`](super::Receiver): the session, the race, and the
+//! conversation of one role, wired together in one place.
+//!
+//! What the session and the race tell becomes a [`Heard`] for the conversation, whose [`Order`]s are carried out here. How
+//! a transfer ends is decided here too, since it is the same for both roles.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::convert::Infallible;
+use core::mem;
+use core::time::Duration;
+
+use super::ending::{Ending, Patience, farewell};
+use super::{Config, Event};
+use crate::defaults::{ANSWER_LIMIT, CANCEL_LIMIT, ERROR_LIMIT, TRANSFER_TRANSIT_PURPOSE};
+use crate::driver::{Conn, Conns, Input, Instant, Machine, Op, Output};
+use crate::error::{Error, Misuse, PeerFault};
+use crate::rng::{Rng, Seed};
+use crate::transit::{Race, Role, Settled, race};
+use crate::untrusted::Text;
+use crate::wire::hints::{DirectHint, TransitInfo};
+use crate::wire::peer::{self, TransferMessage};
+use crate::wormhole::{self, Wormhole};
+
+/// Connections of the session have even numbers, those of the race odd ones.
+const PARTS: u64 = 2;
+const RACE: u64 = 1;
+
+/// One role's part of the conversation: a machine that is stepped by value.
+pub(crate) trait Conversation: Default {
+    /// Who chooses the connection.
+    const ROLE: Role;
+
+    /// One input, and where it leads.
+    fn step(self, heard: Heard, out: &mut Vec<Order>) -> Self;
+
+    /// Whether content flows, so that the session is no longer needed.
+    fn is_flowing(&self) -> bool;
+}
+
+/// What a conversation is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// The peer has our key, and its verifier is known.
+    Key,
+    /// Our user finds that the verifiers are the same, or not.
+    Confirmed(bool),
+    /// The peer says something, of which an error is not for here.
+    Said(Said),
+    /// This is where we can be reached.
+    OurHints(TransitInfo),
+    /// A connection was chosen.
+    Settled(Settled),
+    /// Our user accepts what was offered.
+    Accepted,
+    /// It is over. Whatever is held has to be let go.
+    Over,
+}
+
+/// What the peer says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    Transit(TransitInfo),
+    Offer(peer::Offer),
+    Answer(peer::Answer),
+}
+
+/// What a conversation wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Say this to the peer.
+    Say(TransferMessage),
+    /// Find out where we can be reached, and listen there.
+    Listen,
+    /// Believe what the peer says about itself.
+    Believe(TransitInfo),
+    /// Begin to dial.
+    Dial,
+    /// Tell this to the application.
+    Tell(Event),
+    /// Let go of this connection, which nobody has taken.
+    LetGo(Conn),
+    /// It went well, once the server has what was said last.
+    Finish,
+    /// It cannot go on; tell the peer why, in these words.
+    Abandon(Error, &'static str),
+    /// It cannot go on; tell the peer why, in the words of the error.
+    Fail(Error),
+}
+
+/// The session, the race and a conversation.
+#[derive(Clone, Debug)]
+pub(crate) struct Exchange<C> {
+    session: Wormhole,
+    /// From the key on, where content is to flow.
+    race: Option<Race>,
+    conversation: C,
+    relays: Vec<DirectHint>,
+    listen: bool,
+    race_seed: Seed,
+    /// The peer's key is confirmed: it can be told things.
+    is_happy: bool,
+    /// The session has its server.
+    is_up: bool,
+    ending: Ending,
+    now: Instant,
+    session_wait: Option<Instant>,
+    race_wait: Option<Instant>,
+    out: VecDeque<Output<Event>>,
+}
+
+impl<C: Conversation> Exchange<C> {
+    pub(crate) fn new(config: Config, conversation: C, seed: Seed) -> Self {
+        let mut rng = Rng::new(seed);
+        let session = Wormhole::new(config.session, rng.bytes(), Conns::every(PARTS, 0));
+        let mut exchange = Self {
+            session,
+            race: None,
+            conversation,
+            relays: config.relays,
+            listen: config.listen,
+            race_seed: rng.bytes(),
+            is_happy: false,
+            is_up: false,
+            ending: Ending::No,
+            now: Instant::START,
+            session_wait: None,
+            race_wait: None,
+            out: VecDeque::new(),
+        };
+        exchange.drain();
+        exchange
+    }
+
+    /// A command to the session, which no longer has a meaning once the end is near.
+    pub(crate) fn command<T>(
+        &mut self,
+        command: impl FnOnce(&mut Wormhole) -> Result<T, Misuse>,
+    ) -> Result<T, Misuse> {
+        match self.ending {
+            Ending::No => {}
+            Ending::Adrift | Ending::Parting { .. } | Ending::Closing { .. } | Ending::Over => {
+                return Err(Misuse::Closed);
+            }
+        }
+        let answer = command(&mut self.session);
+        self.drain();
+        answer
+    }
+
+    /// The session, for questions.
+    pub(crate) const fn session(&self) -> &Wormhole {
+        &self.session
+    }
+
+    /// The conversation, for questions.
+    pub(crate) const fn conversation(&self) -> &C {
+        &self.conversation
+    }
+
+    /// Something for the conversation, and all that follows from it.
+    pub(crate) fn hear(&mut self, heard: Heard) {
+        self.step(heard);
+        self.drain();
+    }
+
+    /// The content is through, or cannot go on, or our user has had enough.
+    pub(crate) fn finish(&mut self, outcome: Result<(), Error>) {
+        match outcome {
+            // What the peer confirmed needs no further word.
+            Ok(()) if self.conversation.is_flowing() => self.end(Ok(()), None, Duration::ZERO),
+            // Nothing has flowed, so nothing has gone well: that is decided elsewhere.
+            Ok(()) => {}
+            Err(error) => self.fail(error),
+        }
+        self.drain();
+    }
+
+    fn step(&mut self, heard: Heard) {
+        let mut orders = Vec::new();
+        self.conversation = mem::take(&mut self.conversation).step(heard, &mut orders);
+        for order in orders {
+            self.carry_out(order);
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Say(message) => self.say(&message),
+            Order::Listen => self.listen(),
+            Order::Believe(theirs) => {
+                if let Some(race) = &mut self.race {
+                    race.add_hints(&theirs);
+                }
+            }
+            Order::Dial => {
+                if let Some(race) = &mut self.race {
+                    race.start();
+                }
+            }
+            Order::Tell(event) => self.tell(event),
+            Order::LetGo(conn) => self.out.push_back(Output::Do(Op::Close { conn })),
+            Order::Finish => self.end(Ok(()), None, ANSWER_LIMIT),
+            Order::Abandon(error, words) => self.abandon(error, Text::from(words)),
+            Order::Fail(error) => self.fail(error),
+        }
+    }
+
+    fn say(&mut self, message: &TransferMessage) {
+        if let Err(misuse) = self.session.send(&message.encode()) {
+            self.end(Err(misuse.into()), None, Duration::ZERO);
+        }
+    }
+
+    fn listen(&mut self) {
+        match self.session.transit_key(TRANSFER_TRANSIT_PURPOSE) {
+            Ok(key) => {
+                let conns = Conns::every(PARTS, RACE);
+                let mut race = Race::new(C::ROLE, self.relays.clone(), self.listen, self.race_seed, conns);
+                race.set_key(&key);
+                self.race = Some(race);
+            }
+            Err(misuse) => self.end(Err(misuse.into()), None, Duration::ZERO),
+        }
+    }
+
+    /// Carries what the parts have to say to where it belongs, until they have no more.
+    fn drain(&mut self) {
+        loop {
+            match self.session.poll() {
+                Output::Do(op) => {
+                    self.out.push_back(Output::Do(op));
+                    continue;
+                }
+                Output::Tell(event) => {
+                    self.session_told(event);
+                    continue;
+                }
+                Output::Wait(until) => self.session_wait = until,
+            }
+            match self.race.as_mut().map_or(Output::Wait(None), Race::poll) {
+                Output::Do(op) => self.out.push_back(Output::Do(op)),
+                Output::Tell(event) => self.race_told(event),
+                Output::Wait(until) => {
+                    self.race_wait = until;
+                    break;
+                }
+            }
+        }
+    }
+
+    fn session_told(&mut self, event: wormhole::Event) {
+        use wormhole::Event as Told;
+        match event {
+            Told::Record(record) => {
+                self.session.taken(record.len());
+                self.peer_said(&record);
+            }
+            Told::Closed(result) => self.session_closed(result),
+            Told::Verifier(verifier) => {
+                self.is_happy = true;
+                self.tell(Event::Session(Told::Verifier(verifier)));
+                self.step(Heard::Key);
+            }
+            Told::LinkUp => {
+                self.is_up = true;
+                self.tell(Event::Session(Told::LinkUp));
+            }
+            Told::LinkDown { why } => {
+                self.is_up = false;
+                self.tell(Event::Session(Told::LinkDown { why }));
+            }
+            Told::Welcome(_)
+            | Told::Nameplates(_)
+            | Told::WordsWanted
+            | Told::Code(_)
+            | Told::PeerHeard
+            | Told::UnverifiedKey
+            | Told::Versions(_)
+            | Told::CodeConsumed => self.tell(Event::Session(event)),
+        }
+    }
+
+    fn race_told(&mut self, event: race::Event) {
+        match event {
+            race::Event::Hints(ours) => self.step(Heard::OurHints(ours)),
+            race::Event::Settled(settled) => self.step(Heard::Settled(settled)),
+            race::Event::Failed(fault) => self.fail(fault.into()),
+        }
+    }
+
+    fn peer_said(&mut self, record: &[u8]) {
+        let Ok(messages) = TransferMessage::decode(record) else {
+            return self.fail(PeerFault::Malformed("a message").into());
+        };
+        for message in messages {
+            if self.ending != Ending::No {
+                return;
+            }
+            match message {
+                TransferMessage::Error(text) => {
+                    self.end(Err(PeerFault::Said(text).into()), None, Duration::ZERO);
+                }
+                TransferMessage::Transit(theirs) => self.step(Heard::Said(Said::Transit(theirs))),
+                TransferMessage::Offer(offer) => self.step(Heard::Said(Said::Offer(offer))),
+                TransferMessage::Answer(answer) => self.step(Heard::Said(Said::Answer(answer))),
+            }
+        }
+    }
+
+    /// Our side cannot go on: the peer learns why.
+    fn fail(&mut self, error: Error) {
+        let words = farewell(&error);
+        self.abandon(error, words);
+    }
+
+    fn abandon(&mut self, error: Error, words: Text) {
+        let limit = if error == Error::Cancelled { CANCEL_LIMIT / 2 } else { ERROR_LIMIT };
+        self.end(Err(error), Some(words), limit);
+    }
+
+    /// The verdict. Only the first counts. The peer is told `words` if it can be, and `limit` is how long the server may
+    /// take to have all that we said.
+    fn end(&mut self, verdict: Result<(), Error>, words: Option<Text>, limit: Duration) {
+        match self.ending {
+            Ending::No => {}
+            Ending::Adrift => return self.close_with(verdict),
+            Ending::Parting { .. } | Ending::Closing { .. } | Ending::Over => return,
+        }
+        let is_cancelled = verdict == Err(Error::Cancelled);
+        let gone = if is_cancelled { Patience::For(CANCEL_LIMIT) } else { Patience::Any };
+        self.ending = Ending::Parting { verdict, said: Patience::For(limit), gone };
+        self.let_go();
+        if let Some(text) = words.filter(|_| self.is_happy) {
+            // A session that takes no more has nobody to tell it to.
+            self.session.send(&TransferMessage::Error(text).encode()).ok();
+        }
+        if self.session.all_stored() || limit.is_zero() || (is_cancelled && !self.is_up) {
+            self.close_session();
+        }
+    }
+
+    /// Nothing is dialled, heard or held any longer.
+    fn let_go(&mut self) {
+        if let Some(race) = &mut self.race {
+            race.stop();
+        }
+        self.step(Heard::Over);
+    }
+
+    fn close_session(&mut self) {
+        let Ending::Parting { verdict, gone, .. } = mem::replace(&mut self.ending, Ending::Over) else {
+            return;
+        };
+        match &verdict {
+            Ok(()) => self.session.close(),
+            Err(error) => self.session.fail(error.clone()),
+        }
+        self.ending = Ending::Closing { verdict, gone };
+    }
+
+    /// The session has ended, by our doing or not.
+    fn session_closed(&mut self, result: Result<(), Error>) {
+        match mem::replace(&mut self.ending, Ending::Adrift) {
+            // The content needs no session, and `finish` will say how it went.
+            Ending::No if self.conversation.is_flowing() => {}
+            Ending::No => {
+                self.let_go();
+                self.close_with(result);
+            }
+            Ending::Adrift => {}
+            Ending::Parting { verdict, .. } | Ending::Closing { verdict, .. } => self.close_with(verdict),
+            Ending::Over => self.ending = Ending::Over,
+        }
+    }
+
+    fn close_with(&mut self, verdict: Result<(), Error>) {
+        self.tell(Event::Closed(verdict));
+        self.ending = Ending::Over;
+    }
+
+    /// Everything here that depends on the time.
+    fn pass_time(&mut self) {
+        let now = self.now;
+        match &mut self.ending {
+            Ending::No | Ending::Adrift | Ending::Over => {}
+            Ending::Parting { said, gone, .. } => {
+                gone.pass(now);
+                if said.pass(now) || self.session.all_stored() {
+                    self.close_session();
+                }
+            }
+            Ending::Closing { verdict, gone } => {
+                if gone.pass(now) {
+                    let verdict = verdict.clone();
+                    self.close_with(verdict);
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        if self.ending != Ending::Over {
+            self.out.push_back(Output::Tell(event));
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let own = match self.ending {
+            Ending::Over => return None,
+            Ending::No | Ending::Adrift => None,
+            Ending::Parting { said, gone, .. } => {
+                [said, gone].iter().filter_map(|it| it.until(self.now)).min()
+            }
+            Ending::Closing { gone, .. } => gone.until(self.now),
+        };
+        [self.session_wait, self.race_wait, own].into_iter().flatten().min()
+    }
+}
+
+impl<C: Conversation> Machine for Exchange<C> {
+    type Event = Event;
+    type Request = Infallible;
+    type Reply = Infallible;
+
+    fn handle(&mut self, input: Input, now: Instant) {
+        self.now = self.now.max(now);
+        match &input {
+            Input::Opened { conn, .. }
+            | Input::Listening { conn, .. }
+            | Input::Received { conn, .. }
+            | Input::Sent { conn }
+            | Input::Closed { conn, .. } => {
+                if conn.0 % PARTS == RACE {
+                    if let Some(race) = &mut self.race {
+                        race.handle(input, self.now);
+                    }
+                } else {
+                    self.session.handle(input, self.now);
+                }
+            }
+            Input::Stored(never) => match *never {},
+            Input::Tick => {
+                self.session.handle(Input::Tick, self.now);
+                if let Some(race) = &mut self.race {
+                    race.handle(Input::Tick, self.now);
+                }
+            }
+        }
+        self.drain();
+        self.pass_time();
+        self.drain();
+    }
+
+    fn poll(&mut self) -> Output<Event> {
+        self.out.pop_front().unwrap_or_else(|| Output::Wait(self.deadline()))
+    }
+}

@@ -1,0 +1,420 @@
+//! The side that is offered something: answer `transit` with `transit`, hear the offer, ask our user, settle on a
+//! connection.
+//!
+//! Order duties (`file-transfer.md`, section 2): `transit` goes out only in answer to the peer's, and before our answer to the
+//! offer. A `go` is no consent: a connection that is chosen before our user has decided is held until then.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::convert::Infallible;
+
+use super::exchange::{Conversation, Exchange, Heard, Order, Said};
+use super::{Config, Event};
+use crate::code::{Code, Nameplate};
+use crate::driver::{Input, Instant, Machine, Output};
+use crate::error::{Error, Misuse, PeerFault};
+use crate::rng::Seed;
+use crate::transit::{Role, Settled};
+use crate::wire::hints::TransitInfo;
+use crate::wire::peer::{Answer, Offer, TransferMessage};
+use crate::wormhole;
+
+/// Messages of the peer that are kept while our user compares verifiers.
+const HELD: usize = 16;
+
+/// Receives a text, a file or a directory.
+///
+/// It is a [`Machine`]; the commands never wait.
+#[derive(Clone, Debug)]
+pub struct Receiver(Exchange<State>);
+
+impl Receiver {
+    /// Connects to the mailbox server with the first poll.
+    pub fn new(config: Config, seed: Seed) -> Result<Self, Misuse> {
+        let state = State::Meeting { verify: config.verify };
+        Ok(Self(Exchange::new(config, state, seed)))
+    }
+
+    /// Has the server choose a nameplate, and chooses so many words.
+    pub fn allocate_code(&mut self, words: usize) -> Result<(), Misuse> {
+        self.0.command(|session| session.allocate_code(words))
+    }
+
+    /// Takes a code that our user was told.
+    pub fn set_code(&mut self, code: Code) -> Result<(), Misuse> {
+        self.0.command(|session| session.set_code(code))
+    }
+
+    /// Begins to take a code bit by bit, with completion.
+    pub fn input_code(&mut self) -> Result<(), Misuse> {
+        self.0.command(wormhole::Wormhole::input_code)
+    }
+
+    /// Asks again for the nameplates in use.
+    pub fn refresh_nameplates(&mut self) -> Result<(), Misuse> {
+        self.0.command(wormhole::Wormhole::refresh_nameplates)
+    }
+
+    /// What the nameplate may become.
+    pub fn complete_nameplate(&self, typed: &str) -> Result<Vec<String>, Misuse> {
+        self.0.session().complete_nameplate(typed)
+    }
+
+    /// Commits to a nameplate: it is claimed at once.
+    pub fn choose_nameplate(&mut self, nameplate: Nameplate) -> Result<(), Misuse> {
+        self.0.command(|session| session.choose_nameplate(nameplate))
+    }
+
+    /// What the words may become.
+    pub fn complete_words(&self, typed: &str) -> Result<Vec<String>, Misuse> {
+        self.0.session().complete_words(typed)
+    }
+
+    /// Completes the code.
+    pub fn choose_words(&mut self, words: &str) -> Result<(), Misuse> {
+        self.0.command(|session| session.choose_words(words))
+    }
+
+    /// Our user has compared the verifiers. Nothing is shown or answered before.
+    pub fn confirm_verifier(&mut self, same: bool) -> Result<(), Misuse> {
+        match self.0.conversation() {
+            State::Comparing { .. } => {
+                self.0.hear(Heard::Confirmed(same));
+                Ok(())
+            }
+            State::Meeting { .. }
+            | State::Waiting { .. }
+            | State::Offered { .. }
+            | State::Accepted { .. }
+            | State::Racing
+            | State::Flowing
+            | State::Over => Err(Misuse::OutOfTurn("no verifier waits to be compared")),
+        }
+    }
+
+    /// Our user wants what was offered. A text is received with that.
+    pub fn accept(&mut self) -> Result<(), Misuse> {
+        self.decides()?;
+        self.0.hear(Heard::Accepted);
+        Ok(())
+    }
+
+    /// What was offered is not wanted, or cannot be taken: `error` says why, and is the result.
+    /// [`Error::Rejected`] is said in the words that every program knows.
+    pub fn refuse(&mut self, error: Error) -> Result<(), Misuse> {
+        self.decides()?;
+        self.0.finish(Err(error));
+        Ok(())
+    }
+
+    /// How the content ended. `Ok` means that it is stored and that the acknowledgement has left, and has a meaning only after
+    /// [`Event::Settled`]; an error is told to the peer.
+    pub fn finish(&mut self, outcome: Result<(), Error>) {
+        self.0.finish(outcome);
+    }
+
+    /// Our user ends it.
+    pub fn cancel(&mut self) {
+        self.finish(Err(Error::Cancelled));
+    }
+
+    /// Whether an offer waits for a decision.
+    fn decides(&self) -> Result<(), Misuse> {
+        match self.0.conversation() {
+            State::Offered { .. } => Ok(()),
+            State::Meeting { .. }
+            | State::Comparing { .. }
+            | State::Waiting { .. }
+            | State::Accepted { .. }
+            | State::Racing
+            | State::Flowing
+            | State::Over => Err(Misuse::OutOfTurn("no offer waits for a decision")),
+        }
+    }
+}
+
+impl Machine for Receiver {
+    type Event = Event;
+    type Request = Infallible;
+    type Reply = Infallible;
+
+    fn handle(&mut self, input: Input, now: Instant) {
+        self.0.handle(input, now);
+    }
+
+    fn poll(&mut self) -> Output<Event> {
+        self.0.poll()
+    }
+}
+
+/// How far the conversation has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// There is no key yet.
+    Meeting { verify: bool },
+    /// Our user compares the verifiers; what the peer says meanwhile waits.
+    Comparing { held: Vec<Said> },
+    /// Nothing is offered yet.
+    Waiting { way: Way },
+    /// Our user decides.
+    Offered { kind: Kind, way: Way },
+    /// Our user has accepted, and the peer has still to be told where we are.
+    Accepted { way: Way },
+    /// The peer knows that we accept; there is no connection yet.
+    Racing,
+    /// Content flows.
+    Flowing,
+    /// It has ended.
+    #[default]
+    Over,
+}
+
+/// Whether what is offered is in the offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Content,
+}
+
+/// How far we are towards a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Way {
+    /// The peer has not said where it is.
+    #[default]
+    Unknown,
+    /// We are finding out where we can be reached.
+    Preparing,
+    /// The peer was told where.
+    Told,
+    /// The peer has connected already, and chosen.
+    Settled(Settled),
+}
+
+impl Conversation for State {
+    const ROLE: Role = Role::Receiver;
+
+    fn step(self, heard: Heard, out: &mut Vec<Order>) -> Self {
+        match self {
+            Self::Meeting { verify } => match heard {
+                Heard::Key if verify => Self::Comparing { held: Vec::new() },
+                Heard::Key => Self::Waiting { way: Way::Unknown },
+                Heard::Over => Self::Over,
+                Heard::Confirmed(_)
+                | Heard::Said(_)
+                | Heard::OurHints(_)
+                | Heard::Settled(_)
+                | Heard::Accepted => Self::Meeting { verify },
+            },
+            Self::Comparing { held } => comparing(held, heard, out),
+            Self::Waiting { way } => waiting(way, heard, out),
+            Self::Offered { kind, way } => offered(kind, way, heard, out),
+            Self::Accepted { way } => accepted(way, heard, out),
+            Self::Racing => racing(heard, out),
+            Self::Flowing => match heard {
+                Heard::Said(Said::Offer(_)) => fail(SECOND_OFFER.into(), out),
+                Heard::Over => Self::Over,
+                Heard::Said(Said::Transit(_) | Said::Answer(_))
+                | Heard::Key
+                | Heard::Confirmed(_)
+                | Heard::OurHints(_)
+                | Heard::Settled(_)
+                | Heard::Accepted => Self::Flowing,
+            },
+            Self::Over => match heard {
+                Heard::Settled(settled) => let_go(Way::Settled(settled), out),
+                Heard::Key
+                | Heard::Confirmed(_)
+                | Heard::Said(_)
+                | Heard::OurHints(_)
+                | Heard::Accepted
+                | Heard::Over => Self::Over,
+            },
+        }
+    }
+
+    fn is_flowing(&self) -> bool {
+        *self == Self::Flowing
+    }
+}
+
+fn comparing(mut held: Vec<Said>, heard: Heard, out: &mut Vec<Order>) -> State {
+    match heard {
+        Heard::Confirmed(true) => held
+            .into_iter()
+            .fold(State::Waiting { way: Way::Unknown }, |state, said| state.step(Heard::Said(said), out)),
+        Heard::Confirmed(false) => {
+            let words = "receiver rejected verification check, abandoned transfer";
+            out.push(Order::Abandon(Error::VerifierRefused, words));
+            State::Over
+        }
+        Heard::Said(_) if held.len() >= HELD => fail(PeerFault::TooMuch.into(), out),
+        Heard::Said(said) => {
+            held.push(said);
+            State::Comparing { held }
+        }
+        Heard::Over => State::Over,
+        Heard::Key | Heard::OurHints(_) | Heard::Settled(_) | Heard::Accepted => State::Comparing { held },
+    }
+}
+
+fn waiting(way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
+    match heard {
+        Heard::Said(Said::Offer(offer)) => weigh(offer, way, out),
+        Heard::Said(Said::Transit(theirs)) => {
+            let way = way.prepare(out);
+            out.push(Order::Believe(theirs));
+            State::Waiting { way }
+        }
+        Heard::OurHints(ours) => State::Waiting { way: way.tell(ours, out) },
+        Heard::Settled(settled) => State::Waiting { way: Way::Settled(settled) },
+        Heard::Over => let_go(way, out),
+        // As the reference, we pass over what only a receiver says.
+        Heard::Said(Said::Answer(_)) | Heard::Key | Heard::Confirmed(_) | Heard::Accepted => {
+            State::Waiting { way }
+        }
+    }
+}
+
+/// Whether we can take such a thing at all.
+fn weigh(offer: Offer, way: Way, out: &mut Vec<Order>) -> State {
+    let kind = match &offer {
+        Offer::Text(_) => Kind::Text,
+        Offer::File { .. } => Kind::Content,
+        Offer::Directory { mode, .. } if mode.starts_with("zipfile") => Kind::Content,
+        Offer::Directory { .. } => {
+            let_go(way, out);
+            out.push(Order::Abandon(PeerFault::UnknownOffer.into(), "unknown mode"));
+            return State::Over;
+        }
+        Offer::Unknown => {
+            let_go(way, out);
+            out.push(Order::Abandon(PeerFault::UnknownOffer.into(), "unknown offer type"));
+            return State::Over;
+        }
+    };
+    out.push(Order::Tell(Event::Offered(offer)));
+    State::Offered { kind, way }
+}
+
+fn offered(kind: Kind, way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
+    match heard {
+        Heard::Accepted => match kind {
+            Kind::Text => {
+                let_go(way, out);
+                out.push(Order::Say(TransferMessage::Answer(Answer::Text(Ok(())))));
+                out.push(Order::Finish);
+                State::Over
+            }
+            // A sender that has not said where it is can still call us, or meet us at a relay.
+            Kind::Content => answer(way.prepare(out), out),
+        },
+        Heard::Said(Said::Transit(theirs)) => {
+            let way = way.prepare(out);
+            out.push(Order::Believe(theirs));
+            State::Offered { kind, way }
+        }
+        Heard::OurHints(ours) => State::Offered { kind, way: way.tell(ours, out) },
+        Heard::Settled(settled) => State::Offered { kind, way: Way::Settled(settled) },
+        Heard::Said(Said::Offer(_)) => {
+            let_go(way, out);
+            fail(SECOND_OFFER.into(), out)
+        }
+        Heard::Over => let_go(way, out),
+        Heard::Said(Said::Answer(_)) | Heard::Key | Heard::Confirmed(_) => State::Offered { kind, way },
+    }
+}
+
+fn accepted(way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
+    match heard {
+        Heard::OurHints(ours) => answer(way.tell(ours, out), out),
+        Heard::Settled(settled) => answer(Way::Settled(settled), out),
+        Heard::Said(Said::Transit(theirs)) => {
+            out.push(Order::Believe(theirs));
+            State::Accepted { way }
+        }
+        Heard::Said(Said::Offer(_)) => {
+            let_go(way, out);
+            fail(SECOND_OFFER.into(), out)
+        }
+        Heard::Over => let_go(way, out),
+        Heard::Said(Said::Answer(_)) | Heard::Key | Heard::Confirmed(_) | Heard::Accepted => {
+            State::Accepted { way }
+        }
+    }
+}
+
+/// Says yes, if the peer knows where we are.
+fn answer(way: Way, out: &mut Vec<Order>) -> State {
+    let yes = Order::Say(TransferMessage::Answer(Answer::File(Ok(()))));
+    match way {
+        Way::Unknown | Way::Preparing => State::Accepted { way },
+        Way::Told => {
+            out.push(yes);
+            out.push(Order::Dial);
+            State::Racing
+        }
+        Way::Settled(settled) => {
+            out.push(yes);
+            out.push(Order::Tell(Event::Settled(settled)));
+            State::Flowing
+        }
+    }
+}
+
+fn racing(heard: Heard, out: &mut Vec<Order>) -> State {
+    match heard {
+        Heard::Settled(settled) => {
+            out.push(Order::Tell(Event::Settled(settled)));
+            State::Flowing
+        }
+        Heard::Said(Said::Transit(theirs)) => {
+            out.push(Order::Believe(theirs));
+            State::Racing
+        }
+        Heard::Said(Said::Offer(_)) => fail(SECOND_OFFER.into(), out),
+        Heard::Over => State::Over,
+        Heard::Said(Said::Answer(_))
+        | Heard::Key
+        | Heard::Confirmed(_)
+        | Heard::OurHints(_)
+        | Heard::Accepted => State::Racing,
+    }
+}
+
+impl Way {
+    /// Begins to listen, unless we have.
+    fn prepare(self, out: &mut Vec<Order>) -> Self {
+        match self {
+            Self::Unknown => {
+                out.push(Order::Listen);
+                Self::Preparing
+            }
+            Self::Preparing | Self::Told | Self::Settled(_) => self,
+        }
+    }
+
+    /// Tells the peer where we can be reached.
+    fn tell(self, ours: TransitInfo, out: &mut Vec<Order>) -> Self {
+        out.push(Order::Say(TransferMessage::Transit(ours)));
+        match self {
+            Self::Unknown | Self::Preparing | Self::Told => Self::Told,
+            Self::Settled(settled) => Self::Settled(settled),
+        }
+    }
+}
+
+const SECOND_OFFER: PeerFault = PeerFault::Malformed("a second offer");
+
+fn fail(error: Error, out: &mut Vec<Order>) -> State {
+    out.push(Order::Fail(error));
+    State::Over
+}
+
+/// Nobody has taken the connection, so it is ours to close.
+fn let_go(way: Way, out: &mut Vec<Order>) -> State {
+    match way {
+        Way::Settled(settled) => out.push(Order::LetGo(settled.conn)),
+        Way::Unknown | Way::Preparing | Way::Told => {}
+    }
+    State::Over
+}

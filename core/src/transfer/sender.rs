@@ -1,0 +1,312 @@
+//! The side that offers: say where we are, offer, wait for the answer, settle on a connection.
+//!
+//! Order duties (`file-transfer.md`, section 2): `transit` goes out before the offer, and with a text goes none. The peer may
+//! have said `go` to nothing yet: a connection that comes before the answer is held until it.
+
+use alloc::vec::Vec;
+use core::convert::Infallible;
+
+use super::exchange::{Conversation, Exchange, Heard, Order, Said};
+use super::{Config, Event, Offer};
+use crate::code::Code;
+use crate::driver::{Input, Instant, Machine, Output};
+use crate::error::{Error, Misuse, PeerFault, TransitFault};
+use crate::rng::Seed;
+use crate::transit::{Role, Settled};
+use crate::wire::hints::TransitInfo;
+use crate::wire::peer::{Answer, TransferMessage};
+
+/// Sends a text, a file or a directory.
+///
+/// It is a [`Machine`]; the commands never wait.
+#[derive(Clone, Debug)]
+pub struct Sender(Exchange<State>);
+
+impl Sender {
+    /// Connects to the mailbox server with the first poll. Refuses an offer that is too long to be sent.
+    pub fn new(config: Config, offer: Offer, seed: Seed) -> Result<Self, Misuse> {
+        offer.check()?;
+        let state = State::Meeting { offer, verify: config.verify };
+        Ok(Self(Exchange::new(config, state, seed)))
+    }
+
+    /// Has the server choose a nameplate, and chooses so many words.
+    pub fn allocate_code(&mut self, words: usize) -> Result<(), Misuse> {
+        self.0.command(|session| session.allocate_code(words))
+    }
+
+    /// Takes a code that both users know.
+    pub fn set_code(&mut self, code: Code) -> Result<(), Misuse> {
+        self.0.command(|session| session.set_code(code))
+    }
+
+    /// Our user has compared the verifiers. Nothing is offered before.
+    pub fn confirm_verifier(&mut self, same: bool) -> Result<(), Misuse> {
+        match self.0.conversation() {
+            State::Comparing { .. } => {
+                self.0.hear(Heard::Confirmed(same));
+                Ok(())
+            }
+            State::Meeting { .. }
+            | State::Preparing { .. }
+            | State::Offered { .. }
+            | State::TextOffered
+            | State::Racing
+            | State::Flowing
+            | State::Over => Err(Misuse::OutOfTurn("no verifier waits to be compared")),
+        }
+    }
+
+    /// How the content ended. `Ok` means that the peer confirmed it, and has a meaning only after
+    /// [`Event::Settled`]; an error is told to the peer.
+    pub fn finish(&mut self, outcome: Result<(), Error>) {
+        self.0.finish(outcome);
+    }
+
+    /// Our user ends it.
+    pub fn cancel(&mut self) {
+        self.finish(Err(Error::Cancelled));
+    }
+}
+
+impl Machine for Sender {
+    type Event = Event;
+    type Request = Infallible;
+    type Reply = Infallible;
+
+    fn handle(&mut self, input: Input, now: Instant) {
+        self.0.handle(input, now);
+    }
+
+    fn poll(&mut self) -> Output<Event> {
+        self.0.poll()
+    }
+}
+
+/// How far the conversation has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// There is no key yet.
+    Meeting { offer: Offer, verify: bool },
+    /// Our user compares the verifiers. Some peers say at once where they are.
+    Comparing { offer: Offer, early: Option<TransitInfo> },
+    /// The listener is being set up.
+    Preparing { offer: Offer },
+    /// The offer waits for its answer. The peer may be connected already.
+    Offered { settled: Option<Settled> },
+    /// The text waits for its answer.
+    TextOffered,
+    /// The offer is accepted; there is no connection yet.
+    Racing,
+    /// Content flows.
+    Flowing,
+    /// It has ended.
+    #[default]
+    Over,
+}
+
+impl Conversation for State {
+    const ROLE: Role = Role::Sender;
+
+    fn step(self, heard: Heard, out: &mut Vec<Order>) -> Self {
+        match self {
+            Self::Meeting { offer, verify } => match heard {
+                Heard::Key if verify => Self::Comparing { offer, early: None },
+                Heard::Key => begin(offer, None, out),
+                Heard::Over => Self::Over,
+                Heard::Confirmed(_)
+                | Heard::Said(_)
+                | Heard::OurHints(_)
+                | Heard::Settled(_)
+                | Heard::Accepted => Self::Meeting { offer, verify },
+            },
+            Self::Comparing { offer, early } => comparing(offer, early, heard, out),
+            Self::Preparing { offer } => preparing(offer, heard, out),
+            Self::Offered { settled } => offered(settled, heard, out),
+            Self::TextOffered => text_offered(heard, out),
+            Self::Racing => racing(heard, out),
+            Self::Flowing => flowing(heard, out),
+            Self::Over => match heard {
+                Heard::Settled(settled) => let_go(Some(settled), out),
+                Heard::Key
+                | Heard::Confirmed(_)
+                | Heard::Said(_)
+                | Heard::OurHints(_)
+                | Heard::Accepted
+                | Heard::Over => Self::Over,
+            },
+        }
+    }
+
+    fn is_flowing(&self) -> bool {
+        *self == Self::Flowing
+    }
+}
+
+fn comparing(offer: Offer, early: Option<TransitInfo>, heard: Heard, out: &mut Vec<Order>) -> State {
+    match heard {
+        Heard::Confirmed(true) => begin(offer, early, out),
+        Heard::Confirmed(false) => {
+            // The words of `file-transfer.md`, section 1.
+            let words = "sender rejected verification check, abandoned transfer";
+            out.push(Order::Abandon(Error::VerifierRefused, words));
+            State::Over
+        }
+        Heard::Said(Said::Transit(theirs)) => {
+            State::Comparing { offer, early: Some(early.unwrap_or(theirs)) }
+        }
+        Heard::Said(Said::Offer(_)) => fail(PeerFault::SameRole.into(), out),
+        Heard::Said(Said::Answer(_)) => fail(UNASKED.into(), out),
+        Heard::Over => State::Over,
+        Heard::Key | Heard::OurHints(_) | Heard::Settled(_) | Heard::Accepted => {
+            State::Comparing { offer, early }
+        }
+    }
+}
+
+/// The peer is the right one: a text can go out at once, all else once we know where we can be reached.
+fn begin(offer: Offer, early: Option<TransitInfo>, out: &mut Vec<Order>) -> State {
+    match offer {
+        Offer::Text(_) => {
+            out.push(Order::Say(TransferMessage::Offer(offer.to_wire())));
+            State::TextOffered
+        }
+        Offer::File { .. } | Offer::Directory { .. } => {
+            out.push(Order::Listen);
+            out.extend(early.map(Order::Believe));
+            State::Preparing { offer }
+        }
+    }
+}
+
+fn preparing(offer: Offer, heard: Heard, out: &mut Vec<Order>) -> State {
+    match heard {
+        Heard::OurHints(ours) => {
+            out.push(Order::Say(TransferMessage::Transit(ours)));
+            out.push(Order::Say(TransferMessage::Offer(offer.to_wire())));
+            State::Offered { settled: None }
+        }
+        Heard::Said(Said::Transit(theirs)) => {
+            out.push(Order::Believe(theirs));
+            State::Preparing { offer }
+        }
+        Heard::Said(Said::Offer(_)) => fail(PeerFault::SameRole.into(), out),
+        Heard::Said(Said::Answer(_)) => fail(UNASKED.into(), out),
+        // Nobody was told yet where to call us, and we have not dialled.
+        Heard::Settled(settled) => {
+            let_go(Some(settled), out);
+            fail(TransitFault::NoContact.into(), out)
+        }
+        Heard::Over => State::Over,
+        Heard::Key | Heard::Confirmed(_) | Heard::Accepted => State::Preparing { offer },
+    }
+}
+
+fn offered(settled: Option<Settled>, heard: Heard, out: &mut Vec<Order>) -> State {
+    match heard {
+        Heard::Said(Said::Answer(Answer::File(Ok(())))) => {
+            out.push(Order::Tell(Event::Answered));
+            match settled {
+                Some(settled) => flow(settled, out),
+                None => {
+                    out.push(Order::Dial);
+                    State::Racing
+                }
+            }
+        }
+        Heard::Said(Said::Answer(answer)) => {
+            let_go(settled, out);
+            fail(refusal(answer), out)
+        }
+        Heard::Said(Said::Transit(theirs)) => {
+            out.push(Order::Believe(theirs));
+            State::Offered { settled }
+        }
+        Heard::Said(Said::Offer(_)) => {
+            let_go(settled, out);
+            fail(PeerFault::SameRole.into(), out)
+        }
+        Heard::Settled(settled) => State::Offered { settled: Some(settled) },
+        Heard::Over => let_go(settled, out),
+        Heard::Key | Heard::Confirmed(_) | Heard::OurHints(_) | Heard::Accepted => State::Offered { settled },
+    }
+}
+
+fn text_offered(heard: Heard, out: &mut Vec<Order>) -> State {
+    match heard {
+        Heard::Said(Said::Answer(Answer::Text(Ok(())))) => {
+            out.push(Order::Tell(Event::Answered));
+            out.push(Order::Finish);
+            State::Over
+        }
+        Heard::Said(Said::Answer(answer)) => fail(refusal(answer), out),
+        Heard::Said(Said::Offer(_)) => fail(PeerFault::SameRole.into(), out),
+        // Some receivers say where they are before they know that there is only a text.
+        Heard::Said(Said::Transit(_)) => State::TextOffered,
+        Heard::Over => State::Over,
+        Heard::Key | Heard::Confirmed(_) | Heard::OurHints(_) | Heard::Settled(_) | Heard::Accepted => {
+            State::TextOffered
+        }
+    }
+}
+
+fn racing(heard: Heard, out: &mut Vec<Order>) -> State {
+    match heard {
+        Heard::Settled(settled) => flow(settled, out),
+        Heard::Said(Said::Transit(theirs)) => {
+            out.push(Order::Believe(theirs));
+            State::Racing
+        }
+        Heard::Said(Said::Offer(_)) => fail(PeerFault::SameRole.into(), out),
+        Heard::Over => State::Over,
+        // The first answer counts.
+        Heard::Said(Said::Answer(_))
+        | Heard::Key
+        | Heard::Confirmed(_)
+        | Heard::OurHints(_)
+        | Heard::Accepted => State::Racing,
+    }
+}
+
+fn flowing(heard: Heard, out: &mut Vec<Order>) -> State {
+    match heard {
+        Heard::Said(Said::Offer(_)) => fail(PeerFault::SameRole.into(), out),
+        Heard::Over => State::Over,
+        Heard::Said(Said::Transit(_) | Said::Answer(_))
+        | Heard::Key
+        | Heard::Confirmed(_)
+        | Heard::OurHints(_)
+        | Heard::Settled(_)
+        | Heard::Accepted => State::Flowing,
+    }
+}
+
+fn flow(settled: Settled, out: &mut Vec<Order>) -> State {
+    out.push(Order::Tell(Event::Settled(settled)));
+    State::Flowing
+}
+
+fn fail(error: Error, out: &mut Vec<Order>) -> State {
+    out.push(Order::Fail(error));
+    State::Over
+}
+
+/// Nobody has taken the connection, so it is ours to close.
+fn let_go(settled: Option<Settled>, out: &mut Vec<Order>) -> State {
+    out.extend(settled.map(|settled| Order::LetGo(settled.conn)));
+    State::Over
+}
+
+/// An answer to an offer that was not made.
+const UNASKED: PeerFault = PeerFault::Malformed("an answer");
+
+/// What an answer other than yes means.
+fn refusal(answer: Answer) -> Error {
+    match answer {
+        Answer::Text(Err(said)) | Answer::File(Err(said)) => TransitFault::Refused(said).into(),
+        // To a text as if it were a file, or the other way round.
+        Answer::Text(Ok(())) | Answer::File(Ok(())) | Answer::Unknown => {
+            PeerFault::Malformed("an answer").into()
+        }
+    }
+}
