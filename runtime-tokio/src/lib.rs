@@ -1,1 +1,5 @@
-//! stub
+//! Magic-wormhole on tokio.
+
+mod sockets;
+
+pub use sockets::{Socket, Tokio};

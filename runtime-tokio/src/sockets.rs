@@ -1,0 +1,97 @@
+//! The sockets and the clock of tokio.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time;
+use wormhole_core::driver::Instant;
+use wormhole_runtime::{Sockets, Stream, tune};
+
+/// The sockets and the clock of the tokio runtime that is entered when it is used.
+#[derive(Clone, Debug)]
+pub struct Tokio {
+    start: time::Instant,
+}
+
+impl Tokio {
+    /// Begins to count the time.
+    pub fn new() -> Self {
+        Self { start: time::Instant::now() }
+    }
+}
+
+impl Default for Tokio {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sockets for Tokio {
+    type Stream = Socket;
+    type Listener = TcpListener;
+
+    fn now(&self) -> Instant {
+        Instant::after_start(self.start.elapsed())
+    }
+
+    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + Send + 'static {
+        // A moment too far away to be told is never waited for.
+        let at = self.start.checked_add(at.since_start());
+        async move {
+            match at {
+                Some(at) => time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn connect(&self, to: SocketAddr) -> impl Future<Output = io::Result<Socket>> + Send + 'static {
+        let connecting = TcpStream::connect(to);
+        async move { connecting.await.map(Socket::new) }
+    }
+
+    fn adopt(&self, bound: std::net::TcpListener) -> io::Result<TcpListener> {
+        TcpListener::from_std(bound)
+    }
+
+    fn poll_accept(
+        &self,
+        listener: &mut TcpListener,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(Socket, SocketAddr)>> {
+        let (stream, peer) = ready!(listener.poll_accept(cx))?;
+        Poll::Ready(Ok((Socket::new(stream), peer)))
+    }
+}
+
+/// A TCP connection of tokio.
+#[derive(Debug)]
+pub struct Socket(TcpStream);
+
+impl Socket {
+    fn new(stream: TcpStream) -> Self {
+        tune(&stream);
+        Self(stream)
+    }
+}
+
+impl Stream for Socket {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        ready!(Pin::new(&mut self.0).poll_read(cx, &mut buf))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,181 @@
+//! What a runtime must offer, and the loop that drives a machine on it.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use wormhole_core::driver::{Conn, Input, Instant, Machine, Op, Output};
+use wormhole_core::rng::Seed;
+
+/// All a runtime must offer. `Q` and `A` are what a server asks of its store and what that answers; a client has
+/// neither.
+pub trait Runtime<Q = Infallible, A = Infallible> {
+    /// What [`Runtime::take`] gives out.
+    type Stream: Stream;
+
+    /// Thirty-two bytes that nobody can guess.
+    fn seed(&mut self) -> Seed;
+
+    /// The time since the runtime began.
+    fn now(&self) -> Instant;
+
+    /// Notes the work and returns at once. What was written in one turn leaves together, in [`Runtime::next`].
+    fn start(&mut self, op: Op<Q>);
+
+    /// The next answer, or `None` once `deadline` has passed. Dropping the future loses nothing.
+    fn next(&mut self, deadline: Option<Instant>) -> impl Future<Output = Option<Input<A>>>;
+
+    /// Gives a raw connection out of the loop, for a pipe. What was written before still leaves first.
+    fn take(&mut self, conn: Conn) -> Option<Self::Stream>;
+
+    /// Runs a job beside the loop: in flight on an executor, on a thread without one. Its end wakes
+    /// [`Runtime::next`] with [`Input::Tick`]; dropping the [`Job`] ends it.
+    fn beside(&mut self, job: impl Future<Output = ()> + Send + 'static) -> Job;
+}
+
+/// Bytes both ways. Nothing is held while nothing moves: the buffer is lent for the call.
+pub trait Stream: Send + 'static {
+    /// Reads into `buf`; 0 bytes say that the other end has closed.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
+    /// Writes from `buf`, not necessarily all of it.
+    fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>>;
+    /// Says that nothing more will be written.
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+/// The sockets and the clock of one executor: all that an adapter brings.
+///
+/// Names, address families, listening and time limits are above this.
+pub trait Sockets: Send + 'static {
+    /// One connection, after [`tune`].
+    type Stream: Stream;
+    /// One listening socket.
+    type Listener: Send + 'static;
+
+    /// The time since the adapter began.
+    fn now(&self) -> Instant;
+    /// Ends at this moment, or soon after.
+    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + Send + 'static;
+    /// Connects to one address. Dropping the future gives up.
+    fn connect(&self, to: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send + 'static;
+    /// Takes over a socket that is bound, listens and does not block.
+    fn adopt(&self, bound: std::net::TcpListener) -> io::Result<Self::Listener>;
+    /// The next caller.
+    fn poll_accept(
+        &self,
+        listener: &mut Self::Listener,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(Self::Stream, SocketAddr)>>;
+}
+
+/// Sets what every TCP connection of ours has: small writes leave at once, and a path that is dead for minutes is
+/// noticed. A system that refuses is no reason to fail.
+pub fn tune<'s>(socket: impl Into<SockRef<'s>>) {
+    let socket = socket.into();
+    let probes =
+        TcpKeepalive::new().with_time(Duration::from_secs(120)).with_interval(Duration::from_secs(30));
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_tcp_keepalive(&probes);
+}
+
+/// A job beside the loop. Dropping it ends the job.
+#[must_use = "dropping a job ends it"]
+pub struct Job {
+    end: Option<Box<dyn FnOnce() + Send + Sync>>,
+}
+
+impl Job {
+    /// A job that is ended by `end`.
+    pub fn new(end: impl FnOnce() + Send + Sync + 'static) -> Self {
+        Self { end: Some(Box::new(end)) }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if let Some(end) = self.end.take() {
+            end();
+        }
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Job(..)")
+    }
+}
+
+/// Takes down what a machine tells: a client sorts events into what its user asks for, a server writes them down.
+pub trait Note<E> {
+    /// Takes down one event.
+    fn note(&mut self, event: E);
+}
+
+/// A machine on a runtime, and what has been seen of its events.
+///
+/// Commands go straight to `machine`; what they ask for is started by the next [`Driver::until`].
+#[derive(Debug)]
+pub struct Driver<M, R, S> {
+    /// The machine.
+    pub machine: M,
+    /// What carries out its wishes.
+    pub runtime: R,
+    /// What its events came to.
+    pub seen: S,
+}
+
+impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, R, S> {
+    /// Runs the machine until `ready` finds what it looks for. The only loop there is.
+    ///
+    /// It may be dropped half-way and called again: all state is in the driver.
+    pub async fn until<T>(&mut self, mut ready: impl FnMut(&mut S) -> Poll<T>) -> T {
+        // The machine may have been left alone for long.
+        self.machine.handle(Input::Tick, self.runtime.now());
+        loop {
+            let deadline = self.settle();
+            if let Poll::Ready(found) = ready(&mut self.seen) {
+                return found;
+            }
+            let input = self.runtime.next(deadline).await.unwrap_or(Input::Tick);
+            self.machine.handle(input, self.runtime.now());
+        }
+    }
+
+    /// Starts what the machine wants and gives it one chance to happen, without waiting: what a command wrote
+    /// leaves now, not at the next call of [`Driver::until`].
+    ///
+    /// The future is ready at its first poll, so that a command followed by this is done or not begun.
+    pub async fn nudge(&mut self) {
+        self.settle();
+        let now = self.runtime.now();
+        let came = {
+            let mut next = pin!(self.runtime.next(Some(now)));
+            poll_fn(|cx| match next.as_mut().poll(cx) {
+                Poll::Ready(input) => Poll::Ready(input),
+                Poll::Pending => Poll::Ready(None),
+            })
+            .await
+        };
+        if let Some(input) = came {
+            self.machine.handle(input, now);
+            self.settle();
+        }
+    }
+
+    /// Carries out all outputs; answers when the machine wants to be called at the latest.
+    fn settle(&mut self) -> Option<Instant> {
+        loop {
+            match self.machine.poll() {
+                Output::Do(op) => self.runtime.start(op),
+                Output::Tell(event) => self.seen.note(event),
+                Output::Wait(deadline) => return deadline,
+            }
+        }
+    }
+}
