@@ -1,0 +1,116 @@
+//! The listener of a server: callers are let in one after the other, and no more than there is room for.
+
+use alloc::vec::Vec;
+
+use wormhole_core::driver::{Address, Conn, Conns, Instant, Listen, Op, Why};
+
+use crate::limits;
+
+/// What a server tells whoever runs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It can be reached here.
+    Listening(Vec<Address>),
+    /// The listener has ended, or never came to be, and with it the server.
+    Failed(Why),
+}
+
+#[derive(Debug)]
+pub(crate) struct Door {
+    conns: Conns,
+    listener: Conn,
+    state: State,
+    /// Callers inside.
+    inside: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Opening,
+    /// The next caller gets this number.
+    Accepting(Conn),
+    /// There is no room.
+    Full,
+    /// Accepting has failed and is tried again then.
+    Resting {
+        until: Instant,
+    },
+    Failed,
+}
+
+/// What an input was for the door.
+#[derive(Debug)]
+pub(crate) enum Step<Q> {
+    Do(Op<Q>),
+    Tell(Event),
+    Nothing,
+}
+
+impl Door {
+    /// A door that is to be opened by the operation beside it.
+    pub(crate) fn open<Q>(on: Listen) -> (Self, Op<Q>) {
+        let mut conns = Conns::all();
+        let listener = conns.draw();
+        (Self { conns, listener, state: State::Opening, inside: 0 }, Op::Listen { conn: listener, on })
+    }
+
+    pub(crate) fn listening<Q>(&mut self, conn: Conn, at: Vec<Address>) -> (Step<Q>, Step<Q>) {
+        if conn != self.listener || self.state != State::Opening {
+            return (Step::Nothing, Step::Nothing);
+        }
+        (Step::Tell(Event::Listening(at)), self.accept())
+    }
+
+    /// Whether this is the caller that was waited for. It is inside now.
+    pub(crate) fn admit<Q>(&mut self, conn: Conn) -> Option<Step<Q>> {
+        if self.state != State::Accepting(conn) {
+            return None;
+        }
+        self.inside = self.inside.saturating_add(1);
+        Some(self.accept())
+    }
+
+    /// A caller who was inside has left.
+    pub(crate) fn leave<Q>(&mut self) -> Step<Q> {
+        self.inside = self.inside.saturating_sub(1);
+        if self.state == State::Full { self.accept() } else { Step::Nothing }
+    }
+
+    /// Something ended that is not a caller inside.
+    pub(crate) fn closed<Q>(&mut self, conn: Conn, why: Why, now: Instant) -> Step<Q> {
+        if conn == self.listener && self.state != State::Failed {
+            self.state = State::Failed;
+            return Step::Tell(Event::Failed(why));
+        }
+        if self.state == State::Accepting(conn) {
+            self.state = State::Resting { until: now.plus(limits::ACCEPT_PAUSE) };
+        }
+        Step::Nothing
+    }
+
+    pub(crate) fn tick<Q>(&mut self, now: Instant) -> Step<Q> {
+        match self.state {
+            State::Resting { until } if until <= now => self.accept(),
+            State::Resting { .. } | State::Opening | State::Accepting(_) | State::Full | State::Failed => {
+                Step::Nothing
+            }
+        }
+    }
+
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Resting { until } => Some(until),
+            State::Opening | State::Accepting(_) | State::Full | State::Failed => None,
+        }
+    }
+
+    fn accept<Q>(&mut self) -> Step<Q> {
+        if self.inside >= limits::CONNECTIONS {
+            self.state = State::Full;
+            return Step::Nothing;
+        }
+        let conn = self.conns.draw();
+        self.state = State::Accepting(conn);
+        Step::Do(Op::Accept { at: self.listener, conn })
+    }
+}

@@ -1,0 +1,53 @@
+//! Every limit of both servers, each with its reason: one place for all of them.
+
+use core::time::Duration;
+
+use wormhole_core::defaults::MESSAGE_LIMIT;
+
+/// Connections at the same time; the next caller waits in the system's queue until one leaves.
+pub const CONNECTIONS: usize = 16_384;
+/// How long accepting rests after it failed, as it does where the system has no descriptors left.
+pub const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest command. What a client is sent of it is wrapped once more and must still be a message that it takes.
+pub const COMMAND_BYTES: usize = MESSAGE_LIMIT - 4096;
+/// An application id, a side, a phase or a mailbox id.
+pub const NAME_BYTES: usize = 256;
+/// A nameplate, in digits.
+pub const NAMEPLATE_DIGITS: usize = 40;
+/// How much of a command comes back in an `error`.
+pub const ORIG_BYTES: usize = 4096;
+/// What may wait for a client that does not read: twice what a mailbox holds, since opening one sends all of it.
+pub const QUEUE_BYTES: usize = 2 * MAILBOX_BYTES;
+/// How many messages may wait for a client that does not read.
+pub const QUEUE_MESSAGES: usize = 4 * MAILBOX_MESSAGES;
+/// What is given to the system before it has taken what it has; the rest waits here, unencoded and shared.
+pub const WINDOW_BYTES: usize = 256 << 10;
+
+/// Messages in one mailbox.
+pub const MAILBOX_MESSAGES: usize = 1000;
+/// Bytes in one mailbox.
+pub const MAILBOX_BYTES: usize = 8 << 20;
+/// Sides of one mailbox, those that closed it included.
+pub const MAILBOX_SIDES: usize = 2;
+/// Nameplates of one application.
+pub const NAMEPLATES: usize = 100_000;
+/// Mailboxes of all applications.
+pub const MAILBOXES: usize = 1_000_000;
+/// Bytes in all mailboxes.
+pub const STORE_BYTES: usize = 1 << 30;
+/// Random numbers tried for a nameplate once all short ones are taken.
+pub const ALLOCATION_TRIES: usize = 1000;
+/// How long a mailbox lives after it was last touched.
+pub const EXPIRY: Duration = Duration::from_secs(11 * 60);
+/// How often expired mailboxes are looked for.
+pub const PRUNE_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// The line that a client of the relay begins with, without its end.
+pub const LINE_BYTES: usize = 1024;
+/// How long a client of the relay may take for its line.
+pub const LINE_TIME: Duration = Duration::from_secs(10);
+/// How long a client of the relay waits for its partner. Clients give up after two minutes by themselves.
+pub const WAIT_TIME: Duration = Duration::from_secs(10 * 60);
+/// Waiting connections with one token. They are of one side, so all but one are leftovers of a reconnection.
+pub const WAITERS: usize = 4;

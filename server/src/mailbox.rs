@@ -1,0 +1,234 @@
+//! The mailbox server: all connections and their sessions, one machine (`rendezvous.md`).
+//!
+//! A driver feeds it with what happens to connections, and the store with its replies. It ends with its listener.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use wormhole_core::driver::{Address, Conn, Input, Instant, Listen, Machine, Op, Output, Why};
+
+use crate::answer::{Answer, Welcome};
+use crate::door::{Door, Event, Step};
+use crate::limits;
+use crate::outbox::Outbox;
+use crate::session::{self, Session};
+use crate::stamp::Stamp;
+use crate::store::{Reply, Request};
+
+/// How a mailbox server is set up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Where to listen; port 0 takes any that is free.
+    pub listen: Address,
+    /// Unix seconds at the driver's start, for the times that clients are told.
+    pub started: f64,
+    /// A message of the day for every client.
+    pub motd: Option<String>,
+    /// Asks every client to leave, and says why.
+    pub error: Option<String>,
+    /// The version that clients are told to be current.
+    pub advertise_version: Option<String>,
+    /// Whether clients may see the nameplates in use.
+    pub allow_list: bool,
+}
+
+impl Options {
+    /// A server without messages, where nameplates may be listed.
+    pub const fn new(listen: Address, started: f64) -> Self {
+        Self { listen, started, motd: None, error: None, advertise_version: None, allow_list: true }
+    }
+}
+
+/// The mailbox server.
+#[derive(Debug)]
+pub struct Mailbox {
+    options: Options,
+    door: Door,
+    clients: BTreeMap<Conn, Client>,
+    prune_at: Instant,
+    now: Instant,
+    out: VecDeque<Output<Event, Request>>,
+}
+
+#[derive(Debug)]
+struct Client {
+    session: Session,
+    outbox: Outbox,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing is asked of the client at the moment.
+    Idle,
+    Reading,
+    Closing,
+}
+
+impl Machine for Mailbox {
+    type Event = Event;
+    type Request = Request;
+    type Reply = Reply;
+
+    fn handle(&mut self, input: Input<Reply>, now: Instant) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Listening { conn, at } => {
+                let (tell, accept) = self.door.listening(conn, at);
+                self.follow(tell);
+                self.follow(accept);
+            }
+            Input::Opened { conn, peer } => self.opened(conn, peer),
+            Input::Received { conn, bytes } => self.received(conn, bytes),
+            Input::Sent { conn } => {
+                if let Some(client) = self.clients.get_mut(&conn) {
+                    client.outbox.sent();
+                    self.pump(conn);
+                }
+            }
+            Input::Closed { conn, why } => self.closed(conn, why),
+            Input::Stored(Reply::Done { conn, done }) => self.step(conn, session::Input::Done(done)),
+            Input::Stored(Reply::Message { conn, message }) => {
+                self.step(conn, session::Input::Added(message));
+            }
+            Input::Tick => {}
+        }
+        let step = self.door.tick(self.now);
+        self.follow(step);
+        if self.prune_at <= self.now {
+            self.prune_at = self.now.plus(limits::PRUNE_EVERY);
+            self.start(Op::Store(Request::Prune));
+        }
+    }
+
+    fn poll(&mut self) -> Output<Event, Request> {
+        let deadline = self.door.deadline().map_or(self.prune_at, |at| at.min(self.prune_at));
+        self.out.pop_front().unwrap_or(Output::Wait(Some(deadline)))
+    }
+}
+
+impl Mailbox {
+    /// A server that begins to listen as soon as it is polled.
+    pub fn new(options: Options) -> Self {
+        let (door, listen) = Door::open(Listen::Mailbox(options.listen.clone()));
+        Self {
+            options,
+            door,
+            clients: BTreeMap::new(),
+            prune_at: Instant::START.plus(limits::PRUNE_EVERY),
+            now: Instant::START,
+            out: VecDeque::from([Output::Do(listen)]),
+        }
+    }
+
+    /// How many clients are connected.
+    pub fn clients(&self) -> usize {
+        self.clients.len()
+    }
+
+    fn opened(&mut self, conn: Conn, peer: Option<SocketAddr>) {
+        let Some(accept) = self.door.admit(conn) else { return };
+        self.follow(accept);
+        let mut outbox = Outbox::default();
+        let welcome = Welcome {
+            motd: self.options.motd.clone(),
+            current_cli_version: self.options.advertise_version.clone(),
+            error: self.options.error.clone(),
+            your_address: peer.map(Into::into),
+        };
+        // An empty outbox has room for it.
+        let _ = outbox.push(Answer::Welcome(welcome));
+        let session = Session::new(self.options.allow_list);
+        self.clients.insert(conn, Client { session, outbox, stage: Stage::Idle });
+        self.pump(conn);
+    }
+
+    fn received(&mut self, conn: Conn, bytes: Vec<u8>) {
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        if client.stage == Stage::Reading {
+            client.stage = Stage::Idle;
+        }
+        let now = self.stamp();
+        self.step(conn, session::Input::Said(bytes, now));
+    }
+
+    fn closed(&mut self, conn: Conn, why: Why) {
+        let step = match self.clients.remove(&conn) {
+            Some(_) => {
+                self.start(Op::Store(Request::Leave { conn }));
+                self.door.leave()
+            }
+            None => self.door.closed(conn, why, self.now),
+        };
+        self.follow(step);
+    }
+
+    /// Lets the session of a client take a step, and carries out what it wants.
+    fn step(&mut self, conn: Conn, input: session::Input) {
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        if client.stage == Stage::Closing {
+            return;
+        }
+        for output in client.session.handle(input) {
+            match output {
+                session::Output::Say(answer) => {
+                    if !client.outbox.push(answer) {
+                        // A client that does not read must not cost the others.
+                        client.stage = Stage::Closing;
+                        self.out.push_back(Output::Do(Op::Close { conn }));
+                        return;
+                    }
+                }
+                session::Output::Ask(member, ask) => {
+                    self.out.push_back(Output::Do(Op::Store(Request::Do { conn, member, ask })));
+                }
+                session::Output::Finish => return self.finish(conn),
+            }
+        }
+        self.pump(conn);
+    }
+
+    /// Writes what the window has room for, and reads when there is nothing else to do.
+    fn pump(&mut self, conn: Conn) {
+        let now = self.stamp();
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        if client.stage == Stage::Closing {
+            return;
+        }
+        while let Some(bytes) = client.outbox.next(now) {
+            self.out.push_back(Output::Do(Op::Write { conn, bytes }));
+        }
+        if client.stage == Stage::Idle && client.session.is_listening() && client.outbox.is_flowing() {
+            client.stage = Stage::Reading;
+            self.out.push_back(Output::Do(Op::Read { conn }));
+        }
+    }
+
+    fn finish(&mut self, conn: Conn) {
+        let now = self.stamp();
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        client.stage = Stage::Closing;
+        while let Some(bytes) = client.outbox.take(now) {
+            self.out.push_back(Output::Do(Op::Write { conn, bytes }));
+        }
+        self.out.push_back(Output::Do(Op::Close { conn }));
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp::at(self.options.started).plus(self.now)
+    }
+
+    fn follow(&mut self, step: Step<Request>) {
+        match step {
+            Step::Do(op) => self.start(op),
+            Step::Tell(event) => self.out.push_back(Output::Tell(event)),
+            Step::Nothing => {}
+        }
+    }
+
+    fn start(&mut self, op: Op<Request>) {
+        self.out.push_back(Output::Do(op));
+    }
+}

@@ -1,0 +1,122 @@
+//! What waits for one client of the mailbox server that reads slowly, and how much of it there may be.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::answer::Answer;
+use crate::limits;
+use crate::stamp::Stamp;
+
+/// Answers in order. Only as many as fill a window are written down and given to the system; what waits behind
+/// them is small, or shared with the store.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    waiting: VecDeque<Answer>,
+    waiting_bytes: usize,
+    /// The lengths of the writes that the system has not yet taken.
+    leaving: VecDeque<usize>,
+    leaving_bytes: usize,
+}
+
+impl Outbox {
+    /// Takes one more answer in; says whether the client is still within the limits.
+    #[must_use]
+    pub(crate) fn push(&mut self, answer: Answer) -> bool {
+        self.waiting_bytes = self.waiting_bytes.saturating_add(answer.weight());
+        self.waiting.push_back(answer);
+        self.waiting_bytes <= limits::QUEUE_BYTES && self.waiting.len() <= limits::QUEUE_MESSAGES
+    }
+
+    /// The next write, as long as the window has room.
+    pub(crate) fn next(&mut self, now: Stamp) -> Option<Vec<u8>> {
+        if self.leaving_bytes >= limits::WINDOW_BYTES {
+            return None;
+        }
+        let bytes = self.take(now)?;
+        self.leaving.push_back(bytes.len());
+        self.leaving_bytes = self.leaving_bytes.saturating_add(bytes.len());
+        Some(bytes)
+    }
+
+    /// The next write whatever the window, where the connection ends after it.
+    pub(crate) fn take(&mut self, now: Stamp) -> Option<Vec<u8>> {
+        let answer = self.waiting.pop_front()?;
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(answer.weight());
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+        Some(answer.encode(now))
+    }
+
+    /// The system has taken the oldest write.
+    pub(crate) fn sent(&mut self) {
+        if let Some(bytes) = self.leaving.pop_front() {
+            self.leaving_bytes = self.leaving_bytes.saturating_sub(bytes);
+        }
+    }
+
+    /// Whether everything is on its way: only then is the client asked for more work.
+    pub(crate) fn is_flowing(&self) -> bool {
+        self.waiting.is_empty() && self.leaving_bytes < limits::WINDOW_BYTES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+    use alloc::sync::Arc;
+
+    use super::*;
+    use crate::store::Message;
+
+    #[test]
+    fn a_window_is_given_out_and_the_rest_waits() {
+        let mut outbox = Outbox::default();
+        for _ in 0..10 {
+            assert!(outbox.push(message(limits::WINDOW_BYTES / 2)));
+        }
+        let mut given = 0;
+        while outbox.next(Stamp::default()).is_some() {
+            given += 1;
+        }
+        assert_eq!(given, 2);
+        assert!(!outbox.is_flowing());
+        outbox.sent();
+        assert!(outbox.next(Stamp::default()).is_some());
+        assert!(outbox.next(Stamp::default()).is_none());
+    }
+
+    #[test]
+    fn a_full_mailbox_fits_and_twice_as_much_does_not() {
+        let mut outbox = Outbox::default();
+        let size = limits::MAILBOX_BYTES / limits::MAILBOX_MESSAGES;
+        assert!((0..limits::MAILBOX_MESSAGES).all(|_| outbox.push(message(size))));
+        assert!(!(0..limits::MAILBOX_MESSAGES).all(|_| outbox.push(message(size))));
+    }
+
+    #[test]
+    fn many_small_answers_are_too_much_as_well() {
+        let mut outbox = Outbox::default();
+        assert!((0..limits::QUEUE_MESSAGES).all(|_| outbox.push(Answer::Released)));
+        assert!(!outbox.push(Answer::Released));
+    }
+
+    fn message(len: usize) -> Answer {
+        Answer::Message(Arc::new(Message {
+            side: "a".into(),
+            phase: "1".into(),
+            body: "0".repeat(len),
+            id: None,
+            received: Stamp::default(),
+        }))
+    }
+
+    #[test]
+    fn nothing_is_kept_once_all_has_left() {
+        let mut outbox = Outbox::default();
+        assert!(outbox.push(Answer::Allocated(String::from("7"))));
+        assert!(outbox.next(Stamp::default()).is_some());
+        outbox.sent();
+        assert_eq!((outbox.waiting_bytes, outbox.leaving_bytes, outbox.waiting.capacity()), (0, 0, 0));
+    }
+}

@@ -1,0 +1,375 @@
+//! One connection to the mailbox server: what its client may say when, and what it is answered.
+//!
+//! It is fed by `mailbox.rs` with the client's messages and with what the store answers. A command is acked when it
+//! is taken in; where the store has to be asked, nothing further is taken in before its answer, so that answers come in
+//! the order of the commands. The session ends with its connection, or with a message that is no command.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::mem;
+
+use crate::answer::Answer;
+use crate::command::{Command, Field, Kind};
+use crate::json::Json;
+use crate::limits;
+use crate::stamp::Stamp;
+use crate::store::{Ask, Done, Member, Message, Refusal};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// The client sent this, at that time.
+    Said(Vec<u8>, Stamp),
+    /// The store has done what was asked last.
+    Done(Result<Done, Refusal>),
+    /// A message was added to the mailbox that is open.
+    Added(Arc<Message>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    Say(Answer),
+    Ask(Arc<Member>, Ask),
+    /// Nothing more will be heard or said.
+    Finish,
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    state: State,
+    allow_list: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Unbound,
+    /// The next command may come.
+    Bound(Bound),
+    /// The store was asked; the text is the command, for an `error`.
+    Asking(Bound, String),
+    Ended,
+}
+
+/// Who the client is, and what it has used up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Bound {
+    member: Arc<Member>,
+    allocated: bool,
+    /// The nameplate of the one claim, also of one that failed.
+    claimed: Option<String>,
+    released: bool,
+    /// The mailbox that is open.
+    mailbox: Option<String>,
+    closed: bool,
+}
+
+/// What a command leads to that no rule forbids.
+enum Next {
+    Say(Answer),
+    Ask(Ask),
+}
+
+impl Session {
+    pub(crate) const fn new(allow_list: bool) -> Self {
+        Self { state: State::Unbound, allow_list }
+    }
+
+    pub(crate) fn handle(&mut self, input: Input) -> Vec<Output> {
+        let mut out = Vec::new();
+        self.state = mem::replace(&mut self.state, State::Ended).step(input, self.allow_list, &mut out);
+        out
+    }
+
+    /// Whether the next message may be read.
+    pub(crate) const fn is_listening(&self) -> bool {
+        match self.state {
+            State::Unbound | State::Bound(_) => true,
+            State::Asking(..) | State::Ended => false,
+        }
+    }
+}
+
+impl State {
+    fn step(self, input: Input, allow_list: bool, out: &mut Vec<Output>) -> Self {
+        match self {
+            Self::Unbound => match input {
+                Input::Said(bytes, _) => match read(bytes, out) {
+                    Some((command, text)) => unbound(command, &text, out),
+                    None => Self::Ended,
+                },
+                // Nothing was asked.
+                Input::Done(_) | Input::Added(_) => Self::Unbound,
+            },
+            Self::Bound(mut bound) => match input {
+                Input::Said(bytes, now) => {
+                    let Some((command, text)) = read(bytes, out) else { return Self::Ended };
+                    match bound.next(command, allow_list, now) {
+                        Ok(Next::Say(answer)) => out.push(Output::Say(answer)),
+                        Ok(Next::Ask(ask)) => {
+                            out.push(Output::Ask(Arc::clone(&bound.member), ask));
+                            return Self::Asking(bound, text);
+                        }
+                        Err(error) => complain(error, &text, out),
+                    }
+                    Self::Bound(bound)
+                }
+                Input::Added(message) => {
+                    bound.pass_on(message, out);
+                    Self::Bound(bound)
+                }
+                // Nothing was asked.
+                Input::Done(_) => Self::Bound(bound),
+            },
+            Self::Asking(mut bound, text) => match input {
+                Input::Done(done) => {
+                    match done {
+                        Ok(done) => bound.tell(done, out),
+                        Err(refusal) => complain(refusal.as_str(), &text, out),
+                    }
+                    Self::Bound(bound)
+                }
+                Input::Added(message) => {
+                    bound.pass_on(message, out);
+                    Self::Asking(bound, text)
+                }
+                // It is not read from while the store is asked.
+                Input::Said(..) => Self::Asking(bound, text),
+            },
+            Self::Ended => Self::Ended,
+        }
+    }
+}
+
+/// Takes in a message and acks it. One that is no command ends the session.
+fn read(bytes: Vec<u8>, out: &mut Vec<Output>) -> Option<(Command, String)> {
+    if bytes.len() > limits::COMMAND_BYTES {
+        return refuse("the message is too long", "null", out);
+    }
+    let Ok(text) = String::from_utf8(bytes) else {
+        return refuse("a message must be a JSON object in UTF-8", "null", out);
+    };
+    let Some(command) = Command::parse(&text) else {
+        return refuse("a message must be a JSON object in UTF-8", &text, out);
+    };
+    // A command without `type` is answered, but not acked.
+    if command.kind != Kind::Missing {
+        out.push(Output::Say(Answer::Ack(command.id.clone())));
+    }
+    Some((command, text))
+}
+
+fn refuse<T>(error: &'static str, text: &str, out: &mut Vec<Output>) -> Option<T> {
+    complain(error, text, out);
+    out.push(Output::Finish);
+    None
+}
+
+fn complain(error: &'static str, text: &str, out: &mut Vec<Output>) {
+    let orig = Json::shortened(text, limits::ORIG_BYTES);
+    out.push(Output::Say(Answer::Error { error, orig }));
+}
+
+fn unbound(command: Command, text: &str, out: &mut Vec<Output>) -> State {
+    let bound = match command.kind {
+        Kind::Missing => Err("missing 'type'"),
+        Kind::Ping => {
+            match pong(command.ping) {
+                Ok(pong) => out.push(Output::Say(pong)),
+                Err(error) => complain(error, text, out),
+            }
+            return State::Unbound;
+        }
+        Kind::Bind => Bound::new(command),
+        Kind::List
+        | Kind::Allocate
+        | Kind::Claim
+        | Kind::Release
+        | Kind::Open
+        | Kind::Add
+        | Kind::Close
+        | Kind::Unknown => Err("must bind first"),
+    };
+    match bound {
+        Ok(bound) => State::Bound(bound),
+        Err(error) => {
+            complain(error, text, out);
+            State::Unbound
+        }
+    }
+}
+
+fn pong(ping: Option<Json>) -> Result<Answer, &'static str> {
+    ping.map(Answer::Pong).ok_or("ping requires 'ping'")
+}
+
+/// The rules of one connection. An `Err` is the text of the `error` and changes nothing.
+impl Bound {
+    fn new(command: Command) -> Result<Self, &'static str> {
+        if command.appid == Field::Missing {
+            return Err("bind requires 'appid'");
+        }
+        if command.side == Field::Missing {
+            return Err("bind requires 'side'");
+        }
+        let app = name(command.appid, "'appid' must be a string of at most 256 bytes")?;
+        let side = name(command.side, "'side' must be a string of at most 256 bytes")?;
+        Ok(Self {
+            member: Arc::new(Member { app, side }),
+            allocated: false,
+            claimed: None,
+            released: false,
+            mailbox: None,
+            closed: false,
+        })
+    }
+
+    fn next(&mut self, command: Command, allow_list: bool, now: Stamp) -> Result<Next, &'static str> {
+        match command.kind {
+            Kind::Missing => Err("missing 'type'"),
+            Kind::Ping => pong(command.ping).map(Next::Say),
+            Kind::Bind => Err("already bound"),
+            Kind::List if allow_list => Ok(Next::Ask(Ask::List)),
+            Kind::List => Ok(Next::Say(Answer::Nameplates(Vec::new()))),
+            Kind::Allocate if self.allocated => Err("you already allocated one, don't be greedy"),
+            Kind::Allocate => {
+                self.allocated = true;
+                Ok(Next::Ask(Ask::Allocate))
+            }
+            Kind::Claim => self.claim(command.nameplate),
+            Kind::Release => self.release(command.nameplate),
+            Kind::Open => self.open(command.mailbox),
+            Kind::Add => self.add(command, now),
+            Kind::Close => self.close(command.mailbox, command.mood),
+            Kind::Unknown => Err("unknown type"),
+        }
+    }
+
+    fn claim(&mut self, field: Field) -> Result<Next, &'static str> {
+        if field == Field::Missing {
+            return Err("claim requires 'nameplate'");
+        }
+        if self.claimed.is_some() {
+            return Err("only one claim per connection");
+        }
+        let nameplate = nameplate(field)?;
+        self.claimed = Some(nameplate.clone());
+        Ok(Next::Ask(Ask::Claim { nameplate }))
+    }
+
+    fn release(&mut self, field: Field) -> Result<Next, &'static str> {
+        if self.released {
+            return Err("only one release per connection");
+        }
+        let nameplate = match (field, &self.claimed) {
+            (Field::Missing, Some(claimed)) => claimed.clone(),
+            (Field::Missing, None) => return Err("release without nameplate must follow claim"),
+            (field @ (Field::Text(_) | Field::Other), claimed) => {
+                let nameplate = nameplate(field)?;
+                if claimed.as_ref().is_some_and(|claimed| *claimed != nameplate) {
+                    return Err("release and claim must use same nameplate");
+                }
+                nameplate
+            }
+        };
+        self.released = true;
+        Ok(Next::Ask(Ask::Release { nameplate }))
+    }
+
+    fn open(&self, field: Field) -> Result<Next, &'static str> {
+        if self.mailbox.is_some() {
+            return Err("only one open per connection");
+        }
+        if field == Field::Missing {
+            return Err("open requires 'mailbox'");
+        }
+        let mailbox = name(field, MAILBOX)?;
+        Ok(Next::Ask(Ask::Open { mailbox }))
+    }
+
+    fn add(&self, command: Command, now: Stamp) -> Result<Next, &'static str> {
+        let Some(mailbox) = self.mailbox.clone() else {
+            return Err("must open mailbox before adding");
+        };
+        if command.phase == Field::Missing {
+            return Err("missing 'phase'");
+        }
+        if command.body == Field::Missing {
+            return Err("missing 'body'");
+        }
+        let phase = name(command.phase, "'phase' must be a string of at most 256 bytes")?;
+        let Field::Text(body) = command.body else { return Err("'body' must be a string") };
+        let side = self.member.side.clone();
+        let message = Message { side, phase, body, id: command.id, received: now };
+        Ok(Next::Ask(Ask::Add { mailbox, message }))
+    }
+
+    fn close(&mut self, field: Field, mood: Field) -> Result<Next, &'static str> {
+        if self.closed {
+            return Err("only one close per connection");
+        }
+        let mailbox = match (field, &self.mailbox) {
+            (Field::Missing, Some(open)) => open.clone(),
+            (Field::Missing, None) => return Err("close without mailbox must follow open"),
+            (field @ (Field::Text(_) | Field::Other), open) => {
+                let mailbox = name(field, MAILBOX)?;
+                if open.as_ref().is_some_and(|open| *open != mailbox) {
+                    return Err("open and close must use same mailbox");
+                }
+                mailbox
+            }
+        };
+        self.closed = true;
+        self.mailbox = None;
+        // Any word is a mood, and what is none is passed over.
+        let mood = name(mood, "").ok();
+        Ok(Next::Ask(Ask::Close { mailbox, mood }))
+    }
+
+    /// Says what the store has done.
+    fn tell(&mut self, done: Done, out: &mut Vec<Output>) {
+        let answers = match done {
+            Done::Listed(nameplates) => vec![Answer::Nameplates(nameplates)],
+            Done::Allocated(nameplate) => vec![Answer::Allocated(nameplate)],
+            Done::Claimed(mailbox) => vec![Answer::Claimed(mailbox)],
+            Done::Released => vec![Answer::Released],
+            Done::Opened { mailbox, messages } => {
+                self.mailbox = Some(mailbox);
+                messages.into_iter().map(Answer::Message).collect()
+            }
+            // The message itself comes back, which says more.
+            Done::Added => Vec::new(),
+            Done::Closed => vec![Answer::Closed],
+        };
+        out.extend(answers.into_iter().map(Output::Say));
+    }
+
+    fn pass_on(&self, message: Arc<Message>, out: &mut Vec<Output>) {
+        // What crossed a `close` is no longer wanted.
+        if self.mailbox.is_some() {
+            out.push(Output::Say(Answer::Message(message)));
+        }
+    }
+}
+
+const MAILBOX: &str = "'mailbox' must be a string of at most 256 bytes";
+
+fn name(field: Field, error: &'static str) -> Result<String, &'static str> {
+    match field {
+        Field::Text(text) if text.len() <= limits::NAME_BYTES => Ok(text),
+        Field::Text(_) | Field::Missing | Field::Other => Err(error),
+    }
+}
+
+/// ASCII digits only; leading zeros make another nameplate.
+fn nameplate(field: Field) -> Result<String, &'static str> {
+    match field {
+        Field::Text(text)
+            if (1..=limits::NAMEPLATE_DIGITS).contains(&text.len())
+                && text.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            Ok(text)
+        }
+        Field::Text(_) | Field::Missing | Field::Other => Err("a nameplate is a string of 1 to 40 digits"),
+    }
+}
