@@ -1,0 +1,346 @@
+//! The receiving side: the code, the consent, the place, and the conversation as its user sees it.
+
+use std::future::pending;
+use std::path::PathBuf;
+use std::sync::mpsc;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use wormhole_core::code::Code;
+use wormhole_core::defaults;
+use wormhole_core::error::Error;
+use wormhole_core::untrusted::Text;
+use wormhole_core::wormhole::Event as Session;
+use wormhole_tokio::transfer::{self, Destination, Offer, REvent as Event, Received, Receiver};
+
+use crate::arguments::{Common, Receive};
+use crate::code_prompt::{self, Told};
+use crate::failure::Failure;
+use crate::interrupts::Interrupts;
+use crate::prompt::{self, Answer};
+use crate::screen::{Screen, shown};
+use crate::sides::{self, LEAVE_LIMIT, or_interrupted};
+use crate::sizes::Bytes;
+use crate::view::View;
+
+/// `wormhole receive`.
+pub(crate) async fn run(
+    common: &Common,
+    options: &Receive,
+    interrupts: &mut Interrupts,
+) -> Result<(), Failure> {
+    // An empty code is none, as with the reference.
+    let code = options.code.as_deref().map(str::trim).filter(|code| !code.is_empty());
+    let code = code.map(Code::parse).transpose()?;
+    let config = sides::config(common, false)?;
+    let mut receiver = Receiver::new(config, wormhole_tokio::runtime())?;
+    let mut view = View::new(Screen::new(common.hide_progress), common.mailbox());
+    let stage = match code {
+        Some(code) => {
+            receiver.set_code(code)?;
+            view.wait(WAITING);
+            Stage::Talking
+        }
+        None if options.allocate => {
+            receiver.allocate_code(options.code_length.map_or(defaults::CODE_WORDS, usize::from))?;
+            Stage::Talking
+        }
+        None => {
+            receiver.input_code()?;
+            Stage::Connecting
+        }
+    };
+    let wishes = Wishes {
+        accept: options.accept_file,
+        place: options.output_file.clone(),
+        show_verifier: options.verify,
+        show_code: options.allocate,
+    };
+    Receiving { stage, ..Receiving::new(receiver, view, wishes) }.until_done(interrupts).await
+}
+
+const WAITING: &str = "Waiting for sender...";
+
+/// What the user said beforehand.
+pub(crate) struct Wishes {
+    /// Takes a file or directory without asking.
+    pub(crate) accept: bool,
+    /// Where to put it.
+    pub(crate) place: Option<PathBuf>,
+    /// Shows the verifier.
+    pub(crate) show_verifier: bool,
+    /// Shows the code, which was made on this side.
+    pub(crate) show_code: bool,
+}
+
+/// A receiver and what its user sees and is asked.
+pub(crate) struct Receiving {
+    receiver: Receiver,
+    view: View,
+    wishes: Wishes,
+    stage: Stage,
+}
+
+/// What the user is needed for.
+enum Stage {
+    /// The code will be asked for, once the server is there.
+    Connecting,
+    /// The code is being typed.
+    Typing {
+        told: UnboundedReceiver<Told>,
+        /// What to answer to the Tab key when the server's list comes.
+        wanted: Option<(String, mpsc::Sender<Vec<String>>)>,
+    },
+    /// For nothing.
+    Talking,
+    /// Whether there is a place for what is offered is being found out.
+    Placing(oneshot::Receiver<Result<Place, transfer::Error>>),
+    /// To say whether what is offered may come.
+    Asked(Option<(Destination, Answer)>),
+}
+
+/// A place for what is offered, and how the user is told.
+struct Place {
+    destination: Destination,
+    announcement: String,
+}
+
+/// What came of the user, or of this computer.
+enum Local {
+    Told(Option<Told>),
+    Placed(Result<Place, transfer::Error>),
+    Answered(Destination, Option<String>),
+}
+
+impl Stage {
+    /// Waits for the user or this computer; for ever where neither is needed. May be dropped half-way.
+    async fn local(&mut self) -> Local {
+        match self {
+            Self::Connecting | Self::Talking => pending().await,
+            Self::Typing { told, .. } => Local::Told(told.recv().await),
+            Self::Placing(found) => Local::Placed(found.await.unwrap_or(Err(transfer::Error::NoThread))),
+            Self::Asked(question) => {
+                let (destination, line) = prompt::answered(question).await;
+                Local::Answered(destination, line)
+            }
+        }
+    }
+}
+
+impl Receiving {
+    pub(crate) const fn new(receiver: Receiver, view: View, wishes: Wishes) -> Self {
+        Self { receiver, view, wishes, stage: Stage::Talking }
+    }
+
+    pub(crate) fn set_code(&mut self, code: Code) -> Result<(), Failure> {
+        self.receiver.set_code(code)?;
+        self.view.wait(WAITING);
+        Ok(())
+    }
+
+    /// Runs the conversation to its end.
+    pub(crate) async fn until_done(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
+        loop {
+            tokio::select! {
+                biased;
+                () = interrupts.next() => return self.leave(Failure::Interrupted, interrupts).await,
+                local = self.stage.local() => {
+                    if let Err(failure) = self.take(local) {
+                        return self.leave(failure, interrupts).await;
+                    }
+                }
+                event = self.receiver.next_event() => {
+                    if let Some(end) = self.see(event) {
+                        return end;
+                    }
+                }
+                () = self.view.due() => self.view.tick(self.receiver.progress()),
+            }
+        }
+    }
+
+    /// What the user said, or this computer found out. An error ends the conversation.
+    fn take(&mut self, local: Local) -> Result<(), Failure> {
+        match local {
+            Local::Told(told) => self.told(told.unwrap_or(Told::Ended))?,
+            Local::Placed(Ok(Place { destination, announcement })) => {
+                self.view.screen.note(announcement);
+                self.stage = if self.wishes.accept {
+                    self.receiver.accept(destination)?;
+                    Stage::Talking
+                } else {
+                    Stage::Asked(Some((destination, prompt::ask("ok? (Y/n): ".to_owned()))))
+                };
+            }
+            Local::Placed(Err(error)) => {
+                self.stage = Stage::Talking;
+                self.receiver.refuse(error)?;
+            }
+            Local::Answered(destination, line) => {
+                self.stage = Stage::Talking;
+                if prompt::accepts(line.as_deref()) {
+                    self.receiver.accept(destination)?;
+                } else {
+                    self.receiver.refuse(Error::Rejected.into())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn told(&mut self, told: Told) -> Result<(), Failure> {
+        match told {
+            Told::Code(code) => {
+                self.receiver.choose_nameplate(code.nameplate())?;
+                let words = code.as_str().split_once('-').map_or("", |(_, words)| words);
+                self.receiver.choose_words(words)?;
+                self.view.wait(WAITING);
+                self.stage = Stage::Talking;
+            }
+            Told::Nameplates { typed, answer } => {
+                self.receiver.refresh_nameplates()?;
+                if let Stage::Typing { wanted, .. } = &mut self.stage {
+                    *wanted = Some((typed, answer));
+                }
+            }
+            Told::NoCode(fault) => return Err(fault.into()),
+            Told::Ended => return Err(Failure::NoCode),
+            Told::Interrupted => return Err(Failure::Interrupted),
+        }
+        Ok(())
+    }
+
+    /// Shows what happened; gives the outcome with the last of it.
+    fn see(&mut self, event: Event) -> Option<Result<(), Failure>> {
+        match event {
+            Event::Session(event) => self.see_session(&event),
+            Event::Answered => {}
+            Event::Offered(offer) => self.offered(offer),
+            Event::Connected(path) => self.view.begin("Receiving", path, self.receiver.progress()),
+            Event::ContentDone => self.view.end(self.receiver.progress()),
+            Event::Closed(outcome) => {
+                self.view.end(self.receiver.progress());
+                if let Stage::Asked(Some(_)) = self.stage {
+                    // The question is still on the last line.
+                    self.view.screen.note("");
+                }
+                return Some(outcome.map_err(Failure::from).map(|received| self.done(&received)));
+            }
+        }
+        None
+    }
+
+    fn see_session(&mut self, event: &Session) {
+        self.view.session(event);
+        match event {
+            Session::Welcome(_) => {
+                if let Stage::Connecting = self.stage {
+                    self.stage = Stage::Typing { told: code_prompt::start(), wanted: None };
+                }
+            }
+            Session::Nameplates(_) => self.answer_tab(),
+            Session::Code(code) if self.wishes.show_code => {
+                self.view.screen.note(format_args!(
+                    "Allocated code: {code}\nOn the other computer, please run:\n   wormhole send --code {code} <filename>"
+                ));
+            }
+            Session::Verifier(verifier) if self.wishes.show_verifier => {
+                self.view.screen.note(format_args!("Verifier {verifier}."));
+            }
+            Session::LinkUp
+            | Session::LinkDown { .. }
+            | Session::WordsWanted
+            | Session::Code(_)
+            | Session::PeerHeard
+            | Session::UnverifiedKey
+            | Session::Verifier(_)
+            | Session::Versions(_)
+            | Session::Record(_)
+            | Session::CodeConsumed
+            | Session::Closed(_) => {}
+        }
+    }
+
+    /// The list that the Tab key waits for is there.
+    fn answer_tab(&mut self) {
+        if let Stage::Typing { wanted, .. } = &mut self.stage
+            && let Some((typed, answer)) = wanted.take()
+        {
+            let found = self.receiver.complete_nameplate(&typed).unwrap_or_default();
+            // The prompt may have waited long enough.
+            let _ = answer.send(found);
+        }
+    }
+
+    fn offered(&mut self, offer: Offer) {
+        match &offer {
+            Offer::Text(text) => self.take_text(text),
+            Offer::File { .. } | Offer::Directory { .. } => {
+                let place = self.wishes.place.clone();
+                // Asking a disk may take its time.
+                self.stage = Stage::Placing(prompt::on_a_thread(move || find(&offer, place)));
+            }
+        }
+    }
+
+    fn take_text(&mut self, text: &Text) {
+        let text = text.to_string();
+        // A text that cannot be shown was not received.
+        let outcome = match self.view.screen.result(text.strip_suffix('\n').unwrap_or(&text)) {
+            Ok(()) => self.receiver.accept_text(),
+            Err(error) => {
+                self.receiver.refuse(Error::Failed(format!("the text cannot be shown: {error}")).into())
+            }
+        };
+        debug_assert!(outcome.is_ok(), "what is offered can be answered");
+    }
+
+    fn done(&self, received: &Received) {
+        match received {
+            Received::Text => {}
+            Received::File(path) => {
+                self.view.screen.note(format_args!("Received file written to: {}", shown(path)));
+            }
+            Received::Directory(path) => {
+                self.view.screen.note(format_args!("Received files written to: {}", shown(path)));
+            }
+        }
+    }
+
+    /// Tells the other side, frees the code, and ends with `why`; at once if the user insists.
+    async fn leave(&mut self, why: Failure, interrupts: &mut Interrupts) -> Result<(), Failure> {
+        self.receiver.cancel();
+        let goodbye = timeout(LEAVE_LIMIT, async {
+            loop {
+                if let Event::Closed(outcome) = self.receiver.next_event().await {
+                    return outcome;
+                }
+            }
+        });
+        match or_interrupted(interrupts, goodbye).await? {
+            // It was complete before we could stop it.
+            Ok(Ok(received)) => {
+                self.done(&received);
+                Ok(())
+            }
+            Ok(Err(_)) | Err(_) => Err(why),
+        }
+    }
+}
+
+/// Looks for the place, on a disk that may take its time.
+fn find(offer: &Offer, place: Option<PathBuf>) -> Result<Place, transfer::Error> {
+    let destination = Destination::find(offer, place)?;
+    let at = shown(destination.path());
+    let announcement = match offer {
+        Offer::Text(_) => String::new(),
+        Offer::File { size, .. } => format!("Receiving file ({}) into: '{at}'", Bytes(*size)),
+        Offer::Directory { zip_size, bytes, files, .. } => format!(
+            "Receiving directory ({}) into: '{at}'/\n{files} files, {} (uncompressed)",
+            Bytes(*zip_size),
+            Bytes(*bytes)
+        ),
+    };
+    Ok(Place { destination, announcement })
+}
