@@ -118,3 +118,56 @@ fn finish(out: &mut Vec<Output>) -> State {
     out.push(Output::Finish);
     State::Finished
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+    use crate::wormhole::samples::{nameplate, rng};
+    use crate::wormhole::table::{Table, on_line, with_lines};
+
+    #[test]
+    fn the_table_is_as_written() {
+        let inputs =
+            [Input::Allocate { words: 2 }, Input::LinkUp, Input::Allocated(nameplate()), Input::Close];
+        let down = [Input::Allocate { words: 2 }, Input::LinkDown, Input::Close];
+        let states = [State::Idle, State::Waiting { words: 2 }, State::Abandoned, State::Finished];
+        Table {
+            name: "allocator",
+            about: "`Stray`: the server spoke out of turn, which fails the wormhole.",
+            states: states.map(|state| Allocator { state }).to_vec(),
+            inputs: with_lines(&inputs, &down),
+        }
+        .check(
+            |it| format!("{:?}", it.state),
+            on_line,
+            |it, (input, line)| it.handle(input, line, &mut rng()),
+        );
+    }
+
+    #[test]
+    fn the_code_has_the_servers_number_and_as_many_words_as_asked() {
+        let mut machine = Allocator::default();
+        let asked = machine.handle(Input::Allocate { words: 3 }, Line::Up, &mut rng());
+        assert_eq!(asked, [Output::Allocate]);
+        let expected = code::Code::generate(&nameplate(), 3, &mut rng()).unwrap();
+        let code = machine.handle(Input::Allocated(nameplate()), Line::Up, &mut rng());
+        assert_eq!(code, [Output::Code(expected)]);
+    }
+
+    #[test]
+    fn a_number_that_comes_after_the_close_is_given_back() {
+        let mut machine = Allocator { state: State::Waiting { words: 2 } };
+        assert_eq!(machine.handle(Input::Close, Line::Up, &mut rng()), []);
+        let late = machine.handle(Input::Allocated(nameplate()), Line::Up, &mut rng());
+        assert_eq!(late, [Output::Release(nameplate()), Output::Finish]);
+    }
+
+    #[test]
+    fn a_number_that_cannot_come_any_more_is_not_waited_for() {
+        let mut machine = Allocator { state: State::Waiting { words: 2 } };
+        assert_eq!(machine.handle(Input::Close, Line::Up, &mut rng()), []);
+        assert_eq!(machine.handle(Input::LinkDown, Line::Down, &mut rng()), [Output::Finish]);
+    }
+}

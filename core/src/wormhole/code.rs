@@ -114,3 +114,62 @@ fn refuse(state: State, out: &mut Vec<Output>) -> State {
     out.push(Output::Refuse(Misuse::CodeAlreadyChosen));
     state
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec;
+
+    use super::*;
+    use crate::wormhole::samples::{code, nameplate};
+    use crate::wormhole::table::Table;
+
+    #[test]
+    fn the_table_is_as_written() {
+        let inputs = vec![
+            Input::Allocate { words: 2 },
+            Input::Allocate { words: 0 },
+            Input::Set(code()),
+            Input::Type,
+            Input::Allocated(code()),
+            Input::Nameplate(nameplate()),
+            Input::Typed(code()),
+        ];
+        let states =
+            [State::None, State::Allocating, State::TypingNameplate, State::TypingWords, State::Known];
+        Table {
+            name: "code",
+            about: "`Refuse` is what the application's call returns.",
+            states: states.map(|state| Code { state }).to_vec(),
+            inputs,
+        }
+        .check(|it| format!("{:?}", it.state), |input| format!("{input:?}"), Code::handle);
+    }
+
+    #[test]
+    fn only_one_code_is_taken() {
+        for first in [Input::Allocate { words: 2 }, Input::Set(code()), Input::Type] {
+            for second in [Input::Allocate { words: 2 }, Input::Set(code()), Input::Type] {
+                let mut machine = Code::default();
+                machine.handle(first.clone());
+                assert_eq!(machine.handle(second), [Output::Refuse(Misuse::CodeAlreadyChosen)]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_of_words_that_cannot_be_made_is_refused_and_may_be_corrected() {
+        let mut machine = Code::default();
+        let refusal = [Output::Refuse(CodeFault::WordCount.into())];
+        assert_eq!(machine.handle(Input::Allocate { words: 0 }), refusal);
+        assert_eq!(machine.handle(Input::Allocate { words: code::WORDS + 1 }), refusal);
+        assert_eq!(machine.handle(Input::Allocate { words: 1 }), [Output::Allocate { words: 1 }]);
+    }
+
+    #[test]
+    fn the_nameplate_of_a_whole_code_is_claimed_before_the_code_is_used() {
+        let mut machine = Code::default();
+        let out = machine.handle(Input::Set(code()));
+        assert_eq!(out, [Output::Nameplate(nameplate()), Output::Code(code())]);
+    }
+}

@@ -157,3 +157,74 @@ fn refuse(state: State, misuse: Misuse, out: &mut Vec<Output>) -> State {
     out.push(Output::Refuse(misuse));
     state
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec;
+
+    use super::*;
+    use crate::error::CodeFault;
+    use crate::wormhole::samples::{code, nameplate};
+    use crate::wormhole::table::Table;
+
+    #[test]
+    fn the_table_is_as_written() {
+        let inputs = vec![
+            Input::Start,
+            Input::Refresh,
+            Input::Nameplates(vec![nameplate()]),
+            Input::Nameplate(nameplate()),
+            Input::Claimed,
+            Input::Words("armistice-baboon".into()),
+            Input::Words("no spaces".into()),
+        ];
+        let states = [
+            State::Idle,
+            State::Nameplate(vec![]),
+            State::Claiming(nameplate()),
+            State::Words(nameplate()),
+            State::Done,
+        ];
+        Table {
+            name: "input",
+            about: "`Refuse` is what the application's call returns.",
+            states: states.map(|state| Typing { state }).to_vec(),
+            inputs,
+        }
+        .check(|it| format!("{:?}", it.state), |input| format!("{input:?}"), Typing::handle);
+    }
+
+    #[test]
+    fn a_code_is_typed_with_completion_of_both_parts() {
+        let mut typing = Typing::default();
+        assert_eq!(typing.handle(Input::Start), [Output::Refresh]);
+        typing.handle(Input::Nameplates(vec![nameplate()]));
+        assert_eq!(typing.complete_nameplate(""), Ok(vec!["4-".into()]));
+        assert_eq!(typing.complete_words("arm"), Err(Misuse::ChooseNameplateFirst));
+
+        assert_eq!(typing.handle(Input::Nameplate(nameplate())), [Output::Nameplate(nameplate())]);
+        assert_eq!(typing.complete_nameplate(""), Err(Misuse::NameplateAlreadyChosen));
+        assert_eq!(typing.complete_words("armi"), Ok(vec![]));
+
+        assert_eq!(typing.handle(Input::Claimed), [Output::WordsWanted]);
+        assert_eq!(typing.complete_words("armi"), Ok(vec!["armistice-".into()]));
+        assert_eq!(typing.handle(Input::Words("armistice-baboon".into())), [Output::Code(code())]);
+        assert_eq!(typing.complete_words("armi"), Err(Misuse::WordsAlreadyChosen));
+    }
+
+    #[test]
+    fn words_that_are_no_code_can_be_typed_again() {
+        let mut typing = Typing { state: State::Words(nameplate()) };
+        let refused = typing.handle(Input::Words("two words".into()));
+        assert_eq!(refused, [Output::Refuse(CodeFault::Space.into())]);
+        assert_eq!(typing.handle(Input::Words("armistice-baboon".into())), [Output::Code(code())]);
+    }
+
+    #[test]
+    fn words_may_be_chosen_before_the_claim_is_answered() {
+        let mut typing = Typing { state: State::Claiming(nameplate()) };
+        assert_eq!(typing.handle(Input::Words("armistice-baboon".into())), [Output::Code(code())]);
+        assert_eq!(typing.handle(Input::Claimed), []);
+    }
+}

@@ -148,3 +148,118 @@ fn bad(fault: PeerFault, out: &mut Vec<Output>) -> State {
     out.push(Output::Bad(fault));
     State::Bad
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+    use crate::wire::RawJson;
+    use crate::wormhole::samples::{code, key, ours, rng};
+    use crate::wormhole::table::Table;
+
+    #[test]
+    fn the_table_is_as_written() {
+        let states = [
+            State::Nothing,
+            State::Code(code()),
+            State::Pake(pake_of_peer()),
+            State::Known(key()),
+            State::Bad,
+        ];
+        let inputs = [
+            ("Code", Input::Code(code())),
+            ("Pake", Input::Pake(pake_of_peer())),
+            ("Pake without key", Input::Pake(b"{}".to_vec())),
+            ("Pake of our own", Input::Pake(our_pake())),
+        ];
+        Table {
+            name: "key",
+            about: "`Known` is not confirmed: whoever knows another code has another key.",
+            states: states.map(|state| Key { scalar: scalar(1), state }).to_vec(),
+            inputs: inputs.to_vec(),
+        }
+        .check(
+            |it| format!("{:?}", it.state),
+            |(name, _)| (*name).into(),
+            |it, (_, input)| step(it, input),
+        );
+    }
+
+    #[test]
+    fn both_orders_of_code_and_pake_lead_to_the_same_key() {
+        let mut first_code = Key::new(scalar(1));
+        let started = step(&mut first_code, Input::Code(code()));
+        assert_eq!(started, [Output::Add(Own { phase: Phase::pake(), body: our_pake() })]);
+        let finished = step(&mut first_code, Input::Pake(pake_of_peer()));
+
+        let mut first_pake = Key::new(scalar(1));
+        assert_eq!(step(&mut first_pake, Input::Pake(pake_of_peer())), []);
+        let both = step(&mut first_pake, Input::Code(code()));
+
+        assert_eq!(both, [started, finished].concat());
+        assert_eq!(first_code.session(), first_pake.session());
+        assert!(first_code.session().is_some());
+    }
+
+    #[test]
+    fn our_version_can_be_opened_with_the_key() {
+        let mut machine = Key::new(scalar(1));
+        step(&mut machine, Input::Code(code()));
+        let out = step(&mut machine, Input::Pake(pake_of_peer()));
+        let [Output::Known(key), Output::Add(Own { phase, body })] = out.as_slice() else {
+            panic!("no key: {out:?}")
+        };
+        let plain = secretbox::open(&key.phase_key(&ours(), phase), body).unwrap();
+        assert_eq!(peer::Versions::decode(&plain), Ok(versions()));
+    }
+
+    #[test]
+    fn a_pake_that_cannot_be_used_is_bad() {
+        let bad = [
+            (b"{}".to_vec(), PeerFault::MalformedPake),
+            (b"no JSON".to_vec(), PeerFault::MalformedPake),
+            (our_pake(), PeerFault::BadPake),
+            (peer::encode_pake(&[0; 33]), PeerFault::BadPake),
+        ];
+        for (body, fault) in bad {
+            let mut machine = Key::new(scalar(1));
+            step(&mut machine, Input::Code(code()));
+            assert_eq!(step(&mut machine, Input::Pake(body)), [Output::Bad(fault)]);
+            assert_eq!(machine.session(), None);
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let mut machine = Key::new(scalar(77));
+        step(&mut machine, Input::Code(code()));
+        let text = format!("{machine:?}");
+        assert!(!text.contains("77") && !text.contains("armistice"), "{text}");
+    }
+
+    fn step(machine: &mut Key, input: Input) -> Vec<Output> {
+        let (appid, side, versions) = (appid(), ours(), versions());
+        machine.handle(input, Context { appid: &appid, side: &side, versions: &versions, rng: &mut rng() })
+    }
+
+    fn scalar(byte: u8) -> Scalar {
+        Scalar::new([byte; 64])
+    }
+
+    fn appid() -> AppId {
+        AppId::parse("example.com/app").unwrap()
+    }
+
+    fn versions() -> peer::Versions {
+        peer::Versions { app_versions: RawJson::parse("{}").unwrap() }
+    }
+
+    fn our_pake() -> Vec<u8> {
+        peer::encode_pake(&pake::start(&code(), &appid(), &[1; 64]))
+    }
+
+    fn pake_of_peer() -> Vec<u8> {
+        peer::encode_pake(&pake::start(&code(), &appid(), &[2; 64]))
+    }
+}

@@ -254,3 +254,112 @@ fn wait(failures: u32, context: Context<'_>) -> State {
     let jitter = Duration::from_millis(context.rng.below(JITTER_MS));
     State::Waiting { until: context.now.plus(wait.min(RECONNECT_LIMIT).saturating_add(jitter)), failures }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec;
+
+    use super::*;
+    use crate::wormhole::samples::rng;
+    use crate::wormhole::table::Table;
+
+    const CONN: Conn = Conn(7);
+
+    #[test]
+    fn the_table_is_as_written() {
+        let inputs = vec![
+            Input::Dial,
+            Input::Opened,
+            Input::Received(b"{}".to_vec()),
+            Input::Closed(Why::Reset),
+            Input::Room,
+            Input::Say(b"{}".to_vec()),
+            Input::Tick,
+            Input::Stop,
+        ];
+        let states = [
+            State::Idle,
+            State::First(CONN),
+            State::Reading(CONN),
+            State::Resting(CONN),
+            State::Waiting { until: after(1), failures: 2 },
+            State::Waiting { until: after(100), failures: 2 },
+            State::Again { conn: CONN, failures: 2 },
+            State::Stopping(CONN),
+            State::Stopped,
+        ];
+        Table {
+            name: "link",
+            about: "The clock stands at 10 s. Waits have a random part of up to a second.",
+            states: states.map(|state| Link { state }).to_vec(),
+            inputs,
+        }
+        .check(
+            |it| format!("{:?}", it.state),
+            |input| format!("{input:?}"),
+            |it, input| step(it, input, 10),
+        );
+    }
+
+    #[test]
+    fn the_first_dial_decides_and_is_not_repeated() {
+        let mut link = Link::default();
+        assert_eq!(step(&mut link, Input::Dial, 0), [Output::Open(Conn(0))]);
+        assert_eq!(step(&mut link, Input::Closed(Why::Refused), 1), [Output::Failed(Why::Refused)]);
+        assert_eq!(link.deadline(), None);
+        assert_eq!(step(&mut link, Input::Stop, 2), [Output::Stopped]);
+    }
+
+    #[test]
+    fn waits_grow_to_a_minute_and_begin_anew_after_a_success() {
+        let mut link = Link { state: State::Reading(CONN) };
+        let mut now = 0;
+        let mut waits = Vec::new();
+        for _ in 0..14 {
+            step(&mut link, Input::Closed(Why::Reset), now);
+            let wait = link.deadline().unwrap().saturating_since(after(now));
+            waits.push(wait.as_millis());
+            assert_eq!(step(&mut link, Input::Tick, now), []);
+            now += wait.as_secs() + 1;
+            assert_eq!(step(&mut link, Input::Tick, now), [Output::Open(Conn(0))]);
+        }
+        let least = [1000, 1500, 2250, 3375, 5062, 7593, 11390, 17085, 25628, 38443, 57665, 60000, 60000];
+        for (wait, least) in waits.into_iter().zip(least) {
+            assert!((least..=least + 1000).contains(&wait), "{wait} ms instead of {least}");
+        }
+        assert_eq!(step(&mut link, Input::Opened, now), [Output::Up]);
+        step(&mut link, Input::Closed(Why::Reset), now);
+        assert!(link.deadline().unwrap() <= after(now + 2));
+    }
+
+    #[test]
+    fn nothing_is_read_until_there_is_room() {
+        let mut link = Link { state: State::Reading(CONN) };
+        let heard = step(&mut link, Input::Received(b"{}".to_vec()), 0);
+        assert_eq!(heard, [Output::Heard(b"{}".to_vec())]);
+        assert_eq!(step(&mut link, Input::Tick, 1), []);
+        assert_eq!(step(&mut link, Input::Room, 1), [Output::Read(CONN)]);
+        assert_eq!(step(&mut link, Input::Room, 1), []);
+    }
+
+    #[test]
+    fn a_stopped_link_is_not_mended() {
+        let mut link = Link { state: State::Waiting { until: after(5), failures: 1 } };
+        assert_eq!(step(&mut link, Input::Stop, 1), [Output::Stopped]);
+        assert_eq!(step(&mut link, Input::Tick, 9), []);
+
+        let mut link = Link { state: State::Reading(CONN) };
+        assert_eq!(step(&mut link, Input::Stop, 1), [Output::Close(CONN)]);
+        assert_eq!(step(&mut link, Input::Closed(Why::Asked), 1), [Output::Stopped]);
+    }
+
+    fn step(link: &mut Link, input: Input, now: u64) -> Vec<Output> {
+        let context = Context { now: after(now), rng: &mut rng(), conns: &mut Conns::all() };
+        link.handle(input, context)
+    }
+
+    fn after(seconds: u64) -> Instant {
+        Instant::after_start(Duration::from_secs(seconds))
+    }
+}

@@ -71,3 +71,35 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec;
+
+    use super::*;
+    use crate::wormhole::samples::nameplate;
+    use crate::wormhole::table::{Table, on_line, with_lines};
+
+    #[test]
+    fn the_table_is_as_written() {
+        let inputs = [Input::Refresh, Input::LinkUp, Input::Nameplates(vec![nameplate()]), Input::Close];
+        Table {
+            name: "lister",
+            about: "The nameplates in use are asked for as often as the application likes.",
+            states: [State::Idle, State::Wanting, State::Closed].map(|state| Lister { state }).to_vec(),
+            inputs: with_lines(&inputs, &[Input::Refresh]),
+        }
+        .check(|it| format!("{:?}", it.state), on_line, |it, (input, line)| it.handle(input, line));
+    }
+
+    #[test]
+    fn a_list_without_answer_is_asked_for_again() {
+        let mut machine = Lister::default();
+        assert_eq!(machine.handle(Input::Refresh, Line::Down), []);
+        assert_eq!(machine.handle(Input::LinkUp, Line::Up), [Output::List]);
+        assert_eq!(machine.handle(Input::LinkUp, Line::Up), [Output::List]);
+        machine.handle(Input::Nameplates(vec![]), Line::Up);
+        assert_eq!(machine.handle(Input::LinkUp, Line::Up), []);
+    }
+}

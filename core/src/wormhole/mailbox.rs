@@ -304,3 +304,134 @@ enum Note {
     Repeated,
     TooMuch,
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec;
+
+    use super::*;
+    use crate::wormhole::samples::{mailbox, message, own, phase, theirs};
+    use crate::wormhole::table::{Table, on_line, with_lines};
+
+    #[test]
+    fn the_table_is_as_written() {
+        let third = Message { side: Side::parse("third").unwrap(), ..message("0") };
+        let inputs = [
+            Input::Named(mailbox("mb")),
+            Input::Named(mailbox("other")),
+            Input::Add(own("0")),
+            Input::LinkUp,
+            Input::Echo(phase("pake")),
+            Input::Message(message("pake")),
+            Input::Message(third),
+            Input::Closed,
+            Input::Close(Mood::Lonely),
+        ];
+        let down = [Input::Add(own("0")), Input::Close(Mood::Lonely)];
+        let states = [
+            State::Unknown,
+            State::Quiet(mailbox("mb")),
+            State::Unconfirmed(mailbox("mb")),
+            met(),
+            State::Closing { mailbox: mailbox("mb"), mood: Mood::Happy },
+            State::Closed,
+        ];
+        let outbox = Outbox { pending: VecDeque::from([own("pake")]), stored: Vec::new() };
+        Table {
+            name: "mailbox",
+            about: "Our `pake` is pending in each state. `Stray`: the server spoke out of turn, which fails the \
+                    wormhole.",
+            states: states.map(|state| Mailbox { outbox: outbox.clone(), seen: Seen::default(), state }).to_vec(),
+            inputs: with_lines(&inputs, &down),
+        }
+        .check(show, on_line, |it, (input, line)| it.handle(input, line));
+    }
+
+    #[test]
+    fn messages_are_added_until_their_echo_comes() {
+        let mut machine = Mailbox { state: met(), ..Mailbox::default() };
+        machine.handle(Input::Add(own("0")), Line::Up);
+        machine.handle(Input::Add(own("1")), Line::Down);
+        machine.handle(Input::Add(own("2")), Line::Down);
+        assert_eq!(machine.waiting(), 3);
+        assert_eq!(machine.handle(Input::Echo(phase("0")), Line::Up), []);
+        let again = machine.handle(Input::LinkUp, Line::Up);
+        let expected = [Output::Open(mailbox("mb")), Output::Add(own("1")), Output::Add(own("2"))];
+        assert_eq!(again, expected);
+    }
+
+    #[test]
+    fn everything_is_said_again_in_another_mailbox() {
+        let mut machine = Mailbox::default();
+        machine.handle(Input::Named(mailbox("mb")), Line::Up);
+        machine.handle(Input::Add(own("pake")), Line::Up);
+        machine.handle(Input::Echo(phase("pake")), Line::Up);
+        machine.handle(Input::LinkUp, Line::Up);
+        let again = machine.handle(Input::Named(mailbox("other")), Line::Up);
+        assert_eq!(again, [Output::Open(mailbox("other")), Output::Add(own("pake"))]);
+    }
+
+    #[test]
+    fn what_was_stored_is_not_said_again_in_the_same_mailbox() {
+        let mut machine = Mailbox::default();
+        machine.handle(Input::Named(mailbox("mb")), Line::Up);
+        machine.handle(Input::Add(own("pake")), Line::Up);
+        machine.handle(Input::Echo(phase("pake")), Line::Up);
+        machine.handle(Input::LinkUp, Line::Up);
+        let again = machine.handle(Input::Named(mailbox("mb")), Line::Up);
+        assert_eq!(again, [Output::Open(mailbox("mb"))]);
+    }
+
+    #[test]
+    fn nothing_is_added_to_a_mailbox_that_is_not_open_on_this_link() {
+        let mut machine = Mailbox { state: State::Quiet(mailbox("mb")), ..Mailbox::default() };
+        machine.handle(Input::LinkUp, Line::Up);
+        assert_eq!(machine.handle(Input::Add(own("pake")), Line::Up), []);
+    }
+
+    #[test]
+    fn each_phase_is_delivered_once() {
+        let mut machine = Mailbox { state: State::Quiet(mailbox("mb")), ..Mailbox::default() };
+        let first = machine.handle(Input::Message(message("1")), Line::Up);
+        assert_eq!(first, [Output::Heard, Output::Deliver(message("1"))]);
+        for name in ["0", "version", "00"] {
+            let new = machine.handle(Input::Message(message(name)), Line::Up);
+            assert_eq!(new, [Output::Deliver(message(name))]);
+        }
+        for name in ["0", "1", "version", "00"] {
+            assert_eq!(machine.handle(Input::Message(message(name)), Line::Up), []);
+        }
+    }
+
+    #[test]
+    fn a_flood_of_phases_is_refused() {
+        let mut machine = Mailbox { state: met(), ..Mailbox::default() };
+        let far = format!("{EARLY_PHASES}");
+        assert_eq!(machine.handle(Input::Message(message(&far)), Line::Up), [Output::TooMuch]);
+        for name in 0..NAMED_PHASES {
+            machine.handle(Input::Message(message(&format!("x{name}"))), Line::Up);
+        }
+        assert_eq!(machine.handle(Input::Message(message("y")), Line::Up), [Output::TooMuch]);
+        assert_eq!(machine.handle(Input::Message(message("x0")), Line::Up), []);
+    }
+
+    #[test]
+    fn a_close_that_may_be_lost_is_said_again_without_an_open() {
+        let mut machine = Mailbox { state: met(), ..Mailbox::default() };
+        assert_eq!(machine.handle(Input::Close(Mood::Happy), Line::Down), []);
+        let again = [Output::Close(mailbox("mb"), Mood::Happy)];
+        assert_eq!(machine.handle(Input::LinkUp, Line::Up), again);
+        assert_eq!(machine.handle(Input::LinkUp, Line::Up), again);
+        assert_eq!(machine.handle(Input::Closed, Line::Up), vec![Output::Finish]);
+    }
+
+    fn met() -> State {
+        State::Met { mailbox: mailbox("mb"), peer: theirs() }
+    }
+
+    fn show(machine: &Mailbox) -> alloc::string::String {
+        let pending: Vec<_> = machine.outbox.pending.iter().map(|own| own.phase.as_str()).collect();
+        format!("{:?}, pending {}", machine.state, pending.join(" "))
+    }
+}

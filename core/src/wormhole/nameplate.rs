@@ -138,3 +138,80 @@ fn stray(state: State, out: &mut Vec<Output>) -> State {
     out.push(Output::Stray);
     state
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec;
+
+    use super::*;
+    use crate::wormhole::samples::{mailbox, nameplate};
+    use crate::wormhole::table::{Table, on_line, with_lines};
+
+    #[test]
+    fn the_table_is_as_written() {
+        let inputs = [
+            Input::Chosen(nameplate()),
+            Input::LinkUp,
+            Input::Claimed(mailbox("mb")),
+            Input::Heard,
+            Input::Released,
+            Input::Close,
+        ];
+        let down = [Input::Chosen(nameplate()), Input::Close];
+        let states = [
+            State::Unset,
+            State::Chosen(nameplate()),
+            State::Claiming(nameplate()),
+            State::Claimed(nameplate()),
+            State::Releasing(nameplate()),
+            State::Finished,
+        ];
+        Table {
+            name: "nameplate",
+            about: "`Stray`: the server spoke out of turn, which fails the wormhole.",
+            states: states.map(|state| Nameplate { state }).to_vec(),
+            inputs: with_lines(&inputs, &down),
+        }
+        .check(|it| format!("{:?}", it.state), on_line, |it, (input, line)| it.handle(input, line));
+    }
+
+    #[test]
+    fn a_nameplate_is_claimed_as_soon_as_the_server_can_hear_it() {
+        let mut machine = Nameplate::default();
+        assert_eq!(machine.handle(Input::Chosen(nameplate()), Line::Down), []);
+        assert_eq!(machine.handle(Input::LinkUp, Line::Up), [Output::Claim(nameplate())]);
+    }
+
+    #[test]
+    fn a_held_nameplate_is_claimed_again_on_each_link() {
+        let mut machine = Nameplate { state: State::Claimed(nameplate()) };
+        assert_eq!(machine.handle(Input::LinkUp, Line::Up), [Output::Claim(nameplate())]);
+        let answer = machine.handle(Input::Claimed(mailbox("new")), Line::Up);
+        assert_eq!(answer, [Output::OpenMailbox(mailbox("new"))]);
+    }
+
+    #[test]
+    fn a_nameplate_goes_back_when_the_peer_was_heard() {
+        let mut machine = Nameplate { state: State::Claimed(nameplate()) };
+        assert_eq!(machine.handle(Input::Heard, Line::Up), [Output::Release(nameplate())]);
+        assert_eq!(machine.handle(Input::Heard, Line::Up), []);
+        assert_eq!(machine.handle(Input::Released, Line::Up), [Output::Consumed, Output::Finish]);
+    }
+
+    #[test]
+    fn a_release_that_may_be_lost_is_said_again() {
+        let mut machine = Nameplate { state: State::Claimed(nameplate()) };
+        assert_eq!(machine.handle(Input::Close, Line::Down), []);
+        assert_eq!(machine.handle(Input::LinkUp, Line::Up), [Output::Release(nameplate())]);
+        assert_eq!(machine.handle(Input::LinkUp, Line::Up), [Output::Release(nameplate())]);
+    }
+
+    #[test]
+    fn what_was_never_asked_for_needs_no_release() {
+        for state in [State::Unset, State::Chosen(nameplate())] {
+            let mut machine = Nameplate { state };
+            assert_eq!(machine.handle(Input::Close, Line::Up), vec![Output::Finish]);
+        }
+    }
+}

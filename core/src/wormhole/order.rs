@@ -86,3 +86,50 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec;
+
+    use super::*;
+    use crate::wormhole::samples::message;
+    use crate::wormhole::table::Table;
+
+    #[test]
+    fn the_table_is_as_written() {
+        let states = [State::NoKey(vec![]), State::NoKey(vec![message("version")]), State::Key];
+        Table {
+            name: "order",
+            about: "`Key`: the exchange has brought a key, so that the peer's `pake` and our code are there.",
+            states: states.map(|state| Order { state }).to_vec(),
+            inputs: vec![Input::Message(message("pake")), Input::Message(message("0")), Input::Key],
+        }
+        .check(|it| format!("{:?}", it.state), |input| format!("{input:?}"), Order::handle);
+    }
+
+    #[test]
+    fn what_came_before_the_key_is_delivered_as_it_came() {
+        let mut order = Order::default();
+        assert_eq!(order.handle(Input::Message(message("1"))), []);
+        assert_eq!(order.handle(Input::Message(message("pake"))), [Output::Pake(message("pake").body)]);
+        assert_eq!(order.handle(Input::Message(message("version"))), []);
+        let held = order.handle(Input::Key);
+        assert_eq!(held, [Output::Deliver(message("1")), Output::Deliver(message("version"))]);
+        assert_eq!(order.handle(Input::Message(message("0"))), [Output::Deliver(message("0"))]);
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_number_and_in_bytes() {
+        let mut order = Order::default();
+        for number in 0..HELD_MESSAGES {
+            assert_eq!(order.handle(Input::Message(message(&format!("{number}")))), []);
+        }
+        assert_eq!(order.handle(Input::Message(message("one more"))), [Output::TooMuch]);
+
+        let mut order = Order::default();
+        let long = Message { body: vec![0; HELD_BYTES], ..message("0") };
+        assert_eq!(order.handle(Input::Message(long)), []);
+        assert_eq!(order.handle(Input::Message(message("1"))), [Output::TooMuch]);
+    }
+}

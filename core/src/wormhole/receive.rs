@@ -136,3 +136,94 @@ impl Sorter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec;
+
+    use super::*;
+    use crate::wormhole::samples::{key, message, theirs};
+    use crate::wormhole::table::Table;
+
+    #[test]
+    fn the_table_is_as_written() {
+        let states = [State::NoKey, State::Unconfirmed(key()), State::Confirmed(key()), State::Scared];
+        let inputs = [
+            ("Key", Input::Key(key())),
+            ("version", sealed("version", b"{}")),
+            ("record 0", sealed("0", b"record")),
+            ("record 1", sealed("1", b"record")),
+            ("unknown phase", sealed("later", b"x")),
+            ("forgery", Input::Message(message("0"))),
+        ];
+        Table {
+            name: "receive",
+            about: "No record was told yet, so that record 1 waits for record 0.",
+            states: states.map(|state| Receive { state, ..Receive::default() }).to_vec(),
+            inputs: inputs.to_vec(),
+        }
+        .check(
+            |it| format!("{:?}", it.state),
+            |(name, _)| (*name).into(),
+            |it, (_, input)| it.handle(input),
+        );
+    }
+
+    #[test]
+    fn the_first_message_that_opens_confirms_the_key() {
+        for first in ["version", "0", "later"] {
+            let mut machine = with_key();
+            let out = machine.handle(sealed(first, b"{}"));
+            assert_eq!(out.first(), Some(&Output::Confirmed(key())));
+            let next = machine.handle(sealed("7", b""));
+            assert_eq!(next, []);
+        }
+    }
+
+    #[test]
+    fn records_are_told_in_the_order_of_their_numbers() {
+        let mut machine = with_key();
+        machine.handle(sealed("version", b"{}"));
+        assert_eq!(machine.handle(sealed("2", b"c")), []);
+        assert_eq!(machine.handle(sealed("1", b"b")), []);
+        let out = machine.handle(sealed("0", b"a"));
+        assert_eq!(out, [b"a", b"b", b"c"].map(|plain| Output::Record(plain.to_vec())));
+        assert_eq!(machine.sorter.early_bytes, 0);
+    }
+
+    #[test]
+    fn a_message_that_does_not_open_ends_everything() {
+        for start in [with_key(), Receive { state: State::Confirmed(key()), ..Receive::default() }] {
+            let mut machine = start;
+            assert_eq!(machine.handle(Input::Message(message("later"))), [Output::Scared]);
+            assert_eq!(machine.handle(sealed("0", b"a")), []);
+        }
+    }
+
+    #[test]
+    fn a_message_does_not_open_under_another_phase() {
+        let mut machine = with_key();
+        let Input::Message(sealed) = sealed("0", b"a") else { panic!("it is a message") };
+        let moved = Message { phase: Phase::number(1), ..sealed };
+        assert_eq!(machine.handle(Input::Message(moved)), [Output::Scared]);
+    }
+
+    #[test]
+    fn the_bytes_that_wait_for_an_earlier_record_are_bounded() {
+        let mut machine = with_key();
+        machine.handle(sealed("version", b"{}"));
+        assert_eq!(machine.handle(sealed("1", &vec![0; EARLY_BYTES])), []);
+        assert_eq!(machine.handle(sealed("2", b"x")), [Output::TooMuch]);
+    }
+
+    fn with_key() -> Receive {
+        Receive { state: State::Unconfirmed(key()), ..Receive::default() }
+    }
+
+    fn sealed(name: &str, plain: &[u8]) -> Input {
+        let phase = Phase::parse(name).unwrap();
+        let body = secretbox::seal(&key().phase_key(&theirs(), &phase), &[0; 24], plain);
+        Input::Message(Message { side: theirs(), phase, body })
+    }
+}

@@ -109,7 +109,7 @@ impl Wormhole {
                 self.then(Task::Allocator(allocator::Input::LinkUp));
             }
             Out::Heard(bytes) => match FromServer::decode(&bytes) {
-                Ok(message) => self.from_server(message),
+                Ok(message) => self.heard(message),
                 Err(_) => self.fault(ServerFault::Malformed),
             },
             Out::Down(why) => {
@@ -123,7 +123,7 @@ impl Wormhole {
         }
     }
 
-    fn from_server(&mut self, message: FromServer) {
+    fn heard(&mut self, message: FromServer) {
         match message {
             FromServer::Welcome(mut welcome) => match welcome.error.take() {
                 Some(text) => self.fault(Error::Unwelcome(text)),

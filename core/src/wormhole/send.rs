@@ -102,3 +102,50 @@ fn seal(record: &[u8], next: &mut u64, key: &SessionKey, side: &Side, rng: &mut 
     let body = secretbox::seal(&key.phase_key(side, &phase), &rng.bytes(), record);
     Output::Add(Own { phase, body })
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec;
+
+    use super::*;
+    use crate::wormhole::samples::{key, ours, rng};
+    use crate::wormhole::table::Table;
+
+    #[test]
+    fn the_table_is_as_written() {
+        let states =
+            [State::NoKey(VecDeque::from([b"first".to_vec()])), State::Confirmed(key()), State::Closed];
+        Table {
+            name: "send",
+            about: "One record of five bytes waits in `NoKey`.",
+            states: states.map(|state| Send { next: 0, state }).to_vec(),
+            inputs: vec![Input::Send(b"next".to_vec()), Input::Confirmed(key()), Input::Close],
+        }
+        .check(|it| format!("{:?}", it.state), |input| format!("{input:?}"), step);
+    }
+
+    #[test]
+    fn records_wait_for_the_key_and_are_numbered_in_the_order_of_sending() {
+        let mut machine = Send::default();
+        assert_eq!(step(&mut machine, Input::Send(b"a".to_vec())), []);
+        assert_eq!(step(&mut machine, Input::Send(b"bc".to_vec())), []);
+        assert_eq!((machine.waiting(), machine.waiting_bytes()), (2, 3));
+        let mut out = step(&mut machine, Input::Confirmed(key()));
+        assert_eq!((machine.waiting(), machine.waiting_bytes()), (0, 0));
+        out.extend(step(&mut machine, Input::Send(b"d".to_vec())));
+        let opened: Vec<_> = out
+            .iter()
+            .map(|Output::Add(own)| {
+                let plain = secretbox::open(&key().phase_key(&ours(), &own.phase), &own.body).unwrap();
+                (own.phase.as_str(), plain)
+            })
+            .collect();
+        let expected = [("0", b"a".to_vec()), ("1", b"bc".to_vec()), ("2", b"d".to_vec())];
+        assert_eq!(opened, expected);
+    }
+
+    fn step(machine: &mut Send, input: Input) -> Vec<Output> {
+        machine.handle(input, &ours(), &mut rng())
+    }
+}

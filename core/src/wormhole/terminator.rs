@@ -4,6 +4,7 @@
 //! something to give back to the server. When they have, it stops the link, and ends when that is down; or when
 //! [`CLOSE_LIMIT`] has passed, for a server may never answer.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::mem;
 
@@ -79,7 +80,7 @@ enum State {
     Closing {
         result: Result<(), Error>,
         limit: Limit,
-        waits: Waits,
+        waits: BTreeSet<Part>,
     },
     Stopping {
         result: Result<(), Error>,
@@ -88,12 +89,12 @@ enum State {
     Closed,
 }
 
-/// Whose end is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Waits {
-    allocator: bool,
-    nameplate: bool,
-    mailbox: bool,
+/// Who has something to give back to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Allocator,
+    Nameplate,
+    Mailbox,
 }
 
 impl State {
@@ -120,9 +121,9 @@ impl State {
                 | Input::Tick(_) => Self::Happy,
             },
             Self::Closing { result, limit, waits } => match input {
-                Input::AllocatorFinished => closing(result, limit, Waits { allocator: false, ..waits }, out),
-                Input::NameplateFinished => closing(result, limit, Waits { nameplate: false, ..waits }, out),
-                Input::MailboxFinished => closing(result, limit, Waits { mailbox: false, ..waits }, out),
+                Input::AllocatorFinished => finished(Part::Allocator, result, limit, waits, out),
+                Input::NameplateFinished => finished(Part::Nameplate, result, limit, waits, out),
+                Input::MailboxFinished => finished(Part::Mailbox, result, limit, waits, out),
                 // What was said last still leaves, and a server that is at fault has nothing more to tell.
                 Input::Fail(Error::Server(_) | Error::Crowded | Error::Unwelcome(_)) => {
                     out.push(Output::StopLink);
@@ -161,13 +162,19 @@ impl State {
 
 fn close(mood: Mood, result: Result<(), Error>, out: &mut Vec<Output>) -> State {
     out.push(Output::Close(mood));
-    let waits = Waits { allocator: true, nameplate: true, mailbox: true };
+    let waits = BTreeSet::from([Part::Allocator, Part::Nameplate, Part::Mailbox]);
     State::Closing { result, limit: Limit::FromNextTick, waits }
 }
 
-fn closing(result: Result<(), Error>, limit: Limit, waits: Waits, out: &mut Vec<Output>) -> State {
-    let none = Waits { allocator: false, nameplate: false, mailbox: false };
-    if waits == none {
+fn finished(
+    part: Part,
+    result: Result<(), Error>,
+    limit: Limit,
+    mut waits: BTreeSet<Part>,
+    out: &mut Vec<Output>,
+) -> State {
+    waits.remove(&part);
+    if waits.is_empty() {
         out.push(Output::StopLink);
         State::Stopping { result, limit }
     } else {
@@ -212,5 +219,114 @@ fn happy_mood(error: &Error) -> Mood {
         | Error::Rejected
         | Error::VerifierRefused
         | Error::Failed(_) => Mood::Happy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec;
+    use core::time::Duration;
+
+    use super::*;
+    use crate::error::{PeerFault, ServerFault};
+    use crate::wormhole::table::Table;
+
+    #[test]
+    fn the_table_is_as_written() {
+        let last = BTreeSet::from([Part::Mailbox]);
+        let closing = |limit| State::Closing { result: Ok(()), limit, waits: last.clone() };
+        let states = [
+            State::Lonely,
+            State::Happy,
+            closing(Limit::FromNextTick),
+            closing(Limit::Until(at(9))),
+            closing(Limit::Until(at(11))),
+            State::Stopping { result: Ok(()), limit: Limit::FromNextTick },
+            State::Stopping { result: Ok(()), limit: Limit::Until(at(9)) },
+            State::Stopping { result: Ok(()), limit: Limit::Until(at(11)) },
+            State::Closed,
+        ];
+        let inputs = vec![
+            Input::Confirmed,
+            Input::Close,
+            Input::Fail(Error::WrongCode),
+            Input::Fail(Error::Cancelled),
+            Input::Fail(Error::Crowded),
+            Input::AllocatorFinished,
+            Input::NameplateFinished,
+            Input::MailboxFinished,
+            Input::LinkStopped,
+            Input::Tick(at(10)),
+        ];
+        Table {
+            name: "terminator",
+            about: "Where it closes, only the mailbox is left to wait for.",
+            states: states.map(|state| Terminator { state }).to_vec(),
+            inputs,
+        }
+        .check(|it| format!("{:?}", it.state), |input| format!("{input:?}"), Terminator::handle);
+    }
+
+    #[test]
+    fn the_link_stops_when_all_three_have_given_back_what_they_held() {
+        let mut machine = Terminator::default();
+        machine.handle(Input::Confirmed);
+        assert_eq!(machine.handle(Input::Close), [Output::Close(Mood::Happy)]);
+        assert!(!machine.is_open());
+        assert_eq!(machine.handle(Input::MailboxFinished), []);
+        assert_eq!(machine.handle(Input::AllocatorFinished), []);
+        assert_eq!(machine.handle(Input::NameplateFinished), [Output::StopLink]);
+        assert_eq!(machine.handle(Input::LinkStopped), [Output::Closed(Ok(()))]);
+    }
+
+    #[test]
+    fn the_first_error_wins() {
+        let mut machine = Terminator::default();
+        machine.handle(Input::Fail(Error::WrongCode));
+        machine.handle(Input::Fail(Error::Cancelled));
+        machine.handle(Input::Close);
+        for finished in [Input::AllocatorFinished, Input::NameplateFinished, Input::MailboxFinished] {
+            machine.handle(finished);
+        }
+        assert_eq!(machine.handle(Input::LinkStopped), [Output::Closed(Err(Error::WrongCode))]);
+    }
+
+    #[test]
+    fn closing_is_over_after_the_limit_counted_from_the_first_tick() {
+        let mut machine = Terminator::default();
+        machine.handle(Input::Close);
+        assert_eq!(machine.deadline(), Some(Limit::FromNextTick));
+        assert_eq!(machine.handle(Input::Tick(at(100))), [Output::Hurry]);
+        let end = at(100).plus(CLOSE_LIMIT);
+        assert_eq!(machine.deadline(), Some(Limit::Until(end)));
+        assert_eq!(machine.handle(Input::Tick(at(101))), []);
+        let closed = machine.handle(Input::Tick(end));
+        assert_eq!(closed, [Output::StopLink, Output::Closed(Err(Error::Lonely))]);
+        assert_eq!(machine.handle(Input::LinkStopped), []);
+    }
+
+    #[test]
+    fn the_mood_tells_about_the_channel() {
+        let said = || Error::Server(ServerFault::Malformed);
+        let cases = [
+            (Error::WrongCode, Mood::Scary, Mood::Scary),
+            (said(), Mood::Errory, Mood::Errory),
+            (Error::Crowded, Mood::Errory, Mood::Errory),
+            (Error::Cancelled, Mood::Lonely, Mood::Happy),
+            (Error::Rejected, Mood::Lonely, Mood::Happy),
+            (Error::Peer(PeerFault::BadPake), Mood::Scary, Mood::Happy),
+            (Error::Peer(PeerFault::TooMuch), Mood::Lonely, Mood::Happy),
+        ];
+        for (error, lonely, happy) in cases {
+            let mut machine = Terminator::default();
+            assert_eq!(machine.handle(Input::Fail(error.clone())), [Output::Close(lonely)]);
+            let mut machine = Terminator { state: State::Happy };
+            assert_eq!(machine.handle(Input::Fail(error)), [Output::Close(happy)]);
+        }
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::after_start(Duration::from_secs(seconds))
     }
 }

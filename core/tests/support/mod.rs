@@ -1,0 +1,464 @@
+//! A mailbox server in memory, and a network that moves one frame at a time and can be cut between any two.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wormhole_core::driver::{Conn, Input, Instant, Machine, Op, Output, Why};
+use wormhole_core::error::Error;
+use wormhole_core::wormhole::{Event, Wormhole};
+
+/// A connection of one client: which client, and its number there.
+type Caller = (usize, Conn);
+
+/// The rules of `rendezvous.md` section 5, without limits and times.
+#[derive(Default)]
+pub(crate) struct Server {
+    pub(crate) welcome: Value,
+    /// Refuses every dial.
+    pub(crate) gone: bool,
+    /// Never answers.
+    pub(crate) mute: bool,
+    /// Sends each message twice, and stored ones in the wrong order.
+    pub(crate) mischief: bool,
+    /// What clients said: side and command.
+    pub(crate) heard: Vec<(String, Value)>,
+    nameplates: BTreeMap<String, Nameplate>,
+    mailboxes: BTreeMap<String, Mailbox>,
+    clients: BTreeMap<Caller, Client>,
+    /// How many mailboxes were ever made.
+    made: usize,
+}
+
+#[derive(Default)]
+struct Nameplate {
+    mailbox: String,
+    holders: BTreeSet<String>,
+}
+
+#[derive(Default)]
+struct Mailbox {
+    messages: Vec<Value>,
+    sides: BTreeSet<String>,
+    open: BTreeSet<String>,
+}
+
+#[derive(Default)]
+struct Client {
+    side: String,
+    nameplate: String,
+    subscribed: Option<String>,
+}
+
+impl Server {
+    pub(crate) fn holds_nothing(&self) -> bool {
+        self.nameplates.is_empty() && self.mailboxes.is_empty()
+    }
+
+    pub(crate) fn holds_nameplate(&self, name: &str) -> bool {
+        self.nameplates.contains_key(name)
+    }
+
+    /// Loses its memory and every connection.
+    fn forget(&mut self) {
+        self.nameplates.clear();
+        self.mailboxes.clear();
+        self.clients.clear();
+    }
+
+    fn hear(&mut self, from: Caller, command: &Value) -> Vec<(Caller, Value)> {
+        let side = self.clients.get(&from).map(|client| client.side.clone()).unwrap_or_default();
+        self.heard.push((side.clone(), command.clone()));
+        if self.mute {
+            return Vec::new();
+        }
+        let mut out = vec![(from, json!({"type": "ack", "id": command["id"]}))];
+        let text = |key: &str| command[key].as_str().unwrap_or_default().to_owned();
+        match text("type").as_str() {
+            "bind" => self.client(from).side = text("side"),
+            "list" => {
+                let ids: Vec<_> = self.nameplates.keys().map(|id| json!({"id": id})).collect();
+                out.push((from, json!({"type": "nameplates", "nameplates": ids})));
+            }
+            "allocate" => {
+                let free = (1..).map(|n: u32| n.to_string()).find(|name| !self.nameplates.contains_key(name));
+                let name = free.unwrap();
+                self.claim(&name, &side);
+                out.push((from, json!({"type": "allocated", "nameplate": name})));
+            }
+            "claim" => {
+                self.client(from).nameplate = text("nameplate");
+                out.push(match self.claim(&text("nameplate"), &side) {
+                    Some(mailbox) => (from, json!({"type": "claimed", "mailbox": mailbox})),
+                    None => (from, json!({"type": "error", "error": "crowded", "orig": command})),
+                });
+            }
+            "release" => {
+                if let Some(nameplate) = self.nameplates.get_mut(&text("nameplate")) {
+                    nameplate.holders.remove(&side);
+                }
+                self.nameplates.retain(|_, nameplate| !nameplate.holders.is_empty());
+                out.push((from, json!({"type": "released"})));
+            }
+            "open" => self.open(from, &text("mailbox"), &side, &mut out),
+            "add" => self.add(from, command, &side, &mut out),
+            "close" => {
+                self.client(from).subscribed = None;
+                if let Some(mailbox) = self.mailboxes.get_mut(&text("mailbox")) {
+                    mailbox.open.remove(&side);
+                }
+                self.mailboxes.retain(|_, mailbox| !mailbox.open.is_empty());
+                let known = &self.mailboxes;
+                self.nameplates.retain(|_, nameplate| known.contains_key(&nameplate.mailbox));
+                out.push((from, json!({"type": "closed"})));
+            }
+            other => panic!("no such command: {other}"),
+        }
+        out
+    }
+
+    fn client(&mut self, caller: Caller) -> &mut Client {
+        self.clients.entry(caller).or_default()
+    }
+
+    fn claim(&mut self, name: &str, side: &str) -> Option<String> {
+        let mailbox = match self.nameplates.get_mut(name) {
+            Some(nameplate) => {
+                nameplate.holders.insert(side.to_owned());
+                nameplate.mailbox.clone()
+            }
+            None => {
+                self.made += 1;
+                let mailbox = format!("mailbox-{}", self.made);
+                let holders = BTreeSet::from([side.to_owned()]);
+                self.nameplates.insert(name.to_owned(), Nameplate { mailbox: mailbox.clone(), holders });
+                mailbox
+            }
+        };
+        self.enter(&mailbox, side).then_some(mailbox)
+    }
+
+    fn enter(&mut self, mailbox: &str, side: &str) -> bool {
+        let mailbox = self.mailboxes.entry(mailbox.to_owned()).or_default();
+        if mailbox.sides.len() >= 2 && !mailbox.sides.contains(side) {
+            return false;
+        }
+        mailbox.sides.insert(side.to_owned());
+        mailbox.open.insert(side.to_owned());
+        true
+    }
+
+    fn open(&mut self, from: Caller, id: &str, side: &str, out: &mut Vec<(Caller, Value)>) {
+        assert!(self.client(from).subscribed.is_none(), "only one open per connection");
+        self.client(from).subscribed = Some(id.to_owned());
+        if !self.enter(id, side) {
+            out.push((from, json!({"type": "error", "error": "crowded"})));
+            return;
+        }
+        let mut stored = self.mailboxes[id].messages.clone();
+        if self.mischief {
+            stored.reverse();
+        }
+        for message in stored {
+            self.tell(from, &message, out);
+        }
+    }
+
+    fn add(&mut self, from: Caller, command: &Value, side: &str, out: &mut Vec<(Caller, Value)>) {
+        let id = self.client(from).subscribed.clone().expect("must open mailbox before adding");
+        let message = json!({
+            "type": "message", "side": side, "phase": command["phase"], "body": command["body"],
+            "id": command["id"], "server_rx": 1.5, "server_tx": 2.5,
+        });
+        self.mailboxes.get_mut(&id).unwrap().messages.push(message.clone());
+        let subscribed = self.clients.iter().filter(|(_, client)| client.subscribed.as_ref() == Some(&id));
+        let callers: Vec<_> = subscribed.map(|(caller, _)| *caller).collect();
+        for caller in callers {
+            self.tell(caller, &message, out);
+        }
+    }
+
+    fn tell(&self, to: Caller, message: &Value, out: &mut Vec<(Caller, Value)>) {
+        for _ in 0..if self.mischief { 2 } else { 1 } {
+            out.push((to, message.clone()));
+        }
+    }
+}
+
+/// What an application does in these tests: it sends, and closes when it has what it waits for.
+pub(crate) struct App {
+    pub(crate) wormhole: Wormhole,
+    pub(crate) events: Vec<Event>,
+    /// Closes as soon as so many records have come, and everything of its own is stored.
+    pub(crate) closes_after: Option<usize>,
+    /// Uses records at once.
+    pub(crate) takes: bool,
+    pub(crate) to_send: VecDeque<Vec<u8>>,
+    reading: bool,
+    up: bool,
+    conn: Option<Conn>,
+    /// On their way to the server, and from there.
+    to_server: VecDeque<Vec<u8>>,
+    from_server: VecDeque<Vec<u8>>,
+}
+
+impl App {
+    pub(crate) fn new(wormhole: Wormhole) -> Self {
+        Self {
+            wormhole,
+            events: Vec::new(),
+            closes_after: None,
+            takes: true,
+            to_send: VecDeque::new(),
+            reading: false,
+            up: false,
+            conn: None,
+            to_server: VecDeque::new(),
+            from_server: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn records(&self) -> Vec<Vec<u8>> {
+        let record = |event: &Event| match event {
+            Event::Record(record) => Some(record.clone()),
+            _ => None,
+        };
+        self.events.iter().filter_map(record).collect()
+    }
+
+    pub(crate) fn result(&self) -> Option<Result<(), Error>> {
+        match self.events.last() {
+            Some(Event::Closed(result)) => Some(result.clone()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn saw(&self, event: &Event) -> bool {
+        self.events.contains(event)
+    }
+
+    /// Whether the network has something for it that it does not read.
+    pub(crate) fn holds_back(&self) -> bool {
+        !self.reading && !self.from_server.is_empty()
+    }
+
+    fn act(&mut self) {
+        while self.to_send.front().is_some() && self.wormhole.has_room() {
+            let record = self.to_send.pop_front().unwrap();
+            if self.wormhole.send(&record).is_err() {
+                self.to_send.clear();
+            }
+        }
+        let records = self.records().len();
+        if self.closes_after.is_some_and(|wanted| records >= wanted)
+            && self.to_send.is_empty()
+            && self.wormhole.all_stored()
+        {
+            self.wormhole.close();
+        }
+    }
+}
+
+/// Some applications and one server.
+pub(crate) struct World {
+    pub(crate) server: Server,
+    pub(crate) apps: Vec<App>,
+    pub(crate) now: Instant,
+    /// Frames moved so far.
+    pub(crate) frames: usize,
+}
+
+impl World {
+    pub(crate) fn new(apps: Vec<App>) -> Self {
+        let server = Server { welcome: json!({}), ..Server::default() };
+        Self { server, apps, now: Instant::START, frames: 0 }
+    }
+
+    /// Runs until nothing moves any more, however much time that takes.
+    pub(crate) fn run(&mut self) {
+        self.run_with(|_| {});
+    }
+
+    /// Runs, and calls `between` before each frame.
+    pub(crate) fn run_with(&mut self, mut between: impl FnMut(&mut Self)) {
+        for _ in 0..200_000 {
+            self.poll_all();
+            between(self);
+            if !self.step() && !self.advance() {
+                return;
+            }
+        }
+        panic!("no end in sight");
+    }
+
+    /// Runs as long as frames move, without letting time pass.
+    pub(crate) fn run_now(&mut self) {
+        while self.step() {}
+    }
+
+    /// Moves one frame, if there is one.
+    pub(crate) fn step(&mut self) -> bool {
+        self.poll_all();
+        for index in 0..self.apps.len() {
+            let app = &mut self.apps[index];
+            let Some(conn) = app.conn.filter(|_| app.up) else { continue };
+            if let Some(bytes) = app.to_server.pop_front() {
+                self.frames += 1;
+                let command = serde_json::from_slice(&bytes).unwrap();
+                let answers = self.server.hear((index, conn), &command);
+                self.deliver(answers);
+                return true;
+            }
+            if app.reading
+                && let Some(bytes) = app.from_server.pop_front()
+            {
+                self.frames += 1;
+                app.reading = false;
+                app.wormhole.handle(Input::Received { conn, bytes }, self.now);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Cuts the connection of one application: what was on the way is lost.
+    pub(crate) fn cut(&mut self, index: usize) {
+        let app = &mut self.apps[index];
+        let Some(conn) = app.conn.take() else { return };
+        app.up = false;
+        app.reading = false;
+        app.to_server.clear();
+        app.from_server.clear();
+        app.wormhole.handle(Input::Closed { conn, why: Why::Reset }, self.now);
+        self.server.clients.remove(&(index, conn));
+    }
+
+    /// The server starts anew without its memory.
+    pub(crate) fn restart(&mut self) {
+        for index in 0..self.apps.len() {
+            self.cut(index);
+        }
+        self.server.forget();
+    }
+
+    fn deliver(&mut self, answers: Vec<((usize, Conn), Value)>) {
+        for ((index, conn), answer) in answers {
+            let app = &mut self.apps[index];
+            if app.conn == Some(conn) {
+                app.from_server.push_back(answer.to_string().into_bytes());
+            }
+        }
+    }
+
+    fn poll_all(&mut self) {
+        for index in 0..self.apps.len() {
+            self.poll(index);
+        }
+    }
+
+    fn poll(&mut self, index: usize) {
+        loop {
+            let app = &mut self.apps[index];
+            match app.wormhole.poll() {
+                Output::Do(op) => self.start(index, op),
+                Output::Tell(event) => {
+                    assert!(app.result().is_none(), "an event after the last: {event:?}");
+                    if let Event::Record(record) = &event
+                        && app.takes
+                    {
+                        app.wormhole.taken(record.len());
+                    }
+                    app.events.push(event);
+                    app.act();
+                }
+                Output::Wait(_) => {
+                    app.act();
+                    match app.wormhole.poll() {
+                        Output::Wait(_) => return,
+                        Output::Do(op) => self.start(index, op),
+                        Output::Tell(event) => app.events.push(event),
+                    }
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, index: usize, op: Op) {
+        let now = self.now;
+        let app = &mut self.apps[index];
+        match op {
+            Op::Open { conn, .. } if self.server.gone => {
+                app.wormhole.handle(Input::Closed { conn, why: Why::Refused }, now);
+            }
+            Op::Open { conn, .. } => {
+                app.conn = Some(conn);
+                app.up = true;
+                app.wormhole.handle(Input::Opened { conn, peer: None }, now);
+                self.server.clients.insert((index, conn), Client::default());
+                let welcome = json!({"type": "welcome", "welcome": self.server.welcome});
+                app.from_server.push_back(welcome.to_string().into_bytes());
+            }
+            // What is asked of a lost connection was answered by its loss.
+            Op::Read { conn } | Op::Write { conn, .. } | Op::Close { conn } if app.conn != Some(conn) => {}
+            Op::Read { .. } => {
+                assert!(!app.reading, "one read at a time");
+                app.reading = true;
+            }
+            Op::Write { conn, bytes } => {
+                app.wormhole.handle(Input::Sent { conn }, now);
+                app.to_server.push_back(bytes);
+            }
+            Op::Close { conn } => {
+                // What was written still leaves.
+                while let Some(bytes) = app.to_server.pop_front() {
+                    let answers = self.server.hear((index, conn), &serde_json::from_slice(&bytes).unwrap());
+                    self.deliver(answers);
+                    return self.start(index, Op::Close { conn });
+                }
+                app.conn = None;
+                app.up = false;
+                app.wormhole.handle(Input::Closed { conn, why: Why::Asked }, now);
+                self.server.clients.remove(&(index, conn));
+            }
+            Op::Listen { .. } | Op::Accept { .. } | Op::Join { .. } | Op::Store(_) => {
+                panic!("a session does not ask for {op:?}")
+            }
+        }
+    }
+
+    /// Lets time pass until the next deadline.
+    fn advance(&mut self) -> bool {
+        let deadlines = self.apps.iter_mut().filter_map(|app| match app.wormhole.poll() {
+            Output::Wait(deadline) => deadline,
+            other => panic!("polled to the end, and yet {other:?}"),
+        });
+        let Some(next) = deadlines.min() else { return false };
+        self.now = self.now.max(next);
+        for app in &mut self.apps {
+            app.wormhole.handle(Input::Tick, self.now);
+        }
+        true
+    }
+
+    /// Lets so much time pass.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        let end = self.now.plus(time);
+        loop {
+            while self.step() {}
+            let next = self.apps.iter_mut().filter_map(|app| match app.wormhole.poll() {
+                Output::Wait(deadline) => deadline,
+                other => panic!("polled to the end, and yet {other:?}"),
+            });
+            match next.min() {
+                Some(next) if next <= end => {
+                    self.now = self.now.max(next);
+                    for app in &mut self.apps {
+                        app.wormhole.handle(Input::Tick, self.now);
+                    }
+                }
+                Some(_) | None => break,
+            }
+        }
+        self.now = end;
+    }
+}
