@@ -503,3 +503,395 @@ impl Contender {
         matches!(self.path, Path::Direct { inbound: true, .. })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    use super::*;
+    use crate::driver::Why;
+    use crate::wire::hints::{Hint, Priority};
+
+    #[test]
+    fn hints_are_told_once_it_is_known_where_we_listen() {
+        let mut race = race(Role::Sender, true);
+        assert_eq!(ops(&mut race), [Op::Listen { conn: Conn(0), on: Listen::Transit }]);
+        assert_eq!(race.poll(), Output::Wait(None));
+        race.handle(Input::Listening { conn: Conn(0), at: vec![Address::new("10.0.0.1", 7)] }, at(0));
+        let hints = vec![direct("10.0.0.1"), Hint::Relay(vec![relay_hint("ours", 0.0)])];
+        let Output::Tell(Event::Hints(ours)) = race.poll() else { panic!("no hints") };
+        assert_eq!(ours.hints, hints);
+        assert_eq!(ops(&mut race), [Op::Accept { at: Conn(0), conn: Conn(1) }]);
+    }
+
+    #[test]
+    fn who_may_not_or_cannot_listen_names_its_relay_all_the_same() {
+        let mut mute = race(Role::Sender, false);
+        let Output::Tell(Event::Hints(ours)) = mute.poll() else { panic!("no hints") };
+        assert_eq!(ours.hints, [Hint::Relay(vec![relay_hint("ours", 0.0)])]);
+
+        let mut broken = race(Role::Sender, true);
+        ops(&mut broken);
+        closed(&mut broken, 0, 0);
+        assert_eq!(broken.poll(), Output::Tell(Event::Hints(ours)));
+        assert_eq!(ops(&mut broken), []);
+    }
+
+    #[test]
+    fn direct_hints_are_dialled_at_once_and_relays_in_turn() {
+        let mut race = race(Role::Receiver, false);
+        race.add_hints(&info(vec![
+            direct("a"),
+            Hint::Relay(vec![relay_hint("low", -1.0)]),
+            direct("b"),
+            Hint::Relay(vec![relay_hint("high", 0.0)]),
+        ]));
+        race.start();
+        events(&mut race);
+        assert_eq!(race.poll(), Output::Wait(Some(at(0))), "the clock has to be read first");
+        race.handle(Input::Tick, at(100));
+        assert_eq!(dialled(&mut race), ["a", "b"]);
+        assert_eq!(race.poll(), Output::Wait(Some(at(102))));
+        race.handle(Input::Tick, at(101));
+        assert_eq!(dialled(&mut race), [""; 0]);
+        race.handle(Input::Tick, at(102));
+        assert_eq!(dialled(&mut race), ["ours", "high"]);
+        assert_eq!(race.poll(), Output::Wait(Some(at(104))));
+        race.handle(Input::Tick, at(104));
+        assert_eq!(dialled(&mut race), ["low"]);
+        assert_eq!(race.poll(), Output::Wait(Some(at(220))));
+    }
+
+    #[test]
+    fn relays_are_tried_at_once_where_there_is_no_direct_hint() {
+        let mut race = started(Role::Sender, false, vec![]);
+        assert_eq!(dialled(&mut race), ["ours"]);
+    }
+
+    #[test]
+    fn late_hints_are_tried_too() {
+        let mut race = started(Role::Receiver, false, vec![]);
+        assert_eq!(dialled(&mut race), ["ours"]);
+        race.add_hints(&info(vec![direct("late"), Hint::Relay(vec![relay_hint("later", 0.0)])]));
+        race.handle(Input::Tick, at(1));
+        assert_eq!(dialled(&mut race), ["late"]);
+        race.handle(Input::Tick, at(2));
+        assert_eq!(dialled(&mut race), ["later"]);
+    }
+
+    #[test]
+    fn the_sender_chooses_the_first_and_tells_the_second_so() {
+        let mut race = started(Role::Sender, false, vec![direct("a"), direct("b"), direct("c")]);
+        dialled(&mut race);
+        for conn in 0..3 {
+            opened(&mut race, conn, 0);
+        }
+        assert_eq!(said(&mut race), [line(&sender(), 0), line(&sender(), 1), line(&sender(), 2)]);
+        for conn in 0..3 {
+            race.handle(Input::Sent { conn: Conn(conn) }, at(0));
+        }
+        received(&mut race, 1, &[receiver().as_slice(), b"early"].concat());
+        assert_eq!(said(&mut race), [line(b"go\n", 1)]);
+        received(&mut race, 2, &receiver());
+        let nevermind = Op::Write { conn: Conn(2), bytes: b"nevermind\n".to_vec() };
+        assert_eq!(ops(&mut race), [nevermind, Op::Close { conn: Conn(2) }]);
+        // It changes hands only when `go` has left; the one that has not completed ends without a word.
+        race.handle(Input::Sent { conn: Conn(1) }, at(0));
+        let settled = settled(&mut race);
+        assert_eq!((settled.conn, settled.read.as_slice()), (Conn(1), b"early".as_slice()));
+        assert_eq!(settled.path, Path::Direct { peer: Address::new("b", 7), inbound: false });
+        assert_eq!(settled.keys.send, key().sender_record_key());
+        assert_eq!(settled.keys.receive, key().receiver_record_key());
+        assert_eq!(ops(&mut race), [Op::Close { conn: Conn(0) }]);
+        assert_eq!(race.poll(), Output::Wait(None));
+    }
+
+    #[test]
+    fn a_choice_that_nobody_heard_of_is_open_again() {
+        let mut race = started(Role::Sender, false, vec![direct("a"), direct("b")]);
+        dialled(&mut race);
+        for conn in 0..2 {
+            opened(&mut race, conn, 0);
+            race.handle(Input::Sent { conn: Conn(conn) }, at(0));
+        }
+        received(&mut race, 0, &receiver());
+        closed(&mut race, 0, 0);
+        said(&mut race);
+        received(&mut race, 1, &receiver());
+        assert_eq!(said(&mut race), [line(b"go\n", 1)]);
+        race.handle(Input::Sent { conn: Conn(1) }, at(0));
+        assert_eq!(settled(&mut race).conn, Conn(1));
+    }
+
+    #[test]
+    fn the_receiver_obeys() {
+        let mut race = started(Role::Receiver, false, vec![direct("a"), direct("b")]);
+        dialled(&mut race);
+        for conn in 0..2 {
+            opened(&mut race, conn, 0);
+            race.handle(Input::Sent { conn: Conn(conn) }, at(0));
+        }
+        assert_eq!(said(&mut race), [line(&receiver(), 0), line(&receiver(), 1)]);
+        received(&mut race, 0, &sender());
+        received(&mut race, 1, &[sender().as_slice(), b"g"].concat());
+        assert_eq!(said(&mut race), []);
+        received(&mut race, 1, b"o\nrecords");
+        let settled = settled(&mut race);
+        assert_eq!((settled.conn, settled.read.as_slice()), (Conn(1), b"records".as_slice()));
+        assert_eq!(settled.keys.send, key().receiver_record_key());
+        assert_eq!(ops(&mut race), [Op::Close { conn: Conn(0) }]);
+    }
+
+    #[test]
+    fn nevermind_ends_a_connection_and_not_the_race() {
+        let mut race = started(Role::Receiver, true, vec![direct("a")]);
+        dialled(&mut race);
+        opened(&mut race, 2, 0);
+        said(&mut race);
+        received(&mut race, 2, &[sender().as_slice(), b"nevermind\n"].concat());
+        assert_eq!(ops(&mut race), [Op::Close { conn: Conn(2) }]);
+    }
+
+    #[test]
+    fn whoever_else_answers_is_left() {
+        for stranger in [sender(), b"SSH-2.0-OpenSSH\r\n".to_vec()] {
+            let mut race = started(Role::Sender, true, vec![direct("a")]);
+            dialled(&mut race);
+            opened(&mut race, 2, 0);
+            said(&mut race);
+            received(&mut race, 2, &stranger);
+            assert_eq!(ops(&mut race), [Op::Close { conn: Conn(2) }]);
+        }
+    }
+
+    #[test]
+    fn at_a_relay_nothing_is_said_before_its_ok() {
+        let mut race = started(Role::Sender, false, vec![]);
+        dialled(&mut race);
+        opened(&mut race, 0, 0);
+        let relay_line = relay::line(&key(), &race.side);
+        assert_eq!(relay_line.len(), 104);
+        assert_eq!(said(&mut race), [line(&relay_line, 0)]);
+        received(&mut race, 0, b"ok\n");
+        assert_eq!(said(&mut race), [line(&sender(), 0)]);
+        received(&mut race, 0, &receiver());
+        assert_eq!(said(&mut race), [line(b"go\n", 0)]);
+        for _ in 0..3 {
+            race.handle(Input::Sent { conn: Conn(0) }, at(0));
+        }
+        assert_eq!(settled(&mut race).path, Path::Relay { relay: Address::new("ours", 7) });
+    }
+
+    #[test]
+    fn a_caller_is_held_until_the_key_is_known() {
+        let mut race = Race::new(Role::Receiver, vec![], true, [1; 32], Conns::all());
+        race.handle(Input::Listening { conn: Conn(0), at: vec![] }, at(0));
+        opened(&mut race, 1, 0);
+        let expected = [Op::Accept { at: Conn(0), conn: Conn(1) }, Op::Accept { at: Conn(0), conn: Conn(2) }];
+        assert_eq!(outputs(&mut race).0[1..], expected);
+        race.set_key(&key());
+        assert_eq!(said(&mut race), [line(&receiver(), 1)]);
+        race.handle(Input::Sent { conn: Conn(1) }, at(0));
+        received(&mut race, 1, &[sender().as_slice(), b"go\n"].concat());
+        let settled = settled(&mut race);
+        assert_eq!(settled.path.to_string(), "<-[::1]:9");
+    }
+
+    #[test]
+    fn only_so_many_callers_are_heard_at_a_time() {
+        let mut race = race(Role::Sender, true);
+        race.handle(Input::Listening { conn: Conn(0), at: vec![] }, at(0));
+        let mut callers = 0;
+        while let Some(conn) = accepting(&mut race) {
+            race.handle(Input::Opened { conn, peer: None }, at(callers));
+            callers += 1;
+        }
+        assert_eq!(callers, 32);
+        assert_eq!(race.poll(), Output::Wait(Some(at(60))));
+        // The first has had its minute, and another may call.
+        race.handle(Input::Tick, at(60));
+        assert_eq!(ops(&mut race), [Op::Close { conn: Conn(1) }, Op::Accept { at: Conn(0), conn: Conn(33) }]);
+    }
+
+    #[test]
+    fn the_race_ends_when_its_time_is_over() {
+        let mut race = started(Role::Sender, true, vec![direct("a")]);
+        race.handle(Input::Tick, at(119));
+        assert_eq!(failed(&mut race), None);
+        race.handle(Input::Tick, at(120));
+        assert_eq!(failed(&mut race), Some(TransitFault::TimedOut));
+        assert_eq!(race.poll(), Output::Wait(None));
+    }
+
+    #[test]
+    fn it_ends_at_once_where_nothing_can_come_of_it() {
+        let mut race = Race::new(Role::Sender, vec![], false, [1; 32], Conns::all());
+        race.set_key(&key());
+        race.start();
+        race.handle(Input::Tick, at(0));
+        assert_eq!(failed(&mut race), None, "the peer may still say where it is");
+        race.add_hints(&info(vec![direct("a")]));
+        race.handle(Input::Tick, at(0));
+        assert_eq!(failed(&mut race), None);
+        closed(&mut race, 0, 1);
+        assert_eq!(failed(&mut race), Some(TransitFault::NoContact));
+    }
+
+    #[test]
+    fn while_it_listens_a_caller_may_still_come() {
+        let mut race = started(Role::Sender, true, vec![direct("a")]);
+        race.handle(Input::Tick, at(2));
+        events(&mut race);
+        closed(&mut race, 2, 2);
+        closed(&mut race, 3, 2);
+        assert_eq!(failed(&mut race), None);
+        opened(&mut race, 1, 100);
+        assert_eq!(said(&mut race), [line(&sender(), 1)]);
+    }
+
+    #[test]
+    fn what_comes_after_a_stop_is_closed() {
+        let mut race = started(Role::Sender, true, vec![direct("a")]);
+        dialled(&mut race);
+        race.stop();
+        assert_eq!(ops(&mut race), [Op::Close { conn: Conn(0) }, Op::Close { conn: Conn(2) }]);
+        for late in [1, 2] {
+            opened(&mut race, late, 1);
+            assert_eq!(ops(&mut race), [Op::Close { conn: Conn(late) }]);
+            received(&mut race, late, b"x");
+            closed(&mut race, late, 1);
+        }
+        assert_eq!(race.poll(), Output::Wait(None));
+    }
+
+    fn key() -> TransitKey {
+        TransitKey::from_bytes([7; 32])
+    }
+
+    fn sender() -> Vec<u8> {
+        handshake::sender_line(&key())
+    }
+
+    fn receiver() -> Vec<u8> {
+        handshake::receiver_line(&key())
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::after_start(Duration::from_secs(seconds))
+    }
+
+    fn relay_hint(host: &str, priority: f64) -> DirectHint {
+        DirectHint { address: Address::new(host, 7), priority: Priority::new(priority).unwrap() }
+    }
+
+    fn direct(host: &str) -> Hint {
+        Hint::Direct(relay_hint(host, 0.0))
+    }
+
+    fn info(hints: Vec<Hint>) -> TransitInfo {
+        TransitInfo { abilities: Vec::new(), hints }
+    }
+
+    fn race(role: Role, listen: bool) -> Race {
+        let mut race = Race::new(role, vec![relay_hint("ours", 0.0)], listen, [1; 32], Conns::all());
+        race.set_key(&key());
+        race
+    }
+
+    /// A race that has begun at 0; if it listens, its listener is 0 and waits for caller 1.
+    fn started(role: Role, listen: bool, hints: Vec<Hint>) -> Race {
+        let mut race = race(role, listen);
+        if listen {
+            race.handle(Input::Listening { conn: Conn(0), at: vec![] }, at(0));
+        }
+        race.add_hints(&info(hints));
+        race.start();
+        race.handle(Input::Tick, at(0));
+        race
+    }
+
+    fn opened(race: &mut Race, conn: u64, now: u64) {
+        let peer = Some("[::1]:9".parse().unwrap());
+        race.handle(Input::Opened { conn: Conn(conn), peer }, at(now));
+    }
+
+    fn received(race: &mut Race, conn: u64, bytes: &[u8]) {
+        race.handle(Input::Received { conn: Conn(conn), bytes: bytes.to_vec() }, at(0));
+    }
+
+    fn closed(race: &mut Race, conn: u64, now: u64) {
+        race.handle(Input::Closed { conn: Conn(conn), why: Why::Refused }, at(now));
+    }
+
+    fn line(bytes: &[u8], conn: u64) -> Op {
+        Op::Write { conn: Conn(conn), bytes: bytes.to_vec() }
+    }
+
+    /// All that is wanted now, in order.
+    fn outputs(race: &mut Race) -> (Vec<Op>, Vec<Event>) {
+        let (mut ops, mut events) = (Vec::new(), Vec::new());
+        loop {
+            match race.poll() {
+                Output::Do(op) => ops.push(op),
+                Output::Tell(event) => events.push(event),
+                Output::Wait(_) => return (ops, events),
+            }
+        }
+    }
+
+    /// What is wanted before the next event.
+    fn ops(race: &mut Race) -> Vec<Op> {
+        let mut ops = Vec::new();
+        while let Some(Output::Do(_)) = race.out.front() {
+            if let Output::Do(op) = race.poll() {
+                ops.push(op);
+            }
+        }
+        ops
+    }
+
+    fn events(race: &mut Race) -> Vec<Event> {
+        outputs(race).1
+    }
+
+    fn dialled(race: &mut Race) -> Vec<String> {
+        let target = |op: &Op| match op {
+            Op::Open { target: Target::Peer(address) | Target::Relay(address), .. } => {
+                Some(address.host.clone())
+            }
+            _ => None,
+        };
+        outputs(race).0.iter().filter_map(target).collect()
+    }
+
+    fn said(race: &mut Race) -> Vec<Op> {
+        let (mut ops, _) = outputs(race);
+        ops.retain(|op| matches!(op, Op::Write { .. }));
+        ops
+    }
+
+    fn accepting(race: &mut Race) -> Option<Conn> {
+        outputs(race).0.iter().find_map(|op| match op {
+            Op::Accept { conn, .. } => Some(*conn),
+            _ => None,
+        })
+    }
+
+    fn settled(race: &mut Race) -> Settled {
+        loop {
+            match race.poll() {
+                Output::Tell(Event::Settled(settled)) => return settled,
+                Output::Wait(_) => panic!("it has not settled"),
+                Output::Do(_) | Output::Tell(_) => {}
+            }
+        }
+    }
+
+    fn failed(race: &mut Race) -> Option<TransitFault> {
+        events(race).into_iter().find_map(|event| match event {
+            Event::Failed(fault) => Some(fault),
+            Event::Hints(_) | Event::Settled(_) => None,
+        })
+    }
+}
