@@ -18,7 +18,9 @@
 
 mod driver;
 mod in_flight;
+mod layered;
 mod why;
 
 pub use driver::{Driver, Job, Note, Runtime, Sockets, Stream, tune};
 pub use in_flight::{Given, InFlight};
+pub use layered::{Layered, Layers};

@@ -1,0 +1,299 @@
+//! One layered connection: bytes below, whole messages above.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::net::SocketAddr;
+
+use tungstenite::protocol::Role;
+use wormhole_core::driver::{Conn, Instant, Why};
+
+use super::http::{Asked, Asking, asked};
+use super::tls::{Tls, Trust};
+use super::url::Url;
+use super::websocket::{Came, WebSocket};
+
+/// A connection to a mailbox server, or of one of its clients.
+pub(super) struct Layer {
+    /// The number above; a caller has none before somebody accepts it.
+    pub(super) above: Option<Conn>,
+    /// The listener at which a caller came.
+    pub(super) at: Option<Conn>,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) stage: Stage,
+    tls: Option<Box<Tls>>,
+    /// A read is under way below.
+    pub(super) reading: bool,
+    /// A read is wanted above.
+    pub(super) wanted: bool,
+    /// For each write under way below, whether it was asked for above.
+    sents: VecDeque<bool>,
+    /// Writes of our own under way: answers to pings, mostly.
+    own: usize,
+    /// No more bytes will come, for this reason; what had come is still to be told.
+    pub(super) gone: Option<Why>,
+    /// The connection below has ended.
+    pub(super) down: bool,
+    /// Counted among the callers that are no WebSockets yet.
+    pub(super) counted: bool,
+    /// When we last sent a ping, or the connection began.
+    pub(super) pinged: Instant,
+    /// Since when a ping has not been answered by any sign of life.
+    pub(super) unanswered: Option<Instant>,
+}
+
+pub(super) enum Stage {
+    /// The connection below is being made.
+    Dialling(Box<Url>),
+    /// The request is sent; so much of the answer has come.
+    Asking(Box<Asking>, Vec<u8>),
+    /// A caller; so much of its request has come.
+    Asked(Vec<u8>),
+    Open(WebSocket),
+    /// What was written may still leave.
+    Closing(Why),
+}
+
+/// What a step of a layer came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Now {
+    /// Nothing to tell.
+    Same,
+    /// The WebSocket stands.
+    Open,
+    /// A message for the read above.
+    Message(Vec<u8>),
+    /// It is over; what `out` holds still leaves.
+    Over(Why),
+}
+
+const NO_ANSWER: &str = "the server closed instead of answering";
+
+/// The most answers of our own under way: whoever sends pings and reads nothing waits.
+const OWN_LIMIT: usize = 16;
+
+impl Layer {
+    pub(super) fn new(stage: Stage, now: Instant) -> Self {
+        Self {
+            above: None,
+            at: None,
+            peer: None,
+            stage,
+            tls: None,
+            reading: false,
+            wanted: false,
+            sents: VecDeque::new(),
+            own: 0,
+            gone: None,
+            down: false,
+            counted: false,
+            pinged: now,
+            unanswered: None,
+        }
+    }
+
+    /// Whether the WebSocket does not stand yet.
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(self.stage, Stage::Dialling(_) | Stage::Asking(..) | Stage::Asked(_))
+    }
+
+    /// The connection below stands: speak first, as a client does.
+    pub(super) fn dialled(
+        &mut self,
+        trust: impl FnOnce() -> Result<Trust, Why>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Why> {
+        let Stage::Dialling(url) = &self.stage else { return Ok(()) };
+        let asking = Asking::new(url);
+        if url.secure {
+            let mut tls = Tls::new(&trust()?, &url.address.host, out)?;
+            tls.seal(&asking.request, out);
+            self.tls = Some(Box::new(tls));
+        } else {
+            out.extend_from_slice(&asking.request);
+        }
+        self.stage = Stage::Asking(Box::new(asking), Vec::new());
+        Ok(())
+    }
+
+    /// Takes in what a read below has brought.
+    pub(super) fn take_in(&mut self, bytes: Vec<u8>, out: &mut Vec<u8>) -> Now {
+        self.reading = false;
+        self.unanswered = None;
+        let bytes = match &mut self.tls {
+            None => bytes,
+            Some(tls) => {
+                let mut plain = Vec::new();
+                match tls.take_in(&bytes, &mut plain, out) {
+                    Ok(false) => {}
+                    Ok(true) => self.gone = Some(Why::Ended),
+                    Err(why) => return Now::Over(why),
+                }
+                plain
+            }
+        };
+        match &mut self.stage {
+            Stage::Asking(asking, head) => {
+                head.extend_from_slice(&bytes);
+                match asking.answered(head) {
+                    Ok(Some(length)) => self.open(Role::Client, length),
+                    Ok(None) => self.ended_early(),
+                    Err(why) => Now::Over(why),
+                }
+            }
+            Stage::Asked(head) => {
+                head.extend_from_slice(&bytes);
+                match asked(head) {
+                    Asked::More => Now::Same,
+                    Asked::Upgrade { length, answer } => {
+                        out.extend_from_slice(&answer);
+                        self.open(Role::Server, length)
+                    }
+                    Asked::Other { answer } => {
+                        out.extend_from_slice(&answer);
+                        Now::Over(Why::Ended)
+                    }
+                }
+            }
+            Stage::Open(socket) => {
+                if !bytes.is_empty() {
+                    socket.take_in(bytes);
+                }
+                Now::Same
+            }
+            Stage::Dialling(_) | Stage::Closing(_) => Now::Same,
+        }
+    }
+
+    /// The next message, if one is wanted and there. What must be answered on the way goes to `out`.
+    pub(super) fn next(&mut self, out: &mut Vec<u8>) -> Now {
+        let Stage::Open(socket) = &mut self.stage else { return Now::Same };
+        let mut plain = Vec::new();
+        let now = loop {
+            if !self.wanted || self.own >= OWN_LIMIT || plain.len() >= OWN_LIMIT * 128 {
+                break Now::Same;
+            }
+            match socket.next(&mut plain) {
+                Ok(Came::Sign) => {}
+                Ok(Came::Message(message)) => {
+                    self.wanted = false;
+                    break Now::Message(message);
+                }
+                Ok(Came::Goodbye) => break Now::Over(Why::Ended),
+                Ok(Came::Nothing) => break self.gone.clone().map_or(Now::Same, Now::Over),
+                Err(why) => break Now::Over(why),
+            }
+        };
+        self.seal(plain, out);
+        now
+    }
+
+    /// Whether a read should begin below.
+    pub(super) fn wants_bytes(&self) -> bool {
+        let wanted = match self.stage {
+            Stage::Asking(..) | Stage::Asked(_) => true,
+            Stage::Open(_) => self.wanted && self.own < OWN_LIMIT,
+            Stage::Dialling(_) | Stage::Closing(_) => false,
+        };
+        wanted && !self.reading && self.gone.is_none()
+    }
+
+    /// The bytes of a message from above.
+    pub(super) fn say(&mut self, message: Vec<u8>, out: &mut Vec<u8>) {
+        self.speak(out, |socket, plain| socket.say(message, plain));
+    }
+
+    pub(super) fn ping(&mut self, now: Instant, out: &mut Vec<u8>) {
+        self.pinged = now;
+        self.unanswered.get_or_insert(now);
+        self.speak(out, WebSocket::ping);
+    }
+
+    /// Leaves in order, with this as its reason.
+    pub(super) fn close(&mut self, why: Why, out: &mut Vec<u8>) {
+        self.speak(out, WebSocket::goodbye);
+        self.over(why, out);
+    }
+
+    /// The connection below has ended. Answers why the one above has, unless there is still something to tell.
+    pub(super) fn ended(&mut self, why: Why) -> Option<Why> {
+        self.down = true;
+        match &self.stage {
+            Stage::Closing(ours) => Some(ours.clone()),
+            Stage::Asking(..) if why == Why::Ended => Some(Why::WebSocket(NO_ANSWER.into())),
+            Stage::Open(socket) if socket.has_pending() && !self.wanted => {
+                self.gone = Some(why);
+                None
+            }
+            Stage::Open(_) | Stage::Dialling(_) | Stage::Asking(..) | Stage::Asked(_) => Some(why),
+        }
+    }
+
+    /// Nothing is said any more.
+    pub(super) fn over(&mut self, why: Why, out: &mut Vec<u8>) {
+        self.stage = Stage::Closing(why);
+        if let Some(mut tls) = self.tls.take() {
+            tls.end(out);
+        }
+    }
+
+    /// A write has begun below, for somebody above or of our own.
+    pub(super) fn writing(&mut self, for_above: bool) {
+        self.sents.push_back(for_above);
+        self.own += usize::from(!for_above);
+    }
+
+    /// A write below was taken; says whether that is to be told above.
+    pub(super) fn sent(&mut self) -> bool {
+        let for_above = self.sents.pop_front().unwrap_or(false);
+        self.own = self.own.saturating_sub(usize::from(!for_above));
+        if self.sents.is_empty() {
+            self.sents = VecDeque::new();
+        }
+        for_above
+    }
+
+    /// What is pinged, how often, and how long it may stay silent, depends on who we are.
+    pub(super) fn role(&self) -> Option<Role> {
+        match &self.stage {
+            Stage::Open(socket) => Some(socket.role()),
+            Stage::Dialling(_) | Stage::Asking(..) | Stage::Asked(_) | Stage::Closing(_) => None,
+        }
+    }
+
+    fn speak(&mut self, out: &mut Vec<u8>, say: impl FnOnce(&mut WebSocket, &mut Vec<u8>)) {
+        if let Stage::Open(socket) = &mut self.stage {
+            let mut plain = Vec::new();
+            say(socket, &mut plain);
+            self.seal(plain, out);
+        }
+    }
+
+    fn seal(&mut self, plain: Vec<u8>, out: &mut Vec<u8>) {
+        match &mut self.tls {
+            Some(tls) if !plain.is_empty() => tls.seal(&plain, out),
+            Some(_) => {}
+            None if out.is_empty() => *out = plain,
+            None => out.extend_from_slice(&plain),
+        }
+    }
+
+    /// The WebSocket stands; what came beyond the handshake are its first frames.
+    fn open(&mut self, role: Role, length: usize) -> Now {
+        let mut socket = WebSocket::new(role);
+        if let Stage::Asking(_, head) | Stage::Asked(head) = &mut self.stage {
+            let rest = mem::take(head).split_off(length);
+            if !rest.is_empty() {
+                socket.take_in(rest);
+            }
+        }
+        self.stage = Stage::Open(socket);
+        Now::Open
+    }
+
+    fn ended_early(&self) -> Now {
+        match self.gone {
+            Some(_) => Now::Over(Why::WebSocket(NO_ANSWER.into())),
+            None => Now::Same,
+        }
+    }
+}

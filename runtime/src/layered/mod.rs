@@ -1,0 +1,518 @@
+//! Layers around raw connections: TLS and WebSocket between a machine that speaks messages and a runtime of bytes.
+
+mod http;
+mod layer;
+mod tls;
+mod url;
+mod websocket;
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use tungstenite::protocol::Role;
+use wormhole_core::driver::{Conn, Input, Instant, Listen, Op, Target, Why};
+use wormhole_core::rng::Seed;
+
+use self::layer::{Layer, Now, Stage};
+use self::tls::Trust;
+use self::url::Url;
+use crate::driver::{Job, Runtime};
+
+/// How long TLS and the WebSocket may take, once there is a connection.
+const OPENING_LIMIT: Duration = Duration::from_secs(10);
+/// The most callers of a server that are not WebSockets yet; one more, and the oldest must go.
+const OPENING: usize = 4096;
+/// How often we look who should be pinged, and who has been silent for too long.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How often a client pings, and how long it waits for a sign of life (`rendezvous.md` section 1).
+const CLIENT_PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(60));
+/// How often a server pings, and how long it waits.
+const SERVER_PING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
+/// Numbers below are drawn from here, where no machine comes.
+const BELOW: u64 = 1 << 63;
+
+/// What the layers are told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layers {
+    /// The certificates that are trusted, instead of the system's; in DER.
+    pub roots: Option<Vec<CertificateDer<'static>>>,
+}
+
+/// A [`Runtime`] around a runtime of bytes. Targets and listeners of mailbox servers become WebSockets, with TLS
+/// where the URL says `wss://`; everything else passes through.
+///
+/// Keep-alive and HTTP are its business too: `/v1` is the WebSocket and `/` says what this server is.
+pub struct Layered<R> {
+    below: R,
+    layers: Layers,
+    trust: Option<Trust>,
+    /// By the number below.
+    open: HashMap<Conn, Layer>,
+    /// What a number above stands for, where it is one of ours.
+    above: HashMap<Conn, Place>,
+    listeners: HashMap<Conn, Listener>,
+    /// Who is opening, and until when at most; the oldest first.
+    opening: VecDeque<(Instant, Conn)>,
+    /// Callers that are no WebSockets yet.
+    callers: usize,
+    next_below: u64,
+    sweep_at: Instant,
+    done: VecDeque<Input>,
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    /// This connection below.
+    At(Conn),
+    /// The next caller at this listener.
+    Awaited(Conn),
+}
+
+/// A listener for clients of a mailbox server.
+#[derive(Default)]
+struct Listener {
+    /// Those above for whom a caller is wanted.
+    waiting: VecDeque<Conn>,
+    /// WebSockets for which nobody waited.
+    ready: VecDeque<Conn>,
+    /// An accept is under way below.
+    accepting: bool,
+}
+
+impl<R: Runtime> Layered<R> {
+    /// Layers around `below`.
+    pub fn new(below: R) -> Self {
+        Self::with(below, Layers::default())
+    }
+
+    /// Layers around `below` that are told something.
+    pub fn with(below: R, layers: Layers) -> Self {
+        Self {
+            below,
+            layers,
+            trust: None,
+            open: HashMap::new(),
+            above: HashMap::new(),
+            listeners: HashMap::new(),
+            opening: VecDeque::new(),
+            callers: 0,
+            next_below: BELOW,
+            sweep_at: Instant::START,
+            done: VecDeque::new(),
+        }
+    }
+}
+
+impl<R: Runtime> Runtime for Layered<R> {
+    type Stream = R::Stream;
+
+    fn seed(&mut self) -> Seed {
+        self.below.seed()
+    }
+
+    fn now(&self) -> Instant {
+        self.below.now()
+    }
+
+    fn start(&mut self, op: Op) {
+        match op {
+            Op::Open { conn, target: Target::Mailbox(url) } => self.dial(conn, &url),
+            Op::Listen { conn, on: on @ Listen::Mailbox(_) } => {
+                self.listeners.insert(conn, Listener::default());
+                self.below.start(Op::Listen { conn, on });
+            }
+            Op::Accept { at, conn } if self.listeners.contains_key(&at) => self.accept(at, conn),
+            Op::Read { conn } => match self.above.get(&conn) {
+                None => self.below.start(Op::Read { conn }),
+                Some(Place::At(below)) => self.read(*below),
+                Some(Place::Awaited(_)) => {}
+            },
+            Op::Write { conn, bytes } => match self.above.get(&conn) {
+                None => self.below.start(Op::Write { conn, bytes }),
+                Some(Place::At(below)) => self.write(*below, bytes),
+                Some(Place::Awaited(_)) => {}
+            },
+            Op::Close { conn } => self.close(conn),
+            Op::Join { a, b } if self.above.contains_key(&a) || self.above.contains_key(&b) => {
+                // Messages cannot be joined to bytes.
+                self.close(a);
+                self.close(b);
+            }
+            Op::Open { .. } | Op::Listen { .. } | Op::Accept { .. } | Op::Join { .. } | Op::Store(_) => {
+                self.below.start(op);
+            }
+        }
+    }
+
+    // Everything lives in `self`: dropping this future loses nothing.
+    async fn next(&mut self, deadline: Option<Instant>) -> Option<Input> {
+        loop {
+            if let Some(input) = self.done.pop_front() {
+                return Some(input);
+            }
+            self.keep_time(self.below.now());
+            if !self.done.is_empty() {
+                continue;
+            }
+            let at = deadline.into_iter().chain(self.deadline()).min();
+            match self.below.next(at).await {
+                Some(input) => self.take_in(input),
+                None if deadline.is_some_and(|at| at <= self.below.now()) => return None,
+                None => {}
+            }
+        }
+    }
+
+    fn take(&mut self, conn: Conn) -> Option<Self::Stream> {
+        if self.above.contains_key(&conn) { None } else { self.below.take(conn) }
+    }
+
+    fn beside(&mut self, job: impl Future<Output = ()> + Send + 'static) -> Job {
+        self.below.beside(job)
+    }
+}
+
+/// What is asked from above.
+impl<R: Runtime> Layered<R> {
+    fn dial(&mut self, conn: Conn, url: &str) {
+        let url = match Url::parse(url) {
+            Ok(url) => url,
+            Err(why) => return self.done.push_back(Input::Closed { conn, why }),
+        };
+        let target = Target::Peer(url.address.clone());
+        let below = self.draw();
+        let mut layer = Layer::new(Stage::Dialling(Box::new(url)), self.below.now());
+        layer.above = Some(conn);
+        self.open.insert(below, layer);
+        self.above.insert(conn, Place::At(below));
+        self.below.start(Op::Open { conn: below, target });
+    }
+
+    fn accept(&mut self, at: Conn, conn: Conn) {
+        if let Some(listener) = self.listeners.get_mut(&at) {
+            listener.waiting.push_back(conn);
+            self.above.insert(conn, Place::Awaited(at));
+            self.serve(at);
+        }
+    }
+
+    fn read(&mut self, below: Conn) {
+        if let Some(layer) = self.open.get_mut(&below) {
+            layer.wanted = true;
+            self.go_on(below);
+        }
+    }
+
+    fn write(&mut self, below: Conn, bytes: Vec<u8>) {
+        let Some(layer) = self.open.get_mut(&below) else { return };
+        if let Some(why) = layer.gone.clone() {
+            return self.end(below, why);
+        }
+        let mut out = Vec::new();
+        layer.say(bytes, &mut out);
+        self.send(below, out, true);
+    }
+
+    fn close(&mut self, conn: Conn) {
+        match self.above.get(&conn).copied() {
+            Some(Place::At(below)) => {
+                if let Some(layer) = self.open.get_mut(&below) {
+                    let mut out = Vec::new();
+                    layer.close(Why::Asked, &mut out);
+                    self.send(below, out, false);
+                    self.below.start(Op::Close { conn: below });
+                }
+            }
+            Some(Place::Awaited(at)) => {
+                self.above.remove(&conn);
+                if let Some(listener) = self.listeners.get_mut(&at) {
+                    listener.waiting.retain(|waiting| *waiting != conn);
+                }
+                self.done.push_back(Input::Closed { conn, why: Why::Asked });
+            }
+            None => self.below.start(Op::Close { conn }),
+        }
+    }
+}
+
+/// What comes from below.
+impl<R: Runtime> Layered<R> {
+    fn take_in(&mut self, input: Input) {
+        match input {
+            Input::Opened { conn, peer } if conn.0 >= BELOW => {
+                let Some(layer) = self.open.get_mut(&conn) else { return };
+                layer.peer = peer;
+                self.opened(conn);
+            }
+            Input::Received { conn, bytes } if conn.0 >= BELOW => self.received(conn, bytes),
+            Input::Sent { conn } if conn.0 >= BELOW => {
+                let Some(layer) = self.open.get_mut(&conn) else { return };
+                let for_above = layer.sent();
+                if let Some(conn) = layer.above.filter(|_| for_above) {
+                    self.done.push_back(Input::Sent { conn });
+                }
+                self.go_on(conn);
+            }
+            Input::Closed { conn, why } if conn.0 >= BELOW => self.closed(conn, why),
+            Input::Closed { conn, why } if self.listeners.contains_key(&conn) => self.stopped(conn, why),
+            Input::Opened { .. }
+            | Input::Listening { .. }
+            | Input::Received { .. }
+            | Input::Sent { .. }
+            | Input::Closed { .. }
+            | Input::Stored(_)
+            | Input::Tick => self.done.push_back(input),
+        }
+    }
+
+    /// A dial has succeeded, or a caller has come.
+    fn opened(&mut self, below: Conn) {
+        let now = self.below.now();
+        self.opening.push_back((now.plus(OPENING_LIMIT), below));
+        let Some(layer) = self.open.get_mut(&below) else { return };
+        if let Some(at) = layer.at {
+            layer.counted = true;
+            self.callers += 1;
+            if let Some(listener) = self.listeners.get_mut(&at) {
+                listener.accepting = false;
+            }
+            self.serve(at);
+            self.make_room();
+        }
+        let Some(layer) = self.open.get_mut(&below) else { return };
+        let mut out = Vec::new();
+        let trust = || match &mut self.trust {
+            Some(trust) => Ok(trust.clone()),
+            none => Ok(none.insert(Trust::new(self.layers.roots.as_deref())?).clone()),
+        };
+        match layer.dialled(trust, &mut out) {
+            Ok(()) => {
+                self.send(below, out, false);
+                self.go_on(below);
+            }
+            Err(why) => self.end(below, why),
+        }
+    }
+
+    fn received(&mut self, below: Conn, bytes: Vec<u8>) {
+        let Some(layer) = self.open.get_mut(&below) else { return };
+        let mut out = Vec::new();
+        let now = layer.take_in(bytes, &mut out);
+        self.after(below, now, out);
+    }
+
+    /// Tells the messages that are there and wanted, and reads on where there are none.
+    fn go_on(&mut self, below: Conn) {
+        let Some(layer) = self.open.get_mut(&below) else { return };
+        let mut out = Vec::new();
+        let now = layer.next(&mut out);
+        if now != Now::Same || !out.is_empty() {
+            return self.after(below, now, out);
+        }
+        if layer.wants_bytes() {
+            layer.reading = true;
+            self.below.start(Op::Read { conn: below });
+        }
+    }
+
+    fn after(&mut self, below: Conn, now: Now, out: Vec<u8>) {
+        self.send(below, out, false);
+        match now {
+            Now::Same => {}
+            Now::Open => self.stands(below),
+            Now::Message(bytes) => {
+                if let Some(conn) = self.open.get(&below).and_then(|layer| layer.above) {
+                    self.done.push_back(Input::Received { conn, bytes });
+                }
+            }
+            Now::Over(why) => return self.end(below, why),
+        }
+        self.go_on(below);
+    }
+
+    /// A WebSocket stands: who asked for it is told, or who waits for a caller.
+    fn stands(&mut self, below: Conn) {
+        self.uncount(below);
+        let Some(layer) = self.open.get_mut(&below) else { return };
+        layer.pinged = self.below.now();
+        match (layer.at, layer.above) {
+            (Some(at), None) => {
+                if let Some(listener) = self.listeners.get_mut(&at) {
+                    listener.ready.push_back(below);
+                }
+                self.serve(at);
+            }
+            (_, Some(conn)) => self.done.push_back(Input::Opened { conn, peer: layer.peer }),
+            (None, None) => {}
+        }
+    }
+
+    /// Gives WebSockets to those who wait, and accepts as long as somebody does.
+    fn serve(&mut self, at: Conn) {
+        let Some(listener) = self.listeners.get_mut(&at) else { return };
+        while let Some(conn) = listener.waiting.front().copied()
+            && let Some(below) = listener.ready.pop_front()
+        {
+            if let Some(layer) = self.open.get_mut(&below).filter(|layer| layer.role().is_some()) {
+                layer.above = Some(conn);
+                listener.waiting.pop_front();
+                self.above.insert(conn, Place::At(below));
+                self.done.push_back(Input::Opened { conn, peer: layer.peer });
+            }
+        }
+        if listener.waiting.is_empty() || listener.accepting {
+            return;
+        }
+        listener.accepting = true;
+        let below = self.draw();
+        let mut layer = Layer::new(Stage::Asked(Vec::new()), self.below.now());
+        layer.at = Some(at);
+        self.open.insert(below, layer);
+        self.below.start(Op::Accept { at, conn: below });
+    }
+
+    /// Ends a connection from our side: what was written may still leave.
+    fn end(&mut self, below: Conn, why: Why) {
+        let Some(layer) = self.open.get_mut(&below) else { return };
+        if layer.down {
+            return self.forget(below, why);
+        }
+        let mut out = Vec::new();
+        layer.over(why, &mut out);
+        self.send(below, out, false);
+        self.below.start(Op::Close { conn: below });
+    }
+
+    /// A connection below has ended.
+    fn closed(&mut self, below: Conn, why: Why) {
+        let Some(layer) = self.open.get_mut(&below) else { return };
+        if let Some(listener) = layer.at.and_then(|at| self.listeners.get_mut(&at))
+            && layer.peer.is_none()
+        {
+            listener.accepting = false;
+        }
+        if let Some(why) = layer.ended(why) {
+            self.forget(below, why);
+        }
+    }
+
+    /// A listener has ended, and with it whoever nobody has accepted.
+    fn stopped(&mut self, at: Conn, why: Why) {
+        for conn in self.listeners.remove(&at).into_iter().flat_map(|listener| listener.waiting) {
+            self.above.remove(&conn);
+            self.done.push_back(Input::Closed { conn, why: why.clone() });
+        }
+        let left = self.open.iter().filter(|(_, layer)| layer.at == Some(at) && layer.above.is_none());
+        for below in left.map(|(below, _)| *below).collect::<Vec<_>>() {
+            self.end(below, Why::Asked);
+        }
+        self.done.push_back(Input::Closed { conn: at, why });
+    }
+}
+
+/// Time, and the rest.
+impl<R: Runtime> Layered<R> {
+    fn deadline(&self) -> Option<Instant> {
+        let sweep = (!self.open.is_empty()).then_some(self.sweep_at);
+        self.opening.front().map(|(at, _)| *at).into_iter().chain(sweep).min()
+    }
+
+    fn keep_time(&mut self, now: Instant) {
+        while let Some((_, below)) = self.opening.pop_front_if(|(at, _)| *at <= now) {
+            if self.open.get(&below).is_some_and(Layer::is_opening) {
+                self.end(below, Why::TimedOut);
+            }
+        }
+        if self.open.is_empty() {
+            self.sweep_at = now.plus(SWEEP);
+        } else if now >= self.sweep_at {
+            // Whoever was not running proves nothing about the silence of others.
+            let slept = now > self.sweep_at.plus(SWEEP);
+            self.sweep_at = now.plus(SWEEP);
+            self.sweep(now, slept);
+        }
+    }
+
+    /// Pings those whose turn it is, and ends those who have been silent for too long.
+    fn sweep(&mut self, now: Instant, slept: bool) {
+        let (mut due, mut silent) = (Vec::new(), Vec::new());
+        for (below, layer) in &mut self.open {
+            let (every, limit) = match layer.role() {
+                Some(Role::Client) => CLIENT_PING,
+                Some(Role::Server) => SERVER_PING,
+                None => continue,
+            };
+            if slept || !layer.reading {
+                // It may have answered, and we have not looked.
+                layer.unanswered = layer.unanswered.map(|_| now);
+            }
+            if layer.unanswered.is_some_and(|since| now >= since.plus(limit)) {
+                silent.push(*below);
+            } else if now >= layer.pinged.plus(every) {
+                due.push(*below);
+            }
+        }
+        for below in silent {
+            self.end(below, Why::TimedOut);
+        }
+        for below in due {
+            if let Some(layer) = self.open.get_mut(&below).filter(|layer| layer.gone.is_none()) {
+                let mut out = Vec::new();
+                layer.ping(now, &mut out);
+                self.send(below, out, false);
+            }
+        }
+    }
+
+    /// A caller more: the oldest that is no WebSocket yet must go, if there are too many.
+    fn make_room(&mut self) {
+        while self.callers > OPENING
+            && let Some((_, below)) = self.opening.pop_front()
+        {
+            if self.open.get(&below).is_some_and(|layer| layer.counted) {
+                self.uncount(below);
+                self.end(below, Why::TimedOut);
+            }
+        }
+    }
+
+    fn uncount(&mut self, below: Conn) {
+        if let Some(layer) = self.open.get_mut(&below).filter(|layer| layer.counted) {
+            layer.counted = false;
+            self.callers -= 1;
+        }
+    }
+
+    fn send(&mut self, below: Conn, bytes: Vec<u8>, for_above: bool) {
+        if bytes.is_empty() {
+            return;
+        }
+        if let Some(layer) = self.open.get_mut(&below) {
+            layer.writing(for_above);
+            self.below.start(Op::Write { conn: below, bytes });
+        }
+    }
+
+    fn forget(&mut self, below: Conn, why: Why) {
+        self.uncount(below);
+        if let Some(conn) = self.open.remove(&below).and_then(|layer| layer.above) {
+            self.above.remove(&conn);
+            self.done.push_back(Input::Closed { conn, why });
+        }
+    }
+
+    fn draw(&mut self) -> Conn {
+        let conn = Conn(self.next_below);
+        self.next_below = self.next_below.wrapping_add(1) | BELOW;
+        conn
+    }
+}
+
+impl<R> fmt::Debug for Layered<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layered").field("open", &self.open.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,110 @@
+//! TLS over bytes in memory: the one place that knows of rustls.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, Error, RootCertStore};
+use wormhole_core::driver::Why;
+
+/// What certificates are checked against. Made when the first `wss://` is opened, since it reads files.
+#[derive(Clone, Debug)]
+pub(super) struct Trust(Arc<ClientConfig>);
+
+impl Trust {
+    /// Trusts these roots, or those of the system, or, where it has none, those that browsers trust.
+    pub(super) fn new(roots: Option<&[CertificateDer<'static>]>) -> Result<Self, Why> {
+        let mut store = RootCertStore::empty();
+        match roots {
+            Some(roots) => store.add_parsable_certificates(roots.iter().cloned()),
+            None => store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
+        };
+        if roots.is_none() && store.is_empty() {
+            store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| why(&error))?
+            .with_root_certificates(store)
+            .with_no_client_auth();
+        Ok(Self(Arc::new(config)))
+    }
+}
+
+/// One TLS connection, as its client.
+#[derive(Debug)]
+pub(super) struct Tls(ClientConnection);
+
+impl Tls {
+    /// Begins to speak; `out` gets the first bytes.
+    pub(super) fn new(trust: &Trust, host: &str, out: &mut Vec<u8>) -> Result<Self, Why> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| Why::BadUrl(format!("{host:?} is no name that a certificate could have")))?;
+        let mut session = ClientConnection::new(Arc::clone(&trust.0), name).map_err(|error| why(&error))?;
+        // What is written is handed on at once; the limit would only cut a long message.
+        session.set_buffer_limit(None);
+        let mut tls = Self(session);
+        tls.flush(out);
+        Ok(tls)
+    }
+
+    /// Takes in what came from the network. `plain` gets what it says, `out` what is to be answered.
+    /// Says whether the other end has closed in order.
+    pub(super) fn take_in(
+        &mut self,
+        mut bytes: &[u8],
+        plain: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Why> {
+        let mut closed = false;
+        while !bytes.is_empty() {
+            let before = bytes.len();
+            let outcome = match self.0.read_tls(&mut bytes) {
+                Ok(_) => self.0.process_new_packets(),
+                Err(error) => return Err(Why::Tls(error.to_string())),
+            };
+            // Also an alert that says why we leave.
+            self.flush(out);
+            closed = outcome.map_err(|error| why(&error))?.peer_has_closed();
+            if let Err(error) = self.0.reader().read_to_end(plain)
+                && !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::UnexpectedEof)
+            {
+                return Err(Why::Tls(error.to_string()));
+            }
+            if closed || bytes.len() == before {
+                break;
+            }
+        }
+        Ok(closed)
+    }
+
+    /// Seals `plain` into `out`, or keeps it until the handshake is over.
+    pub(super) fn seal(&mut self, plain: &[u8], out: &mut Vec<u8>) {
+        // Writing to memory does not fail.
+        let _ = self.0.writer().write_all(plain);
+        self.flush(out);
+    }
+
+    /// Says that nothing more will come.
+    pub(super) fn end(&mut self, out: &mut Vec<u8>) {
+        self.0.send_close_notify();
+        self.flush(out);
+    }
+
+    fn flush(&mut self, out: &mut Vec<u8>) {
+        while self.0.wants_write() {
+            if self.0.write_tls(out).unwrap_or(0) == 0 {
+                break;
+            }
+        }
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the list of errors is open")]
+fn why(error: &Error) -> Why {
+    match error {
+        Error::InvalidMessage(_) => Why::Tls("the other end does not speak it".into()),
+        other => Why::Tls(other.to_string()),
+    }
+}
