@@ -17,10 +17,8 @@ pub const NAME_BYTES: usize = 256;
 pub const NAMEPLATE_DIGITS: usize = 40;
 /// How much of a command comes back in an `error`.
 pub const ORIG_BYTES: usize = 4096;
-/// What may wait for a client that does not read: twice what a mailbox holds, since opening one sends all of it.
-pub const QUEUE_BYTES: usize = 2 * MAILBOX_BYTES;
-/// How many messages may wait for a client that does not read.
-pub const QUEUE_MESSAGES: usize = 4 * MAILBOX_MESSAGES;
+/// What may wait for a client that does not read, beside what it got from the store when it opened its mailbox.
+pub const QUEUE_BYTES: usize = MESSAGE_LIMIT;
 /// What is given to the system before it has taken what it has; the rest waits here, unencoded and shared.
 pub const WINDOW_BYTES: usize = 256 << 10;
 

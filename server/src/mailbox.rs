@@ -181,6 +181,7 @@ impl Mailbox {
                         return;
                     }
                 }
+                session::Output::Replay(messages) => client.outbox.replay(messages),
                 session::Output::Ask(member, ask) => {
                     self.out.push_back(Output::Do(Op::Store(Request::Do { conn, member, ask })));
                 }

@@ -82,3 +82,119 @@ impl<M: Machine<Event = Event>, R: Runtime<M::Request, M::Reply>> Server<M, R> {
             .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::VecDeque;
+    use alloc::vec;
+    use core::convert::Infallible;
+    use core::future::{Future, poll_fn};
+    use core::pin::pin;
+    use core::task::{Context, Waker};
+    use core::time::Duration;
+    use std::io;
+
+    use wormhole_core::driver::{Conn, Input, Instant, Op};
+    use wormhole_core::rng::Seed;
+    use wormhole_runtime::{Job, Stream};
+
+    use super::*;
+
+    #[test]
+    fn a_server_says_where_it_listens_as_often_as_it_is_asked() {
+        let mut server = mailbox();
+        assert!(now(server.listening()).is_pending());
+        let at = vec![Address::new("127.0.0.1", 9)];
+        server
+            .driver
+            .runtime
+            .runtime_mut()
+            .inputs
+            .push_back(Input::Listening { conn: Conn(0), at: at.clone() });
+        for _ in 0..2 {
+            assert_eq!(now(server.listening()), Poll::Ready(Ok(at.clone())));
+        }
+    }
+
+    #[test]
+    fn a_listener_that_fails_ends_the_server() {
+        let mut server =
+            Server::relay(relay::Options { listen: Address::new("127.0.0.1", 1) }, Still::default());
+        assert!(now(server.run()).is_pending());
+        server.driver.runtime.inputs.push_back(Input::Closed { conn: Conn(0), why: Why::Refused });
+        assert_eq!(now(server.run()), Poll::Ready(Why::Refused));
+        assert_eq!(now(server.listening()), Poll::Ready(Err(Why::Refused)));
+    }
+
+    #[test]
+    fn the_store_answers_through_the_loop_and_a_dropped_call_loses_nothing() {
+        let mut server = mailbox();
+        let (listener, conn) = (Conn(0), Conn(1));
+        let commands = [r#"{"type":"bind","appid":"x","side":"a"}"#, r#"{"type":"claim","nameplate":"4"}"#];
+        let mut inputs =
+            vec![Input::Listening { conn: listener, at: Vec::new() }, Input::Opened { conn, peer: None }];
+        inputs.extend(commands.map(|text| Input::Received { conn, bytes: text.as_bytes().to_vec() }));
+        for input in inputs {
+            server.driver.runtime.runtime_mut().inputs.push_back(input);
+            assert!(now(server.run()).is_pending());
+        }
+        let written = &server.driver.runtime.runtime_mut().written;
+        let last: serde_json::Value = serde_json::from_slice(written.last().unwrap()).unwrap();
+        assert_eq!(last["type"], "claimed");
+    }
+
+    fn mailbox() -> Server<Mailbox, Stored<Still, Memory>> {
+        Server::mailbox(mailbox::Options::new(Address::new("127.0.0.1", 1), 0.0), Still::default())
+    }
+
+    /// Polls once, and drops the future.
+    fn now<T>(future: impl Future<Output = T>) -> Poll<T> {
+        pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// A runtime in which only that happens which a test puts in.
+    #[derive(Debug, Default)]
+    struct Still {
+        inputs: VecDeque<Input>,
+        written: Vec<Vec<u8>>,
+    }
+
+    impl Runtime for Still {
+        type Stream = Nothing;
+
+        fn seed(&mut self) -> Seed {
+            [1; 32]
+        }
+        fn now(&self) -> Instant {
+            Instant::START.plus(Duration::from_secs(1))
+        }
+        fn start(&mut self, op: Op<Infallible>) {
+            if let Op::Write { bytes, .. } = op {
+                self.written.push(bytes);
+            }
+        }
+        async fn next(&mut self, _: Option<Instant>) -> Option<Input> {
+            poll_fn(|_| self.inputs.pop_front().map_or(Poll::Pending, |input| Poll::Ready(Some(input)))).await
+        }
+        fn take(&mut self, _: Conn) -> Option<Nothing> {
+            None
+        }
+        fn beside(&mut self, _: impl Future<Output = ()> + Send + 'static) -> Job {
+            Job::new(|| {})
+        }
+    }
+
+    struct Nothing;
+
+    impl Stream for Nothing {
+        fn poll_read(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(0))
+        }
+        fn poll_write(&mut self, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+        fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+}

@@ -6,7 +6,6 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
 
@@ -30,6 +29,8 @@ pub(crate) enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     Say(Answer),
+    /// Say what is in the mailbox that was opened.
+    Replay(Vec<Arc<Message>>),
     Ask(Arc<Member>, Ask),
     /// Nothing more will be heard or said.
     Finish,
@@ -322,26 +323,26 @@ impl Bound {
         self.closed = true;
         self.mailbox = None;
         // Any word is a mood, and what is none is passed over.
-        let mood = name(mood, "").ok();
+        let mood = name(mood, "no mood").ok();
         Ok(Next::Ask(Ask::Close { mailbox, mood }))
     }
 
     /// Says what the store has done.
     fn tell(&mut self, done: Done, out: &mut Vec<Output>) {
-        let answers = match done {
-            Done::Listed(nameplates) => vec![Answer::Nameplates(nameplates)],
-            Done::Allocated(nameplate) => vec![Answer::Allocated(nameplate)],
-            Done::Claimed(mailbox) => vec![Answer::Claimed(mailbox)],
-            Done::Released => vec![Answer::Released],
+        let answer = match done {
+            Done::Listed(nameplates) => Answer::Nameplates(nameplates),
+            Done::Allocated(nameplate) => Answer::Allocated(nameplate),
+            Done::Claimed(mailbox) => Answer::Claimed(mailbox),
+            Done::Released => Answer::Released,
             Done::Opened { mailbox, messages } => {
                 self.mailbox = Some(mailbox);
-                messages.into_iter().map(Answer::Message).collect()
+                return out.push(Output::Replay(messages));
             }
             // The message itself comes back, which says more.
-            Done::Added => Vec::new(),
-            Done::Closed => vec![Answer::Closed],
+            Done::Added => return,
+            Done::Closed => Answer::Closed,
         };
-        out.extend(answers.into_iter().map(Output::Say));
+        out.push(Output::Say(answer));
     }
 
     fn pass_on(&self, message: Arc<Message>, out: &mut Vec<Output>) {
@@ -371,5 +372,162 @@ fn nameplate(field: Field) -> Result<String, &'static str> {
             Ok(text)
         }
         Field::Text(_) | Field::Missing | Field::Other => Err("a nameplate is a string of 1 to 40 digits"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::ToString;
+    use alloc::vec;
+    use std::path::Path;
+    use std::{env, fs};
+
+    use super::*;
+
+    /// The file that the table is kept in, below the root of the workspace.
+    const TABLE: &str = "docs/machines/server-session.md";
+
+    #[test]
+    fn the_table_of_transitions_is_the_one_in_the_docs() {
+        let mut text = String::from("# session (of the mailbox server)\n\n");
+        text += "An answer in quotes is the text of an `error`. `ask` asks the store and waits for it.\n\n";
+        text += "Written by a test of `server/src/session.rs`.\n\n";
+        text += "| state | input | output | next |\n| --- | --- | --- | --- |\n";
+        for (state, inputs, outputs, next) in rows() {
+            text += &format!("| {state} | {} | {outputs} | {next} |\n", inputs.join(", "));
+        }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(TABLE);
+        if env::var_os("REGENERATE_TABLES").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        assert!(kept == text, "{TABLE} differs; REGENERATE_TABLES=1 writes it anew");
+    }
+
+    #[test]
+    fn an_ended_session_says_nothing_more() {
+        let mut session = Session::new(true);
+        let out = session.handle(Input::Said(b"nonsense".to_vec(), Stamp::default()));
+        assert_eq!(out.last(), Some(&Output::Finish));
+        assert_eq!(session.handle(Input::Said(b"{}".to_vec(), Stamp::default())), []);
+        assert!(!session.is_listening());
+    }
+
+    /// Inputs that do the same in one state share a row.
+    fn rows() -> Vec<(String, Vec<String>, String, String)> {
+        let mut rows: Vec<(String, Vec<String>, String, String)> = Vec::new();
+        for state in states() {
+            for (name, input) in inputs() {
+                let mut out = Vec::new();
+                let before = show_state(&state);
+                let after = show_state(&state.clone().step(input, true, &mut out));
+                let next = if after == before { "same".to_string() } else { after };
+                let outputs: Vec<String> = out.iter().filter_map(show_output).collect();
+                let outputs = outputs.join(", ");
+                match rows.iter_mut().find(|row| row.0 == before && row.2 == outputs && row.3 == next) {
+                    Some(row) => row.1.push(name),
+                    None => rows.push((before, vec![name], outputs, next)),
+                }
+            }
+        }
+        rows
+    }
+
+    fn states() -> Vec<State> {
+        let command = r#"{"type":"bind","appid":"x","side":"a"}"#;
+        let bound = Bound::new(Command::parse(command).unwrap()).unwrap();
+        let claimed = Bound { allocated: true, claimed: Some("4".into()), ..bound.clone() };
+        let open = Bound { mailbox: Some("m".into()), ..bound.clone() };
+        let done = Bound { released: true, closed: true, ..claimed.clone() };
+        vec![
+            State::Unbound,
+            State::Bound(bound),
+            State::Bound(claimed),
+            State::Bound(open.clone()),
+            State::Bound(done),
+            State::Asking(open, "{}".into()),
+            State::Ended,
+        ]
+    }
+
+    fn inputs() -> Vec<(String, Input)> {
+        let commands = [
+            ("ping", r#"{"type":"ping","ping":1}"#),
+            ("bind", r#"{"type":"bind","appid":"x","side":"a"}"#),
+            ("list", r#"{"type":"list"}"#),
+            ("allocate", r#"{"type":"allocate"}"#),
+            ("claim 4", r#"{"type":"claim","nameplate":"4"}"#),
+            ("release", r#"{"type":"release"}"#),
+            ("release 4", r#"{"type":"release","nameplate":"4"}"#),
+            ("release 5", r#"{"type":"release","nameplate":"5"}"#),
+            ("open m", r#"{"type":"open","mailbox":"m"}"#),
+            ("add", r#"{"type":"add","phase":"p","body":"00"}"#),
+            ("close", r#"{"type":"close"}"#),
+            ("close m", r#"{"type":"close","mailbox":"m"}"#),
+            ("close n", r#"{"type":"close","mailbox":"n"}"#),
+            ("unknown type", r#"{"type":"bogus"}"#),
+            ("no type", "{}"),
+            ("no object", "[]"),
+        ];
+        let said = |(name, text): (&str, &str)| {
+            (name.to_string(), Input::Said(text.as_bytes().to_vec(), Stamp::default()))
+        };
+        let mut inputs: Vec<_> = commands.into_iter().map(said).collect();
+        let opened = Done::Opened { mailbox: "m".into(), messages: Vec::new() };
+        inputs.push(("(store) opened m".into(), Input::Done(Ok(opened))));
+        inputs.push(("(store) added".into(), Input::Done(Ok(Done::Added))));
+        inputs.push(("(store) closed".into(), Input::Done(Ok(Done::Closed))));
+        inputs.push(("(store) crowded".into(), Input::Done(Err(Refusal::Crowded))));
+        let message = Message {
+            side: "b".into(),
+            phase: "p".into(),
+            body: "00".into(),
+            id: None,
+            received: Stamp::default(),
+        };
+        inputs.push(("(store) a message".into(), Input::Added(Arc::new(message))));
+        inputs
+    }
+
+    fn show_state(state: &State) -> String {
+        let (name, bound) = match state {
+            State::Unbound => return "Unbound".into(),
+            State::Ended => return "Ended".into(),
+            State::Bound(bound) => ("Bound", bound),
+            State::Asking(bound, _) => ("Asking", bound),
+        };
+        let mut parts = vec![name.to_string()];
+        parts.extend(bound.allocated.then(|| "allocated".into()));
+        parts.extend(bound.claimed.iter().map(|name| format!("claimed {name}")));
+        parts.extend(bound.released.then(|| "released".into()));
+        parts.extend(bound.mailbox.iter().map(|name| format!("open {name}")));
+        parts.extend(bound.closed.then(|| "closed".into()));
+        parts.join(", ")
+    }
+
+    fn show_output(output: &Output) -> Option<String> {
+        Some(match output {
+            // Every command with a type has one.
+            Output::Say(Answer::Ack(_)) => return None,
+            Output::Say(Answer::Error { error, .. }) => format!("\"{error}\""),
+            Output::Say(answer) => {
+                let text: serde_json::Value =
+                    serde_json::from_slice(&answer.encode(Stamp::default())).unwrap();
+                text["type"].as_str().unwrap().into()
+            }
+            Output::Replay(_) => "what the mailbox holds".into(),
+            Output::Ask(_, ask) => match ask {
+                Ask::List => "ask: list",
+                Ask::Allocate => "ask: allocate",
+                Ask::Claim { .. } => "ask: claim",
+                Ask::Release { .. } => "ask: release",
+                Ask::Open { .. } => "ask: open",
+                Ask::Add { .. } => "ask: add",
+                Ask::Close { .. } => "ask: close",
+            }
+            .into(),
+            Output::Finish => "finish".into(),
+        })
     }
 }

@@ -23,6 +23,11 @@ impl<R, S> Stored<R, S> {
     pub const fn new(runtime: R, store: S) -> Self {
         Self { runtime, store }
     }
+
+    /// The runtime inside.
+    pub const fn runtime_mut(&mut self) -> &mut R {
+        &mut self.runtime
+    }
 }
 
 impl<R: Runtime, S: Store> Runtime<Request, Reply> for Stored<R, S> {

@@ -1,7 +1,7 @@
 //! A world of one server and its clients, in memory and in virtual time: every operation is carried out at once, and
 //! every rule of the border is checked on the way.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, Waker};
@@ -50,6 +50,8 @@ pub(crate) struct World<M: Machine, S> {
     /// The listener, and the number that the next caller gets.
     pub(crate) accepting: Option<(Conn, Conn)>,
     inputs: VecDeque<Input<M::Reply>>,
+    /// Who may have something to be read.
+    ready: BTreeSet<Conn>,
     deadline: Option<Instant>,
 }
 
@@ -131,6 +133,7 @@ impl<M: Machine<Event = Event>, S: Shelf<M::Request, M::Reply>> World<M, S> {
             lines: BTreeMap::new(),
             accepting: None,
             inputs: VecDeque::new(),
+            ready: BTreeSet::new(),
             deadline: None,
         };
         world.settle();
@@ -151,7 +154,14 @@ impl<M: Machine<Event = Event>, S: Shelf<M::Request, M::Reply>> World<M, S> {
             Some(partner) => self.line(partner).heard.push(bytes.to_vec()),
             None => self.line(conn).said.push_back(bytes.to_vec()),
         }
+        self.ready.insert(conn);
         self.settle();
+    }
+
+    /// A client sends bytes that travel with what it sends next.
+    pub(crate) fn queue(&mut self, conn: Conn, message: String) {
+        self.line(conn).said.push_back(message.into_bytes());
+        self.ready.insert(conn);
     }
 
     /// Hands the machine an input without letting it act upon it.
@@ -222,9 +232,15 @@ impl<M: Machine<Event = Event>, S: Shelf<M::Request, M::Reply>> World<M, S> {
     }
 
     fn next_read(&mut self) -> Option<Input<M::Reply>> {
-        let (conn, line) = self.lines.iter_mut().find(|(_, line)| line.reading && !line.said.is_empty())?;
-        line.reading = false;
-        Some(Input::Received { conn: *conn, bytes: line.said.pop_front()? })
+        while let Some(conn) = self.ready.pop_first() {
+            if let Some(line) = self.lines.get_mut(&conn).filter(|line| line.reading)
+                && let Some(bytes) = line.said.pop_front()
+            {
+                line.reading = false;
+                return Some(Input::Received { conn, bytes });
+            }
+        }
+        None
     }
 
     fn carry_out(&mut self, op: Op<M::Request>) {
@@ -236,10 +252,14 @@ impl<M: Machine<Event = Event>, S: Shelf<M::Request, M::Reply>> World<M, S> {
             Op::Accept { at, conn } => {
                 assert!(self.accepting.replace((at, conn)).is_none(), "one caller at a time");
             }
+            // The client is gone, which the machine may not have known.
+            Op::Read { conn } | Op::Write { conn, .. } | Op::Close { conn }
+                if !self.lines.contains_key(&conn) => {}
             Op::Read { conn } => {
                 let line = self.line(conn);
                 assert!(!line.reading && !line.ended, "one read at a time, and none after the end");
                 line.reading = true;
+                self.ready.insert(conn);
             }
             Op::Write { conn, bytes } => {
                 let line = self.line(conn);
