@@ -19,6 +19,8 @@
 mod driver;
 mod in_flight;
 mod layered;
+pub mod pipe;
+pub mod record;
 mod why;
 
 pub use driver::{Driver, Job, Note, Runtime, Sockets, Stream, tune};
