@@ -59,7 +59,7 @@ async fn demo(common: &Common, options: &Demo) -> Result<(), Failure> {
     send::announce(&content, &sender_screen);
     let mut sender = Sender::new(config.clone(), content, wormhole_tokio::runtime())?;
     sender.allocate_code(wormhole_core::defaults::CODE_WORDS)?;
-    let mut sending = Sending::new(sender, View::new(sender_screen, &url), false);
+    let mut sending = Sending::new(sender, View::new(sender_screen, &url), false, false);
 
     let receiver = Receiver::new(config, wormhole_tokio::runtime())?;
     let wishes =

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use wormhole_core::error::{CodeFault, Error, Misuse, PeerFault, ServerFault, TransitFault};
-use wormhole_tokio::transfer::{self, Unsendable};
+use wormhole_tokio::transfer;
+use wormhole_tokio::transfer::error::Unsendable;
 
 /// Why the program did not do what it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

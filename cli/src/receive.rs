@@ -1,7 +1,7 @@
 //! The receiving side: the code, the consent, the place, and the conversation as its user sees it.
 
 use std::future::pending;
-use std::path::PathBuf;
+use std::path::{self, Path, PathBuf};
 use std::sync::mpsc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -9,10 +9,9 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use wormhole_core::code::Code;
 use wormhole_core::defaults;
-use wormhole_core::error::Error;
 use wormhole_core::untrusted::Text;
 use wormhole_core::wormhole::Event as Session;
-use wormhole_tokio::transfer::{self, Destination, Offer, REvent as Event, Received, Receiver};
+use wormhole_tokio::transfer::{Destination, Event, Incoming, Offer, Receiver};
 
 use crate::arguments::{Common, Receive};
 use crate::code_prompt::{self, Told};
@@ -74,12 +73,22 @@ pub(crate) struct Wishes {
     pub(crate) show_code: bool,
 }
 
+impl Wishes {
+    fn destination(&self) -> Destination {
+        // The empty path is the directory that the program runs in, and leaves the name alone.
+        self.place.clone().map_or_else(|| Destination::Into(PathBuf::new()), Destination::At)
+    }
+}
+
 /// A receiver and what its user sees and is asked.
 pub(crate) struct Receiving {
     receiver: Receiver,
     view: View,
     wishes: Wishes,
     stage: Stage,
+    is_directory: bool,
+    /// What went wrong on this side, where the conversation only knows that something did.
+    failure: Option<Failure>,
 }
 
 /// What the user is needed for.
@@ -95,22 +104,24 @@ enum Stage {
     /// For nothing.
     Talking,
     /// Whether there is a place for what is offered is being found out.
-    Placing(oneshot::Receiver<Result<Place, transfer::Error>>),
+    Placing(oneshot::Receiver<Place>),
     /// To say whether what is offered may come.
-    Asked(Option<(Destination, Answer)>),
+    Asked(Option<((), Answer)>),
 }
 
-/// A place for what is offered, and how the user is told.
-struct Place {
-    destination: Destination,
-    announcement: String,
+/// Where what is offered would go.
+enum Place {
+    /// It can, and this is how the user is told.
+    Free(String),
+    /// It cannot: to accept it now is to have it refused with the reason.
+    Taken,
 }
 
 /// What came of the user, or of this computer.
 enum Local {
     Told(Option<Told>),
-    Placed(Result<Place, transfer::Error>),
-    Answered(Destination, Option<String>),
+    Placed(Place),
+    Answered(Option<String>),
 }
 
 impl Stage {
@@ -119,18 +130,15 @@ impl Stage {
         match self {
             Self::Connecting | Self::Talking => pending().await,
             Self::Typing { told, .. } => Local::Told(told.recv().await),
-            Self::Placing(found) => Local::Placed(found.await.unwrap_or(Err(transfer::Error::NoThread))),
-            Self::Asked(question) => {
-                let (destination, line) = prompt::answered(question).await;
-                Local::Answered(destination, line)
-            }
+            Self::Placing(found) => Local::Placed(found.await.unwrap_or(Place::Taken)),
+            Self::Asked(question) => Local::Answered(prompt::answered(question).await.1),
         }
     }
 }
 
 impl Receiving {
     pub(crate) const fn new(receiver: Receiver, view: View, wishes: Wishes) -> Self {
-        Self { receiver, view, wishes, stage: Stage::Talking }
+        Self { receiver, view, wishes, stage: Stage::Talking, is_directory: false, failure: None }
     }
 
     pub(crate) fn set_code(&mut self, code: Code) -> Result<(), Failure> {
@@ -155,7 +163,7 @@ impl Receiving {
                         return end;
                     }
                 }
-                () = self.view.due() => self.view.tick(self.receiver.progress()),
+                () = self.view.due() => self.view.tick(&self.receiver.progress()),
             }
         }
     }
@@ -164,26 +172,19 @@ impl Receiving {
     fn take(&mut self, local: Local) -> Result<(), Failure> {
         match local {
             Local::Told(told) => self.told(told.unwrap_or(Told::Ended))?,
-            Local::Placed(Ok(Place { destination, announcement })) => {
+            Local::Placed(Place::Taken) => self.accept(),
+            Local::Placed(Place::Free(announcement)) => {
                 self.view.screen.note(announcement);
-                self.stage = if self.wishes.accept {
-                    self.receiver.accept(destination)?;
-                    Stage::Talking
+                if self.wishes.accept {
+                    self.accept();
                 } else {
-                    Stage::Asked(Some((destination, prompt::ask("ok? (Y/n): ".to_owned()))))
-                };
-            }
-            Local::Placed(Err(error)) => {
-                self.stage = Stage::Talking;
-                self.receiver.refuse(error)?;
-            }
-            Local::Answered(destination, line) => {
-                self.stage = Stage::Talking;
-                if prompt::accepts(line.as_deref()) {
-                    self.receiver.accept(destination)?;
-                } else {
-                    self.receiver.refuse(Error::Rejected.into())?;
+                    self.stage = Stage::Asked(Some(((), prompt::ask("ok? (Y/n): ".to_owned()))));
                 }
+            }
+            Local::Answered(line) if prompt::accepts(line.as_deref()) => self.accept(),
+            Local::Answered(_) => {
+                self.stage = Stage::Talking;
+                self.receiver.refuse()?;
             }
         }
         Ok(())
@@ -215,17 +216,18 @@ impl Receiving {
     fn see(&mut self, event: Event) -> Option<Result<(), Failure>> {
         match event {
             Event::Session(event) => self.see_session(&event),
-            Event::Answered => {}
+            Event::Answered | Event::Sent => {}
             Event::Offered(offer) => self.offered(offer),
-            Event::Connected(path) => self.view.begin("Receiving", path, self.receiver.progress()),
-            Event::ContentDone => self.view.end(self.receiver.progress()),
+            Event::Stored(path) => self.stored(&path),
+            Event::Connected(path) => self.view.begin("Receiving", path, &self.receiver.progress()),
             Event::Closed(outcome) => {
-                self.view.end(self.receiver.progress());
+                self.view.end(&self.receiver.progress());
                 if let Stage::Asked(Some(_)) = self.stage {
                     // The question is still on the last line.
                     self.view.screen.note("");
                 }
-                return Some(outcome.map_err(Failure::from).map(|received| self.done(&received)));
+                // What we know ourselves is nearer to the cause than what the conversation made of it.
+                return Some(outcome.map_err(|error| self.failure.take().unwrap_or_else(|| error.into())));
             }
         }
         None
@@ -277,35 +279,39 @@ impl Receiving {
         match &offer {
             Offer::Text(text) => self.take_text(text),
             Offer::File { .. } | Offer::Directory { .. } => {
-                let place = self.wishes.place.clone();
+                self.is_directory = matches!(offer, Offer::Directory { .. });
+                let destination = self.wishes.destination();
                 // Asking a disk may take its time.
-                self.stage = Stage::Placing(prompt::on_a_thread(move || find(&offer, place)));
+                self.stage = Stage::Placing(prompt::on_a_thread(move || place(&offer, &destination)));
             }
+            // The conversation has refused it.
+            Offer::Unknown => {}
         }
     }
 
     fn take_text(&mut self, text: &Text) {
         let text = text.to_string();
         // A text that cannot be shown was not received.
-        let outcome = match self.view.screen.result(text.strip_suffix('\n').unwrap_or(&text)) {
-            Ok(()) => self.receiver.accept_text(),
+        match self.view.screen.result(text.strip_suffix('\n').unwrap_or(&text)) {
+            Ok(()) => drop(self.receiver.accept_text()),
             Err(error) => {
-                self.receiver.refuse(Error::Failed(format!("the text cannot be shown: {error}")).into())
-            }
-        };
-        debug_assert!(outcome.is_ok(), "what is offered can be answered");
-    }
-
-    fn done(&self, received: &Received) {
-        match received {
-            Received::Text => {}
-            Received::File(path) => {
-                self.view.screen.note(format_args!("Received file written to: {}", shown(path)));
-            }
-            Received::Directory(path) => {
-                self.view.screen.note(format_args!("Received files written to: {}", shown(path)));
+                self.failure = Some(Failure::Here(format!("the text cannot be shown: {error}")));
+                self.receiver.cancel();
             }
         }
+    }
+
+    /// Accepts the file or directory. Where there is no place for it, that refuses it, and the reason is the outcome.
+    fn accept(&mut self) {
+        self.stage = Stage::Talking;
+        drop(self.receiver.accept(&self.wishes.destination()));
+    }
+
+    fn stored(&mut self, path: &Path) {
+        self.view.end(&self.receiver.progress());
+        let what = if self.is_directory { "files" } else { "file" };
+        let whole = path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        self.view.screen.note(format_args!("Received {what} written to: {}", shown(&whole)));
     }
 
     /// Tells the other side, frees the code, and ends with `why`; at once if the user insists.
@@ -320,27 +326,23 @@ impl Receiving {
         });
         match or_interrupted(interrupts, goodbye).await? {
             // It was complete before we could stop it.
-            Ok(Ok(received)) => {
-                self.done(&received);
-                Ok(())
-            }
+            Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(why),
         }
     }
 }
 
 /// Looks for the place, on a disk that may take its time.
-fn find(offer: &Offer, place: Option<PathBuf>) -> Result<Place, transfer::Error> {
-    let destination = Destination::find(offer, place)?;
-    let at = shown(destination.path());
-    let announcement = match offer {
-        Offer::Text(_) => String::new(),
+fn place(offer: &Offer, destination: &Destination) -> Place {
+    let Ok(path) = Incoming::place(offer, destination) else { return Place::Taken };
+    let at = shown(&path);
+    Place::Free(match offer {
         Offer::File { size, .. } => format!("Receiving file ({}) into: '{at}'", Bytes(*size)),
         Offer::Directory { zip_size, bytes, files, .. } => format!(
             "Receiving directory ({}) into: '{at}'/\n{files} files, {} (uncompressed)",
             Bytes(*zip_size),
             Bytes(*bytes)
         ),
-    };
-    Ok(Place { destination, announcement })
+        Offer::Text(_) | Offer::Unknown => String::new(),
+    })
 }

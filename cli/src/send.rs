@@ -8,8 +8,9 @@ use tokio::time::timeout;
 use wormhole_core::code::Code;
 use wormhole_core::crypto::Verifier;
 use wormhole_core::defaults;
+use wormhole_core::untrusted::Name;
 use wormhole_core::wormhole::{Event as Session, RECORD_BYTES};
-use wormhole_tokio::transfer::{Content, Event, Sender};
+use wormhole_tokio::transfer::{Content, Event, OurOffer, Sender};
 
 use crate::arguments::{Common, Send};
 use crate::failure::Failure;
@@ -27,13 +28,14 @@ pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interr
     let screen = Screen::new(common.hide_progress);
     let content = or_interrupted(interrupts, content(options, &screen)).await??;
     announce(&content, &screen);
+    let is_text = matches!(content.offer(), OurOffer::Text(_));
     let mut sender = Sender::new(config, content, wormhole_tokio::runtime())?;
     match code {
         Some(code) => sender.set_code(code)?,
         None => sender.allocate_code(options.code_length.map_or(defaults::CODE_WORDS, usize::from))?,
     }
     let view = View::new(screen, common.mailbox());
-    Sending::new(sender, view, options.verify).until_done(interrupts).await
+    Sending::new(sender, view, is_text, options.verify).until_done(interrupts).await
 }
 
 /// What to send. All that may take its time happens on a thread.
@@ -42,14 +44,14 @@ async fn content(options: &Send, screen: &Screen) -> Result<Content, Failure> {
         (Some(path), _) => open(path.clone()).await,
         (None, Some(text)) if text == "-" => {
             screen.note("Reading text message from stdin..");
-            prompt::on_a_thread(read_text).await.unwrap_or_else(|_| Err(no_thread())).map(Content::Text)
+            prompt::on_a_thread(read_text).await.unwrap_or_else(|_| Err(no_thread()))
         }
         (None, Some(text)) => match text.to_str() {
-            Some(text) => Ok(Content::Text(text.to_owned())),
+            Some(text) => Ok(Content::text(text)),
             None => Err(not_text("what --text has")),
         },
         (None, None) => match prompt::ask("Text to send: ".to_owned()).await {
-            Ok(Some(text)) => Ok(Content::Text(text)),
+            Ok(Some(text)) => Ok(Content::text(text)),
             Ok(None) | Err(_) => {
                 Err(Failure::Here("there is no text to send: the input has ended".to_owned()))
             }
@@ -74,31 +76,34 @@ fn not_text(what: &str) -> Failure {
 }
 
 /// All of standard input.
-fn read_text() -> Result<String, Failure> {
+fn read_text() -> Result<Content, Failure> {
     let mut bytes = Vec::new();
     // One byte more than can be sent is enough to find out that it is too long.
     let limit = u64::try_from(RECORD_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     let read = io::stdin().lock().take(limit).read_to_end(&mut bytes);
     read.map_err(|error| Failure::Here(format!("standard input cannot be read: {error}")))?;
-    String::from_utf8(bytes).map_err(|_| not_text("standard input"))
+    String::from_utf8(bytes).map(Content::text).map_err(|_| not_text("standard input"))
 }
 
+/// Says what will be sent.
 pub(crate) fn announce(content: &Content, screen: &Screen) {
-    match content {
-        Content::Text(text) => {
+    match content.offer() {
+        OurOffer::Text(text) => {
             screen.note(format_args!("Sending text message ({})", Bytes(text.len() as u64)));
         }
-        Content::File(file) => {
-            screen.note(format_args!("Sending {} file named '{}'", Bytes(file.size()), file.name()));
+        OurOffer::File { name, size } => {
+            screen.note(format_args!("Sending {} file named '{}'", Bytes(*size), Name::from(name.as_str())));
         }
-        Content::Directory(directory) => {
-            screen.note(format_args!(
-                "Sending directory ({}, {} files) named '{}'",
-                Bytes(directory.bytes()),
-                directory.files(),
-                directory.name()
-            ));
+        OurOffer::Directory { name, zip_size, files, .. } => {
+            let (size, name) = (Bytes(*zip_size), Name::from(name.as_str()));
+            screen.note(format_args!("Sending directory ({size}, {files} files) named '{name}'"));
         }
+    }
+    match content.renamed() {
+        0 => {}
+        1 => screen.note("One name in it is no plain text and is sent with substitutes."),
+        several => screen
+            .note(format_args!("{several} names in it are no plain text and are sent with substitutes.")),
     }
 }
 
@@ -106,14 +111,16 @@ pub(crate) fn announce(content: &Content, screen: &Screen) {
 pub(crate) struct Sending {
     sender: Sender,
     view: View,
+    /// A text needs no connection and no confirmation of its own.
+    is_text: bool,
     verify: bool,
     /// The verifier that the user is looking at, and what they say to it.
     question: Option<(Verifier, Answer)>,
 }
 
 impl Sending {
-    pub(crate) fn new(sender: Sender, view: View, verify: bool) -> Self {
-        Self { sender, view, verify, question: None }
+    pub(crate) const fn new(sender: Sender, view: View, is_text: bool, verify: bool) -> Self {
+        Self { sender, view, is_text, verify, question: None }
     }
 
     /// Runs the conversation until there is a code.
@@ -126,7 +133,8 @@ impl Sending {
                 | Event::Offered(_)
                 | Event::Answered
                 | Event::Connected(_)
-                | Event::ContentDone
+                | Event::Sent
+                | Event::Stored(_)
                 | Event::Closed(_) => None,
             };
             if let Some(end) = self.see(event) {
@@ -155,7 +163,7 @@ impl Sending {
                         return end;
                     }
                 }
-                () = self.view.due() => self.view.tick(self.sender.progress()),
+                () = self.view.due() => self.view.tick(&self.sender.progress()),
             }
         }
     }
@@ -164,14 +172,14 @@ impl Sending {
     fn see(&mut self, event: Event) -> Option<Result<(), Failure>> {
         match event {
             Event::Session(event) => self.see_session(&event),
-            Event::Offered(_) | Event::Answered => {}
-            Event::Connected(path) => self.view.begin("Sending", path, self.sender.progress()),
-            Event::ContentDone => {
-                self.view.end(self.sender.progress());
+            Event::Offered(_) | Event::Answered | Event::Stored(_) => {}
+            Event::Connected(path) => self.view.begin("Sending", path, &self.sender.progress()),
+            Event::Sent => {
+                self.view.end(&self.sender.progress());
                 self.view.screen.note("File sent.. waiting for confirmation");
             }
             Event::Closed(outcome) => {
-                self.view.end(self.sender.progress());
+                self.view.end(&self.sender.progress());
                 return Some(outcome.map_err(Failure::from).map(|()| self.done()));
             }
         }
@@ -222,9 +230,10 @@ impl Sending {
     }
 
     fn done(&self) {
-        self.view.screen.note(match self.sender.is_text() {
-            true => "text message sent",
-            false => "Confirmation received. Transfer complete.",
+        self.view.screen.note(if self.is_text {
+            "text message sent"
+        } else {
+            "Confirmation received. Transfer complete."
         });
     }
 

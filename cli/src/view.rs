@@ -85,24 +85,24 @@ impl View {
     }
 
     /// The content begins to flow, by the path that the label names.
-    pub(crate) fn begin(&mut self, doing: &str, path: impl Display, progress: Progress) {
+    pub(crate) fn begin(&mut self, doing: &str, path: impl Display, progress: &Progress) {
         self.waiting = None;
         self.link = Link::Done;
         self.screen.note(format_args!("{doing} ({path}).."));
-        self.screen.begin(progress.total);
+        self.screen.begin(progress.total());
         let now = Instant::now();
         self.flow = (Some(now), Duration::ZERO);
         self.redraw = Some(now + REDRAW);
     }
 
     /// The content has flown, or will not.
-    pub(crate) fn end(&mut self, progress: Progress) {
+    pub(crate) fn end(&mut self, progress: &Progress) {
         self.waiting = None;
         if let Some(began) = self.flow.0.take() {
             self.flow.1 = began.elapsed();
         }
         if self.redraw.take().is_some() {
-            self.screen.at(progress.done, progress.total);
+            self.screen.at(progress.done(), progress.total());
             self.screen.end();
         }
     }
@@ -122,7 +122,7 @@ impl View {
     }
 
     /// Shows what is due.
-    pub(crate) fn tick(&mut self, progress: Progress) {
+    pub(crate) fn tick(&mut self, progress: &Progress) {
         let now = Instant::now();
         if let Some((at, line)) = self.waiting
             && at <= now
@@ -132,7 +132,7 @@ impl View {
         }
         if self.redraw.is_some_and(|at| at <= now) {
             self.redraw = Some(now + REDRAW);
-            self.screen.at(progress.done, progress.total);
+            self.screen.at(progress.done(), progress.total());
         }
     }
 

@@ -3,7 +3,7 @@
 //! [`Program`] runs a program and waits for what it says, always for a bounded time. [`Peers`] are the reference
 //! implementation's programs, installed once into the target directory. [`Servers`] are a mailbox server and a relay,
 //! ours or the reference's, on free ports of this computer. [`Sample`] is something to send, and knows whether it
-//! arrived. [`Terminal`] is a terminal for programs that ask questions.
+//! arrived. [`Terminal`] is a terminal for programs that ask questions. [`Usage`] is what a program costs.
 
 mod peers;
 mod program;
@@ -12,6 +12,8 @@ mod scene;
 mod servers;
 #[cfg(unix)]
 mod terminal;
+#[cfg(target_os = "linux")]
+mod usage;
 
 use std::fmt::Display;
 
@@ -22,6 +24,8 @@ pub use scene::{Route, Scene, Who, new_code};
 pub use servers::{Make, Servers};
 #[cfg(unix)]
 pub use terminal::Terminal;
+#[cfg(target_os = "linux")]
+pub use usage::Usage;
 
 /// Ends the test with this text.
 #[track_caller]

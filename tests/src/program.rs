@@ -6,6 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(target_os = "linux")]
+use crate::Usage;
 use crate::{fail, ok};
 
 /// Where a program writes.
@@ -158,6 +160,15 @@ impl Program {
         drop(seen);
         let status = self.status(until);
         Outcome { code: status.code(), output, error, took: self.started.elapsed() }
+    }
+
+    /// Waits for the end, and says what the program has cost.
+    #[cfg(target_os = "linux")]
+    #[track_caller]
+    pub fn finish_measured(self, limit: Duration) -> (Outcome, Usage) {
+        // What a process has cost is kept until it is waited for, which `finish` does.
+        let usage = Usage::watch(self.id());
+        (self.finish(limit), usage)
     }
 
     /// Waits for the end, which must be a success.

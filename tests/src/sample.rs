@@ -179,7 +179,8 @@ fn tree(root: &Path) -> Tree {
     let mut found = Tree::new();
     let mut todo = vec![PathBuf::new()];
     while let Some(relative) = todo.pop() {
-        let path = root.join(&relative);
+        // Joined with nothing, the name of a file would end in a slash.
+        let path = if relative.as_os_str().is_empty() { root.to_path_buf() } else { root.join(&relative) };
         let metadata = ok(fs::symlink_metadata(&path), "looking at what arrived");
         if metadata.is_dir() {
             let entries = ok(fs::read_dir(&path), "reading a directory");

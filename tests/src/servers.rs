@@ -1,5 +1,6 @@
 //! A mailbox server and a relay on free ports of this computer, of either make.
 
+use std::net::TcpListener;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::mpsc;
@@ -12,11 +13,13 @@ use wormhole_core::driver::{Address, Machine};
 use wormhole_core::wormhole::Event as Session;
 use wormhole_runtime::Runtime;
 use wormhole_server::{Server, mailbox, relay};
-use wormhole_tokio::transfer::{Config, REvent as Event, Receiver};
+use wormhole_tokio::transfer::{Config, Event, Receiver};
 
 use crate::{Channel, Peers, Program, fail, ok};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// Another program may take a free port before us.
+const ATTEMPTS: usize = 5;
 
 /// Whose servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +100,8 @@ impl Servers {
     pub fn nameplates(&self) -> Vec<String> {
         let runtime =
             ok(tokio::runtime::Builder::new_current_thread().enable_all().build(), "a tokio runtime");
-        let listing = runtime.block_on(timeout(START_LIMIT, nameplates(&self.mailbox_url())));
+        let url = self.mailbox_url();
+        let listing = runtime.block_on(async { timeout(START_LIMIT, nameplates(&url)).await });
         ok(listing, "listing the nameplates")
     }
 
@@ -158,7 +162,12 @@ async fn nameplates(url: &str) -> Vec<String> {
                 return found.iter().map(ToString::to_string).collect();
             }
             Event::Closed(_) => fail("the mailbox server lists no nameplates"),
-            _ => {}
+            Event::Session(_)
+            | Event::Offered(_)
+            | Event::Answered
+            | Event::Connected(_)
+            | Event::Sent
+            | Event::Stored(_) => {}
         }
     }
 }
@@ -195,11 +204,22 @@ fn start_reference(which: Which, port: u16) -> Option<(Running, u16)> {
 
 #[track_caller]
 fn start_ours(which: Which, port: u16) -> (Running, u16) {
-    let (stop, stopped) = oneshot::channel();
-    let (tell, told) = mpsc::channel();
-    let thread = thread::spawn(move || serve(which, port, &tell, stopped));
-    let port = ok(told.recv_timeout(START_LIMIT), "our server does not start");
-    (Running::Ours { stop: Some(stop), thread: Some(thread) }, port)
+    for _ in 0..ATTEMPTS {
+        // A port that the system chose cannot be bound again at once, and one that was asked for can; so ask for a free one.
+        let port = if port == 0 { free_port() } else { port };
+        let (stop, stopped) = oneshot::channel();
+        let (tell, told) = mpsc::channel();
+        let thread = thread::spawn(move || serve(which, port, &tell, stopped));
+        if let Ok(port) = told.recv_timeout(START_LIMIT) {
+            return (Running::Ours { stop: Some(stop), thread: Some(thread) }, port);
+        }
+    }
+    fail("our server does not start")
+}
+
+#[track_caller]
+fn free_port() -> u16 {
+    ok(TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()), "a free port").port()
 }
 
 fn serve(which: Which, port: u16, tell: &mpsc::Sender<u16>, stopped: oneshot::Receiver<()>) {
