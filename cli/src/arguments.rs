@@ -25,6 +25,7 @@ pub(crate) struct Arguments {
 
 /// Options of every command, before or after it.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Common {
     /// Mailbox server where both sides meet, ws://HOST:PORT/v1 or wss://HOST/v1
     #[arg(long, global = true, value_name = "URL", env = "WORMHOLE_RELAY_URL", value_parser = mailbox_url)]

@@ -24,6 +24,7 @@ use wormhole_core::words::complete_words;
 
 use crate::prompt;
 use crate::screen::note;
+use crate::sides;
 
 const QUESTION: &str = "Enter receive wormhole code: ";
 
@@ -58,7 +59,7 @@ pub(crate) fn start() -> UnboundedReceiver<Told> {
         let answer = prompt::ask(QUESTION.to_owned());
         drop(prompt::on_a_thread(move || {
             let _ = tell.send(match answer.blocking_recv() {
-                Ok(Some(line)) => Code::parse(line.trim()).map_or_else(Told::NoCode, Told::Code),
+                Ok(Some(line)) => sides::code(&line).map_or_else(Told::NoCode, Told::Code),
                 Ok(None) | Err(_) => Told::Ended,
             });
         }));
@@ -78,7 +79,7 @@ fn edit(tell: &UnboundedSender<Told>) -> rustyline::Result<Told> {
     editor.set_helper(Some(Completions { tell: tell.clone(), used: Cell::new(false) }));
     loop {
         let line = editor.readline(QUESTION)?;
-        match Code::parse(line.trim()) {
+        match sides::code(&line) {
             Ok(code) => {
                 if editor.helper().is_some_and(|completions| !completions.used.get()) {
                     note(format_args!(" (note: you can use <Tab> to complete words)"));

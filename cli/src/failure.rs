@@ -86,7 +86,7 @@ const fn of_wormhole(error: &Error) -> &'static str {
         Error::Peer(fault) => of_peer(fault),
         Error::Transit(fault) => of_transit(fault),
         Error::WrongCode => {
-            "Nothing was revealed. Try again with a new code, and compare it letter by letter."
+            "Nothing was revealed. Try again with a new code, and compare each letter; small and capital ones differ."
         }
         Error::Crowded => {
             "Try again with a new code, told to one person only. If it goes on, somebody may be attacking you."

@@ -30,8 +30,8 @@ pub(crate) async fn run(
     interrupts: &mut Interrupts,
 ) -> Result<(), Failure> {
     // An empty code is none, as with the reference.
-    let code = options.code.as_deref().map(str::trim).filter(|code| !code.is_empty());
-    let code = code.map(Code::parse).transpose()?;
+    let code = options.code.as_deref().filter(|code| !code.trim().is_empty());
+    let code = code.map(sides::code).transpose()?;
     let config = sides::config(common, false)?;
     let mut receiver = Receiver::new(config, wormhole_tokio::runtime())?;
     let mut view = View::new(Screen::new(common.hide_progress), common.mailbox());

@@ -13,7 +13,8 @@ use wormhole_core::untrusted::Text;
 use crate::sizes::Bytes;
 
 /// Line of a progress bar, close to the reference's.
-const BAR: &str = "{prefix}{percent:>3}%|{bar:30}| {bytes}/{total_bytes} [{elapsed_precise}<{eta_precise}, {bytes_per_sec}]";
+const BAR: &str = "{prefix}{percent:>3}%|{wide_bar}| {decimal_bytes}/{decimal_total_bytes} \
+                   [{elapsed_precise}<{eta_precise}, {decimal_bytes_per_sec}]";
 
 /// Where one side of a transfer shows itself.
 pub(crate) struct Screen {

@@ -23,7 +23,7 @@ use crate::view::View;
 
 /// `wormhole send`.
 pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interrupts) -> Result<(), Failure> {
-    let code = options.code.as_deref().map(|code| Code::parse(code.trim())).transpose()?;
+    let code = options.code.as_deref().map(sides::code).transpose()?;
     let config = sides::config(common, options.verify)?;
     let screen = Screen::new(common.hide_progress);
     let content = or_interrupted(interrupts, content(options, &screen)).await??;

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use wormhole_core::code::Code;
+use wormhole_core::error::CodeFault;
 use wormhole_core::wormhole;
 use wormhole_tokio::transfer::Config;
 
@@ -25,6 +27,12 @@ pub(crate) fn config(common: &Common, verify: bool) -> Result<Config, Failure> {
     })
 }
 
+/// A code as a person typed or pasted it. One without words keeps no secret, so it is refused here.
+pub(crate) fn code(typed: &str) -> Result<Code, CodeFault> {
+    let code = Code::parse(typed.trim())?;
+    if code.has_words() { Ok(code) } else { Err(CodeFault::NoWords) }
+}
+
 /// What the future comes to, unless the user wants to leave first.
 pub(crate) async fn or_interrupted<T>(
     interrupts: &mut Interrupts,
@@ -34,5 +42,21 @@ pub(crate) async fn or_interrupted<T>(
         biased;
         () = interrupts.next() => Err(Failure::Interrupted),
         result = work => Ok(result),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_around_a_code_are_passed_over() {
+        assert_eq!(code(" 7-crossover-clockwork\r\n").unwrap().as_str(), "7-crossover-clockwork");
+    }
+
+    #[test]
+    fn a_code_without_words_is_refused() {
+        assert_eq!(code("4-"), Err(CodeFault::NoWords));
+        assert_eq!(code("4"), Err(CodeFault::NoDash));
     }
 }

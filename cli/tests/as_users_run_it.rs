@@ -277,12 +277,68 @@ fn a_server_that_is_away_is_named() {
 }
 
 #[test]
+fn the_words_of_a_server_are_shown_harmlessly() {
+    let servers = Servers::saying(Some("moving on \u{1b}[31mMonday\nbe patient"), None);
+    let here = directory();
+    let scene = Scene { servers: &servers, route: Route::Direct };
+    let sending = scene.start(OURS, "send", &["--text", "hi"], here.path());
+    let shown = sending.wait_for(Channel::Error, " be patient\n", LIMIT);
+    let wanted =
+        format!("Server (at {}) says:\n moving on \\x1b[31mMonday\n be patient\n", servers.mailbox_url());
+    assert!(shown.contains(&wanted), "{shown}");
+}
+
+#[test]
+fn a_server_may_send_us_away() {
+    let servers = Servers::saying(None, Some("closed for repairs"));
+    let here = directory();
+    let scene = Scene { servers: &servers, route: Route::Direct };
+    for command in [&["send", "--text", "hi"][..], &["receive"]] {
+        let outcome = scene.start(OURS, command[0], &command[1..], here.path()).finish(LIMIT);
+        let outcome = outcome.expect_code("who is not wanted", 1);
+        assert!(outcome.error.contains("closed for repairs"), "{}", outcome.error);
+        assert!(!outcome.error.contains("code is"), "{}", outcome.error);
+    }
+}
+
+#[test]
+fn a_prompt_for_a_code_needs_an_answer() {
+    let here = directory();
+    for (typed, wanted) in
+        [("", "the input ended"), ("4 foo bar\n", "no spaces"), ("4-\n", "words after its number")]
+    {
+        let mut receiving = direct().start(OURS, "receive", &[], here.path());
+        receiving.type_in(typed);
+        let outcome = receiving.finish(LIMIT).expect_code("without a code", 1);
+        assert!(outcome.error.contains(wanted), "{}", outcome.error);
+    }
+}
+
+#[test]
+fn a_text_that_cannot_be_shown_was_not_received() {
+    let pair = Pair::new(Kind::Text);
+    let code = new_code();
+    let sending = direct().start(OURS, "send", &["--code", &code, "--text", "hi"], pair.from.path());
+    let ours = direct().command(OURS, "receive", pair.to.path());
+    let mut command = quiet(Command::new("sh"));
+    command
+        .args(["-c", "exec \"$0\" \"$@\" > /dev/full"])
+        .arg(ours.get_program())
+        .args(ours.get_args())
+        .arg(&code);
+    let received = Program::start("ours", command).finish(LIMIT).expect_code("who cannot show it", 1);
+    assert!(received.error.contains("the text cannot be shown"), "{}", received.error);
+    sending.finish(LIMIT).expect_code("whose text was not shown", 1);
+}
+
+#[test]
 fn malformed_codes_and_options_are_told_apart() {
     let directory = directory();
     for (arguments, code) in [
         (&["receive", "4 foo bar"][..], 1),
         (&["receive", "foo-bar"], 1),
         (&["receive", "4"], 1),
+        (&["receive", "4-"], 1),
         (&["send", "--code", "4", "--text", "x"], 1),
         (&["send", "-c", "0", "--text", "x"], 2),
         (&["--relay-url", "tcp:h:1", "receive"], 2),

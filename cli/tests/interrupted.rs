@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -63,11 +64,39 @@ fn a_server_that_went_away_holds_nobody() {
 }
 
 #[test]
+fn a_receiver_leaves_nothing_behind_even_without_a_server() {
+    let mut servers = servers();
+    let (from, to) = (directory(), directory());
+    let path = endless(from.path());
+    let code = new_code();
+    let sending = scene(&servers).start(OURS, "send", &["--code", &code, &path], from.path());
+    let receiving = scene(&servers).start(OURS, "receive", &["--accept-file", &code], to.path());
+    receiving.wait_for(Channel::Error, "Receiving (", LIMIT);
+    servers.stop_mailbox();
+    leaves(receiving, Signal::INT);
+    expect_names(to.path(), &[]);
+    sending.finish(SECOND * 10).expect_code("the sender", 1);
+}
+
+#[test]
+fn a_demo_leaves_nothing_behind() {
+    let (here, temporary) = (directory(), directory());
+    for arguments in [&[endless(here.path())][..], &[]] {
+        let mut command = quiet(Command::new(env!("CARGO_BIN_EXE_wormhole")));
+        command.arg("demo").args(arguments).current_dir(here.path()).env("TMPDIR", temporary.path());
+        let demo = Program::start("demo", command);
+        demo.wait_for(Channel::Error, "Receiving (", LIMIT);
+        leaves(demo, Signal::INT);
+        expect_names(temporary.path(), &[]);
+    }
+}
+
+#[test]
 fn a_server_that_never_answers_holds_nobody() {
     let silent = ok(TcpListener::bind("127.0.0.1:0"), "a listener");
     let url = format!("ws://{}/v1", ok(silent.local_addr(), "its address"));
     let here = directory();
-    let mut command = quiet(std::process::Command::new(env!("CARGO_BIN_EXE_wormhole")));
+    let mut command = quiet(Command::new(env!("CARGO_BIN_EXE_wormhole")));
     command.args(["--relay-url", &url, "send", "--text", "hi"]).current_dir(here.path());
     let sending = Program::start("ours", command);
     let _held = ok(silent.accept(), "the program's connection");

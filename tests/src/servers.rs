@@ -50,6 +50,13 @@ enum Which {
     Relay,
 }
 
+/// What the mailbox server says to its clients.
+#[derive(Clone, Default)]
+struct Words {
+    motd: Option<String>,
+    error: Option<String>,
+}
+
 impl Servers {
     /// Starts both; `None`, said aloud, where the reference's are wanted and are not there.
     #[track_caller]
@@ -57,6 +64,15 @@ impl Servers {
         let (mailbox, mailbox_port) = start(make, Which::Mailbox, 0)?;
         let (relay, relay_port) = start(make, Which::Relay, 0)?;
         Some(Self { make, mailbox, relay, mailbox_port, relay_port })
+    }
+
+    /// Servers of ours whose mailbox server has a message for its clients, or an error that sends them away.
+    #[track_caller]
+    pub fn saying(motd: Option<&str>, error: Option<&str>) -> Self {
+        let words = Words { motd: motd.map(str::to_owned), error: error.map(str::to_owned) };
+        let (mailbox, mailbox_port) = start_ours(Which::Mailbox, 0, &words);
+        let (relay, relay_port) = start_ours(Which::Relay, 0, &words);
+        Self { make: Make::Ours, mailbox, relay, mailbox_port, relay_port }
     }
 
     /// Servers of ours that all tests of one program share.
@@ -175,7 +191,7 @@ async fn nameplates(url: &str) -> Vec<String> {
 #[track_caller]
 fn start(make: Make, which: Which, port: u16) -> Option<(Running, u16)> {
     match make {
-        Make::Ours => Some(start_ours(which, port)),
+        Make::Ours => Some(start_ours(which, port, &Words::default())),
         Make::Reference => start_reference(which, port),
     }
 }
@@ -203,13 +219,14 @@ fn start_reference(which: Which, port: u16) -> Option<(Running, u16)> {
 }
 
 #[track_caller]
-fn start_ours(which: Which, port: u16) -> (Running, u16) {
+fn start_ours(which: Which, port: u16, words: &Words) -> (Running, u16) {
     for _ in 0..ATTEMPTS {
         // A port that the system chose cannot be bound again at once, and one that was asked for can; so ask for a free one.
         let port = if port == 0 { free_port() } else { port };
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = mpsc::channel();
-        let thread = thread::spawn(move || serve(which, port, &tell, stopped));
+        let words = words.clone();
+        let thread = thread::spawn(move || serve(which, port, words, &tell, stopped));
         if let Ok(port) = told.recv_timeout(START_LIMIT) {
             return (Running::Ours { stop: Some(stop), thread: Some(thread) }, port);
         }
@@ -222,13 +239,14 @@ fn free_port() -> u16 {
     ok(TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()), "a free port").port()
 }
 
-fn serve(which: Which, port: u16, tell: &mpsc::Sender<u16>, stopped: oneshot::Receiver<()>) {
+fn serve(which: Which, port: u16, words: Words, tell: &mpsc::Sender<u16>, stopped: oneshot::Receiver<()>) {
     let runtime = ok(tokio::runtime::Builder::new_current_thread().enable_all().build(), "a tokio runtime");
     let listen = Address::new("127.0.0.1", port);
     runtime.block_on(async {
         match which {
             Which::Mailbox => {
-                let options = mailbox::Options::new(listen, 0.0);
+                let Words { motd, error } = words;
+                let options = mailbox::Options { motd, error, ..mailbox::Options::new(listen, 0.0) };
                 let server = Server::mailbox(options, wormhole_tokio::runtime());
                 until_stopped(server, tell, stopped).await;
             }
