@@ -31,6 +31,8 @@ use crate::view::View;
 
 /// What is sent where nothing is named.
 const MADE_UP_BYTES: u64 = 256 << 20;
+/// It is made up of blocks of this size.
+const BLOCK_BYTES: usize = 64 << 10;
 
 /// `wormhole demo`.
 pub(crate) async fn run(common: &Common, options: &Demo, interrupts: &mut Interrupts) -> Result<(), Failure> {
@@ -126,13 +128,13 @@ fn made_up() -> io::Result<Source> {
     let directory = tempfile::Builder::new().prefix("wormhole-demo-source-").tempdir()?;
     let path = directory.path().join("made-up.bin");
     let mut file = BufWriter::new(File::create(&path)?);
-    let mut chance = Rng::new([7; 32]);
-    let mut left = MADE_UP_BYTES;
-    while left > 0 {
-        let bytes = chance.bytes::<{ 64 << 10 }>();
-        let count = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        file.write_all(bytes.get(..count).unwrap_or_default())?;
-        left = left.saturating_sub(count as u64);
+    // Blocks that do not compress, each with its number, so that no two are alike.
+    let mut block = Rng::new([7; 32]).bytes::<BLOCK_BYTES>();
+    for number in 0..MADE_UP_BYTES / BLOCK_BYTES as u64 {
+        if let Some(head) = block.first_chunk_mut() {
+            *head = number.to_le_bytes();
+        }
+        file.write_all(&block)?;
     }
     file.flush()?;
     Ok(Source { path, _made_up: Some(directory) })

@@ -47,7 +47,6 @@ impl Failure {
 }
 
 const NEW_CODE: &str = "Try again with a new code.";
-const TRY_AGAIN: &str = "Try again; what was received so far has been removed.";
 
 const fn of_transfer(error: &transfer::Error) -> &'static str {
     match error {
@@ -150,7 +149,7 @@ const fn of_transit(fault: &TransitFault) -> &'static str {
         TransitFault::BadRecord | TransitFault::RecordTooLong | TransitFault::TooMuch => {
             "Nothing was kept. Try again with a new code."
         }
-        TransitFault::Lost { .. } => TRY_AGAIN,
+        TransitFault::Lost { .. } => "Try again with a new code; nothing incomplete was kept.",
         TransitFault::Unconfirmed(_) => "Ask the other side whether it has everything, or try again.",
         TransitFault::Refused(_) | TransitFault::WrongHash | TransitFault::MalformedAck => NEW_CODE,
     }
