@@ -37,6 +37,8 @@ pub const RELAY_HINTS: usize = 4;
 
 /// How long an `error` to the peer may take to reach the server before the session closes all the same.
 pub const ERROR_LIMIT: Duration = Duration::from_secs(2);
+/// How long we wait for the peer's `error` where its connection was lost: its own words say more.
+pub const LAST_WORDS_LIMIT: Duration = Duration::from_millis(300);
 /// How long the answer to a text, the last word of its receiver, may take to reach the server.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How long the goodbye may take, all in all, where our own user ends the transfer.

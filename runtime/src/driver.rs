@@ -111,6 +111,9 @@ impl fmt::Debug for Job {
     }
 }
 
+/// The most inputs that one nudge takes in.
+const NUDGES: usize = 64;
+
 /// Takes down what a machine tells: a client sorts events into what its user asks for, a server writes them down.
 pub trait Note<E> {
     /// Takes down one event.
@@ -131,15 +134,23 @@ pub struct Driver<M, R, S> {
 }
 
 impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, R, S> {
-    /// Runs the machine until `ready` finds what it looks for. The only loop there is.
+    /// Runs the machine until `ready` finds what it looks for among what was seen.
     ///
     /// It may be dropped half-way and called again: all state is in the driver.
     pub async fn until<T>(&mut self, mut ready: impl FnMut(&mut S) -> Poll<T>) -> T {
+        self.until_with(|_, seen| ready(seen)).await
+    }
+
+    /// Runs the machine until `ready` finds what it looks for, in the machine or in what was seen. The only loop
+    /// there is.
+    ///
+    /// It may be dropped half-way and called again: all state is in the driver.
+    pub async fn until_with<T>(&mut self, mut ready: impl FnMut(&mut M, &mut S) -> Poll<T>) -> T {
         // The machine may have been left alone for long.
         self.machine.handle(Input::Tick, self.runtime.now());
         loop {
             let deadline = self.settle();
-            if let Poll::Ready(found) = ready(&mut self.seen) {
+            if let Poll::Ready(found) = ready(&mut self.machine, &mut self.seen) {
                 return found;
             }
             let input = self.runtime.next(deadline).await.unwrap_or(Input::Tick);
@@ -147,25 +158,23 @@ impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, 
         }
     }
 
-    /// Starts what the machine wants and gives it one chance to happen, without waiting: what a command wrote
+    /// Starts what the machine wants and lets it happen as far as it can without waiting: what a command wrote
     /// leaves now, not at the next call of [`Driver::until`].
     ///
     /// The future is ready at its first poll, so that a command followed by this is done or not begun.
     pub async fn nudge(&mut self) {
-        self.settle();
         let now = self.runtime.now();
-        let came = {
+        for _ in 0..NUDGES {
+            self.settle();
             let mut next = pin!(self.runtime.next(Some(now)));
-            poll_fn(|cx| match next.as_mut().poll(cx) {
+            let came = poll_fn(|cx| match next.as_mut().poll(cx) {
                 Poll::Ready(input) => Poll::Ready(input),
                 Poll::Pending => Poll::Ready(None),
-            })
-            .await
-        };
-        if let Some(input) = came {
+            });
+            let Some(input) = came.await else { break };
             self.machine.handle(input, now);
-            self.settle();
         }
+        self.settle();
     }
 
     /// Carries out all outputs; answers when the machine wants to be called at the latest.

@@ -15,6 +15,37 @@
 //! A machine of `wormhole-core` says what it wants, a [`Runtime`] starts it and brings the answers home, and a
 //! [`Driver`] passes them between the two. Whoever writes an adapter implements [`Sockets`] and gets the rest from
 //! here; whoever writes an application names an adapter, as `wormhole-tokio`, and never sees this crate.
+//!
+//! # Example
+//!
+//! What an application of its own kind adds is a [`Note`]: what it wants to know of the events of its machine.
+//!
+//! ```
+//! use wormhole_core::code::Code;
+//! use wormhole_core::wormhole::Event;
+//! use wormhole_runtime::Note;
+//!
+//! #[derive(Default)]
+//! struct Seen {
+//!     code: Option<Code>,
+//! }
+//!
+//! impl Note<Event> for Seen {
+//!     fn note(&mut self, event: Event) {
+//!         if let Event::Code(code) = event {
+//!             self.code = Some(code);
+//!         }
+//!     }
+//! }
+//!
+//! // `Driver { machine, runtime, seen: Seen::default() }.until(..)` runs the machine until `seen` has the code.
+//! let mut seen = Seen::default();
+//! seen.note(Event::LinkUp);
+//! assert!(seen.code.is_none());
+//! seen.note(Event::Code(Code::parse("7-crossover-clockwork")?));
+//! assert_eq!(seen.code, Some(Code::parse("7-crossover-clockwork")?));
+//! # Ok::<(), wormhole_core::error::CodeFault>(())
+//! ```
 
 mod driver;
 mod in_flight;
@@ -22,7 +53,9 @@ mod layered;
 pub mod pipe;
 pub mod record;
 mod why;
+mod wormhole;
 
 pub use driver::{Driver, Job, Note, Runtime, Sockets, Stream, tune};
 pub use in_flight::{Given, InFlight};
 pub use layered::{Layered, Layers};
+pub use wormhole::Wormhole;

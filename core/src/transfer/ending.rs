@@ -4,7 +4,7 @@ use alloc::string::ToString;
 use core::time::Duration;
 
 use crate::driver::Instant;
-use crate::error::{Error, PeerFault};
+use crate::error::{Error, PeerFault, TransitFault};
 use crate::untrusted::Text;
 
 /// How a transfer ends, if it does.
@@ -14,8 +14,9 @@ pub(super) enum Ending {
     No,
     /// The session has ended and the content goes on without it.
     Adrift,
-    /// The verdict stands; what we said last is on its way to the server, until `said`.
-    Parting { verdict: Result<(), Error>, said: Patience, gone: Patience },
+    /// The verdict stands; what we said last is on its way to the server, until `said`. Where the connection was
+    /// lost, the peer may have failed and its own words be on their way: they are waited for until `heard`.
+    Parting { verdict: Result<(), Error>, said: Patience, heard: Patience, gone: Patience },
     /// The session is closing, until `gone`.
     Closing { verdict: Result<(), Error>, gone: Patience },
     /// The application has been told.
@@ -34,6 +35,9 @@ pub(super) enum Patience {
 }
 
 impl Patience {
+    /// None: it is at an end.
+    pub(super) const NONE: Self = Self::Until(Instant::START);
+
     /// The time is now; tells whether it is at an end.
     pub(super) fn pass(&mut self, now: Instant) -> bool {
         match *self {
@@ -46,14 +50,19 @@ impl Patience {
         }
     }
 
-    /// When to look again.
-    pub(super) const fn until(self, now: Instant) -> Option<Instant> {
+    /// When to look again, if it is not at an end.
+    pub(super) fn until(self, now: Instant) -> Option<Instant> {
         match self {
             Self::Any => None,
             Self::For(_) => Some(now),
-            Self::Until(until) => Some(until),
+            Self::Until(until) => (until > now).then_some(until),
         }
     }
+}
+
+/// Whether all we know is that the connection is gone, so that the peer's own words would say more.
+pub(super) const fn is_silent(verdict: &Result<(), Error>) -> bool {
+    matches!(verdict, Err(Error::Transit(TransitFault::Lost { .. } | TransitFault::Unconfirmed(_))))
 }
 
 /// What the peer is told about the end, as its user will read it.

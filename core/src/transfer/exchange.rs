@@ -1,18 +1,19 @@
 //! The composite behind [`Sender`](super::Sender) and [`Receiver`](super::Receiver): the session, the race, and the
 //! conversation of one role, wired together in one place.
 //!
-//! What the session and the race tell becomes a [`Heard`] for the conversation, whose [`Order`]s are carried out here. How
-//! a transfer ends is decided here too, since it is the same for both roles.
+//! What the session and the race tell becomes a [`Heard`] for the conversation, whose [`Order`]s are carried out
+//! here. How a transfer ends is decided here too, since it is the same for both roles.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::convert::Infallible;
+use core::fmt;
 use core::mem;
 use core::time::Duration;
 
-use super::ending::{Ending, Patience, farewell};
+use super::ending::{Ending, Patience, farewell, is_silent};
 use super::{Config, Event};
-use crate::defaults::{ANSWER_LIMIT, CANCEL_LIMIT, ERROR_LIMIT, TRANSFER_TRANSIT_PURPOSE};
+use crate::defaults::{ANSWER_LIMIT, CANCEL_LIMIT, ERROR_LIMIT, LAST_WORDS_LIMIT, TRANSFER_TRANSIT_PURPOSE};
 use crate::driver::{Conn, Conns, Input, Instant, Machine, Op, Output};
 use crate::error::{Error, Misuse, PeerFault};
 use crate::rng::{Rng, Seed};
@@ -89,7 +90,7 @@ pub(crate) enum Order {
 }
 
 /// The session, the race and a conversation.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Exchange<C> {
     session: Wormhole,
     /// From the key on, where content is to flow.
@@ -294,16 +295,24 @@ impl<C: Conversation> Exchange<C> {
             return self.fail(PeerFault::Malformed("a message").into());
         };
         for message in messages {
-            if self.ending != Ending::No {
-                return;
-            }
             match message {
-                TransferMessage::Error(text) => {
-                    self.end(Err(PeerFault::Said(text).into()), None, Duration::ZERO);
-                }
+                TransferMessage::Error(text) => self.peer_failed(text),
                 TransferMessage::Transit(theirs) => self.step(Heard::Said(Said::Transit(theirs))),
                 TransferMessage::Offer(offer) => self.step(Heard::Said(Said::Offer(offer))),
                 TransferMessage::Answer(answer) => self.step(Heard::Said(Said::Answer(answer))),
+            }
+        }
+    }
+
+    fn peer_failed(&mut self, text: Text) {
+        let failed = Err(PeerFault::Said(text).into());
+        match &mut self.ending {
+            Ending::Parting { verdict, .. } if is_silent(verdict) => {
+                *verdict = failed;
+                self.close_session();
+            }
+            Ending::No | Ending::Adrift | Ending::Parting { .. } | Ending::Closing { .. } | Ending::Over => {
+                self.end(failed, None, Duration::ZERO)
             }
         }
     }
@@ -319,8 +328,8 @@ impl<C: Conversation> Exchange<C> {
         self.end(Err(error), Some(words), limit);
     }
 
-    /// The verdict. Only the first counts. The peer is told `words` if it can be, and `limit` is how long the server may
-    /// take to have all that we said.
+    /// The verdict. Only the first counts. The peer is told `words` if it can be, and `limit` is how long the server
+    /// may take to have all that we said.
     fn end(&mut self, verdict: Result<(), Error>, words: Option<Text>, limit: Duration) {
         match self.ending {
             Ending::No => {}
@@ -329,13 +338,15 @@ impl<C: Conversation> Exchange<C> {
         }
         let is_cancelled = verdict == Err(Error::Cancelled);
         let gone = if is_cancelled { Patience::For(CANCEL_LIMIT) } else { Patience::Any };
-        self.ending = Ending::Parting { verdict, said: Patience::For(limit), gone };
+        let heard = if is_silent(&verdict) { Patience::For(LAST_WORDS_LIMIT) } else { Patience::NONE };
+        self.ending = Ending::Parting { verdict, said: Patience::For(limit), heard, gone };
         self.let_go();
         if let Some(text) = words.filter(|_| self.is_happy) {
             // A session that takes no more has nobody to tell it to.
             self.session.send(&TransferMessage::Error(text).encode()).ok();
         }
-        if self.session.all_stored() || limit.is_zero() || (is_cancelled && !self.is_up) {
+        let is_done = heard == Patience::NONE && self.session.all_stored();
+        if is_done || limit.is_zero() || (is_cancelled && !self.is_up) {
             self.close_session();
         }
     }
@@ -384,9 +395,10 @@ impl<C: Conversation> Exchange<C> {
         let now = self.now;
         match &mut self.ending {
             Ending::No | Ending::Adrift | Ending::Over => {}
-            Ending::Parting { said, gone, .. } => {
+            Ending::Parting { said, heard, gone, .. } => {
                 gone.pass(now);
-                if said.pass(now) || self.session.all_stored() {
+                let is_heard = heard.pass(now);
+                if said.pass(now) || (is_heard && self.session.all_stored()) {
                     self.close_session();
                 }
             }
@@ -409,8 +421,8 @@ impl<C: Conversation> Exchange<C> {
         let own = match self.ending {
             Ending::Over => return None,
             Ending::No | Ending::Adrift => None,
-            Ending::Parting { said, gone, .. } => {
-                [said, gone].iter().filter_map(|it| it.until(self.now)).min()
+            Ending::Parting { said, heard, gone, .. } => {
+                [said, heard, gone].iter().filter_map(|patience| patience.until(self.now)).min()
             }
             Ending::Closing { gone, .. } => gone.until(self.now),
         };
@@ -425,27 +437,28 @@ impl<C: Conversation> Machine for Exchange<C> {
 
     fn handle(&mut self, input: Input, now: Instant) {
         self.now = self.now.max(now);
-        match &input {
+        // Time passes for both parts, whichever it is that has an input.
+        let (session, race) = match &input {
             Input::Opened { conn, .. }
             | Input::Listening { conn, .. }
             | Input::Received { conn, .. }
             | Input::Sent { conn }
-            | Input::Closed { conn, .. } => {
-                if conn.0 % PARTS == RACE {
-                    if let Some(race) = &mut self.race {
-                        race.handle(input, self.now);
-                    }
-                } else {
-                    self.session.handle(input, self.now);
-                }
+            | Input::Closed { conn, .. }
+                if conn.0 % PARTS == RACE =>
+            {
+                (Input::Tick, input)
             }
+            Input::Opened { .. }
+            | Input::Listening { .. }
+            | Input::Received { .. }
+            | Input::Sent { .. }
+            | Input::Closed { .. }
+            | Input::Tick => (input, Input::Tick),
             Input::Stored(never) => match *never {},
-            Input::Tick => {
-                self.session.handle(Input::Tick, self.now);
-                if let Some(race) = &mut self.race {
-                    race.handle(Input::Tick, self.now);
-                }
-            }
+        };
+        self.session.handle(session, self.now);
+        if let Some(part) = &mut self.race {
+            part.handle(race, self.now);
         }
         self.drain();
         self.pass_time();
@@ -454,5 +467,36 @@ impl<C: Conversation> Machine for Exchange<C> {
 
     fn poll(&mut self) -> Output<Event> {
         self.out.pop_front().unwrap_or_else(|| Output::Wait(self.deadline()))
+    }
+}
+
+impl<C: fmt::Debug> fmt::Debug for Exchange<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("conversation", &self.conversation)
+            .field("ending", &self.ending)
+            .field("session", &self.session)
+            .field("race", &self.race)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod sample {
+    use alloc::vec::Vec;
+
+    use crate::crypto::Key;
+    use crate::driver::{Address, Conn};
+    use crate::transit::{Path, RecordKeys, Settled};
+
+    /// A connection that was settled on.
+    pub(in crate::transfer) fn settled() -> Settled {
+        let key = || Key::from_bytes([0; 32]);
+        Settled {
+            conn: Conn(1),
+            path: Path::Relay { relay: Address::new("relay", 1) },
+            keys: RecordKeys { send: key(), receive: key() },
+            read: Vec::new(),
+        }
     }
 }

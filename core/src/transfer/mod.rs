@@ -1,5 +1,5 @@
-//! Text, a file or a directory, from one [`Sender`] to one [`Receiver`]: the conversation about it, and the way to the
-//! connection on which the content flows. The content itself is the business of whoever drives these machines.
+//! Text, a file or a directory, from one [`Sender`] to one [`Receiver`]: the conversation about it, and the way to
+//! the connection on which the content flows. The content itself is the business of whoever drives these machines.
 //!
 //! ```text
 //! sender                                       receiver
@@ -17,11 +17,12 @@
 //! [`Event::Closed`] is the last event and comes exactly once. The first verdict counts:
 //!
 //! - The peer's `error`, at any time, also while content flows.
-//! - Whatever ends it on our side is said to the peer first, provided that its key is confirmed, and for a bounded time we
-//!   wait until the server has stored it.
-//! - **Once the connection has settled, the mailbox is a convenience.** If its server goes away, or fails for good, the
-//!   content goes on and `finish` decides; what was acknowledged is a success even if nobody is left to say
-//!   goodbye to.
+//! - Whatever ends it on our side is said to the peer first, provided that its key is confirmed, and for a bounded
+//!   time we wait until the server has stored it. Where all we know is that the connection is gone, we also wait a
+//!   moment for the peer's own words, and take them instead.
+//! - **Once the connection has settled, the mailbox is a convenience.** If its server goes away, or fails for good,
+//!   the content goes on and `finish` decides; what was acknowledged is a success even if nobody is left to say
+//!   goodbye to. Before that, a server that fails for good ends the transfer.
 //! - Nothing waits for ever but for the peer's coming, its user's decision, and ours.
 
 mod ending;

@@ -1,8 +1,9 @@
 //! The side that is offered something: answer `transit` with `transit`, hear the offer, ask our user, settle on a
 //! connection.
 //!
-//! Order duties (`file-transfer.md`, section 2): `transit` goes out only in answer to the peer's, and before our answer to the
-//! offer. A `go` is no consent: a connection that is chosen before our user has decided is held until then.
+//! Order duties (`file-transfer.md`, section 2): `transit` goes out only in answer to the peer's, and before our
+//! answer to the offer. A `go` is no consent: a connection that is chosen before our user has decided is held until
+//! then.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -25,7 +26,7 @@ const HELD: usize = 16;
 /// Receives a text, a file or a directory.
 ///
 /// It is a [`Machine`]; the commands never wait.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receiver(Exchange<State>);
 
 impl Receiver {
@@ -107,8 +108,8 @@ impl Receiver {
         Ok(())
     }
 
-    /// How the content ended. `Ok` means that it is stored and that the acknowledgement has left, and has a meaning only after
-    /// [`Event::Settled`]; an error is told to the peer.
+    /// How the content ended. `Ok` means that it is stored and that the acknowledgement has left, and has a meaning
+    /// only after [`Event::Settled`]; an error is told to the peer.
     pub fn finish(&mut self, outcome: Result<(), Error>) {
         self.0.finish(outcome);
     }
@@ -417,4 +418,86 @@ fn let_go(way: Way, out: &mut Vec<Order>) -> State {
         Way::Unknown | Way::Preparing | Way::Told => {}
     }
     State::Over
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::super::exchange::sample;
+    use super::*;
+    use crate::transit::table;
+    use crate::untrusted::{Name, Text};
+
+    #[test]
+    fn a_command_out_of_turn_is_refused() {
+        let mut receiver = Receiver::new(Config::new().unwrap(), [0; 32]).unwrap();
+        assert!(receiver.accept().is_err());
+        assert!(receiver.refuse(Error::Rejected).is_err());
+        assert!(receiver.confirm_verifier(true).is_err());
+        assert!(receiver.complete_words("a").is_err());
+        receiver.cancel();
+        assert_eq!(receiver.input_code(), Err(Misuse::Closed));
+    }
+
+    #[test]
+    fn what_came_while_verifiers_were_compared_counts_afterwards() {
+        let held = vec![Said::Transit(TransitInfo::default()), Said::Offer(text()), Said::Offer(text())];
+        let mut out = Vec::new();
+        let state = State::Comparing { held }.step(Heard::Confirmed(true), &mut out);
+        let second = Order::Fail(SECOND_OFFER.into());
+        let believe = Order::Believe(TransitInfo::default());
+        assert_eq!(state, State::Over);
+        assert_eq!(out, [Order::Listen, believe, Order::Tell(Event::Offered(text())), second]);
+    }
+
+    #[test]
+    fn the_table_in_the_tree_is_current() {
+        let settled = || Way::Settled(sample::settled());
+        let content = |way| State::Offered { kind: Kind::Content, way };
+        let states = [
+            ("Meeting", State::Meeting { verify: false }),
+            ("Meeting, to be verified", State::Meeting { verify: true }),
+            ("Comparing", State::Comparing { held: Vec::new() }),
+            ("Waiting", State::Waiting { way: Way::Unknown }),
+            ("Waiting, preparing", State::Waiting { way: Way::Preparing }),
+            ("Waiting, told", State::Waiting { way: Way::Told }),
+            ("Waiting, connected", State::Waiting { way: settled() }),
+            ("Offered a text", State::Offered { kind: Kind::Text, way: Way::Unknown }),
+            ("Offered", content(Way::Unknown)),
+            ("Offered, preparing", content(Way::Preparing)),
+            ("Offered, told", content(Way::Told)),
+            ("Offered, connected", content(settled())),
+            ("Accepted, preparing", State::Accepted { way: Way::Preparing }),
+            ("Racing", State::Racing),
+            ("Flowing", State::Flowing),
+            ("Over", State::Over),
+        ];
+        let offer = |offer| Heard::Said(Said::Offer(offer));
+        let inputs = [
+            ("key", Heard::Key),
+            ("verifiers are the same", Heard::Confirmed(true)),
+            ("verifiers differ", Heard::Confirmed(false)),
+            ("`transit`", Heard::Said(Said::Transit(TransitInfo::default()))),
+            ("our hints", Heard::OurHints(TransitInfo::default())),
+            ("a text", offer(text())),
+            ("a file", offer(Offer::File { name: Name::from("f"), size: 1 })),
+            ("a zipped directory", offer(directory("zipfile/deflated"))),
+            ("another directory", offer(directory("tarball"))),
+            ("an unknown offer", offer(Offer::Unknown)),
+            ("`answer`", Heard::Said(Said::Answer(Answer::Unknown))),
+            ("accepted", Heard::Accepted),
+            ("settled", Heard::Settled(sample::settled())),
+            ("over", Heard::Over),
+        ];
+        table::check("transfer-receiver", "transfer/receiver.rs", &states, &inputs, State::step);
+    }
+
+    fn text() -> Offer {
+        Offer::Text(Text::from("t"))
+    }
+
+    fn directory(mode: &str) -> Offer {
+        Offer::Directory { name: Name::from("d"), mode: mode.into(), zip_size: 1, bytes: 1, files: 1 }
+    }
 }

@@ -1,7 +1,7 @@
 //! The side that offers: say where we are, offer, wait for the answer, settle on a connection.
 //!
-//! Order duties (`file-transfer.md`, section 2): `transit` goes out before the offer, and with a text goes none. The peer may
-//! have said `go` to nothing yet: a connection that comes before the answer is held until it.
+//! Order duties (`file-transfer.md`, section 2): `transit` goes out before the offer, and with a text goes none. The
+//! peer may have said `go` to nothing yet: a connection that comes before the answer is held until it.
 
 use alloc::vec::Vec;
 use core::convert::Infallible;
@@ -19,7 +19,7 @@ use crate::wire::peer::{Answer, TransferMessage};
 /// Sends a text, a file or a directory.
 ///
 /// It is a [`Machine`]; the commands never wait.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sender(Exchange<State>);
 
 impl Sender {
@@ -308,5 +308,73 @@ fn refusal(answer: Answer) -> Error {
         Answer::Text(Ok(())) | Answer::File(Ok(())) | Answer::Unknown => {
             PeerFault::Malformed("an answer").into()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::exchange::sample;
+    use super::*;
+    use crate::transit::table;
+    use crate::untrusted::Text;
+    use crate::wire::peer;
+
+    #[test]
+    fn an_offer_that_no_server_takes_is_refused_at_once() {
+        let config = Config::new().unwrap();
+        let text = |length| Offer::Text("a".repeat(length));
+        assert!(Sender::new(config.clone(), text(1 << 20), [0; 32]).is_ok());
+        let refused = Sender::new(config, text(2 << 20), [0; 32]).err();
+        assert_eq!(refused, Some(Misuse::TooLong { limit_bytes: crate::wormhole::RECORD_BYTES }));
+    }
+
+    #[test]
+    fn a_command_out_of_turn_is_refused() {
+        let mut sender = Sender::new(Config::new().unwrap(), file(), [0; 32]).unwrap();
+        assert!(sender.confirm_verifier(true).is_err());
+        sender.cancel();
+        assert_eq!(sender.allocate_code(2), Err(Misuse::Closed));
+    }
+
+    #[test]
+    fn the_table_in_the_tree_is_current() {
+        let settled = || Some(sample::settled());
+        let states = [
+            ("Meeting", State::Meeting { offer: file(), verify: false }),
+            ("Meeting, to be verified", State::Meeting { offer: file(), verify: true }),
+            ("Meeting, with a text", State::Meeting { offer: Offer::Text("t".into()), verify: false }),
+            ("Comparing", State::Comparing { offer: file(), early: None }),
+            (
+                "Comparing, hints came",
+                State::Comparing { offer: file(), early: Some(TransitInfo::default()) },
+            ),
+            ("Preparing", State::Preparing { offer: file() }),
+            ("Offered", State::Offered { settled: None }),
+            ("Offered, connected", State::Offered { settled: settled() }),
+            ("TextOffered", State::TextOffered),
+            ("Racing", State::Racing),
+            ("Flowing", State::Flowing),
+            ("Over", State::Over),
+        ];
+        let answer = |answer| Heard::Said(Said::Answer(answer));
+        let inputs = [
+            ("key", Heard::Key),
+            ("verifiers are the same", Heard::Confirmed(true)),
+            ("verifiers differ", Heard::Confirmed(false)),
+            ("our hints", Heard::OurHints(TransitInfo::default())),
+            ("`transit`", Heard::Said(Said::Transit(TransitInfo::default()))),
+            ("`offer`", Heard::Said(Said::Offer(peer::Offer::Unknown))),
+            ("yes to a file", answer(Answer::File(Ok(())))),
+            ("yes to a text", answer(Answer::Text(Ok(())))),
+            ("another answer", answer(Answer::File(Err(Text::from("no"))))),
+            ("settled", Heard::Settled(sample::settled())),
+            ("accepted", Heard::Accepted),
+            ("over", Heard::Over),
+        ];
+        table::check("transfer-sender", "transfer/sender.rs", &states, &inputs, State::step);
+    }
+
+    fn file() -> Offer {
+        Offer::File { name: "f".into(), size: 1 }
     }
 }

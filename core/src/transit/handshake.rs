@@ -11,32 +11,14 @@
 //! connection that came before the transit key is known is [`Held`](Handshake::Held) until then
 //! (`transit.md`, section 3).
 
-use alloc::format;
 use alloc::vec::Vec;
 
-use data_encoding::HEXLOWER;
-
 use super::expect::{Expect, Found};
-use crate::crypto::TransitKey;
 
 /// What the sender says on the connection that it chooses.
 pub(crate) const GO: &[u8] = b"go\n";
 /// What the sender says on those that it does not choose.
 pub(crate) const NEVERMIND: &[u8] = b"nevermind\n";
-
-/// The line of the sender.
-pub(crate) fn sender_line(key: &TransitKey) -> Vec<u8> {
-    line("sender", &key.sender_id())
-}
-
-/// The line of the receiver.
-pub(crate) fn receiver_line(key: &TransitKey) -> Vec<u8> {
-    line("receiver", &key.receiver_id())
-}
-
-fn line(role: &str, id: &[u8; 32]) -> Vec<u8> {
-    format!("transit {role} {} ready\n\n", HEXLOWER.encode(id)).into_bytes()
-}
 
 /// What happened to the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,31 +112,8 @@ fn compare(expect: Expect, bytes: &[u8], out: &mut Vec<Output>) -> Handshake {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
     use crate::transit::table;
-
-    fn vectors() -> Value {
-        serde_json::from_str(include_str!("../../tests/data/transit_handshake.json")).unwrap()
-    }
-
-    fn hex(value: &Value) -> Vec<u8> {
-        HEXLOWER.decode(value.as_str().unwrap().as_bytes()).unwrap()
-    }
-
-    #[test]
-    fn the_lines_are_the_recorded_ones() {
-        let vectors = vectors();
-        for row in vectors["handshakes"].as_array().unwrap() {
-            let key = TransitKey::from_bytes(hex(&row["transit_key_hex"]).try_into().unwrap());
-            assert_eq!(sender_line(&key), hex(&row["sender_handshake_hex"]));
-            assert_eq!(receiver_line(&key), hex(&row["receiver_handshake_hex"]));
-            assert_eq!([sender_line(&key).as_slice(), GO].concat(), hex(&row["receiver_expects_hex"]));
-        }
-        assert_eq!(GO, hex(&vectors["constants"]["go_hex"]));
-        assert_eq!(NEVERMIND, hex(&vectors["constants"]["nevermind_hex"]));
-    }
 
     #[test]
     fn what_came_with_the_relays_ok_counts() {

@@ -1,7 +1,7 @@
 //! The listener: where we can be reached, and one caller after the other.
 //!
-//! The race tells it of every opened and closed connection, and that there is [`Room`](Input::Room) for one more caller. It ends
-//! when it is stopped, breaks, or fails to accept too often.
+//! The race tells it of every opened and closed connection, and that there is [`Room`](Input::Room) for one more
+//! caller. It ends when it is stopped, breaks, or fails to accept too often.
 
 use alloc::vec::Vec;
 

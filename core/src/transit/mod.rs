@@ -7,6 +7,7 @@
 mod expect;
 mod handshake;
 mod hints;
+mod lines;
 mod listener;
 pub mod race;
 pub mod record;

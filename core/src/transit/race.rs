@@ -18,18 +18,19 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::convert::Infallible;
+use core::fmt;
 use core::mem;
 use core::net::SocketAddr;
 use core::time::Duration;
 
 use data_encoding::HEXLOWER;
 
-use super::expect::Expect;
 use super::handshake::{self, Handshake};
 use super::hints::{self, Candidates};
+use super::lines::Lines;
 use super::listener::{self, Listener};
 use super::relay::{self, Relay};
-use super::{Path, RecordKeys, Role, Settled};
+use super::{Path, Role, Settled};
 use crate::crypto::TransitKey;
 use crate::defaults::{HANDSHAKE_LIMIT, RELAY_DELAY, TRANSIT_LIMIT};
 use crate::driver::{Address, Conn, Conns, Input, Instant, Listen, Machine, Op, Output, Target};
@@ -52,7 +53,7 @@ pub enum Event {
 }
 
 /// The race for one connection to the peer.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Race {
     role: Role,
     /// What tells us from our partner at a relay: 16 hex digits.
@@ -88,15 +89,6 @@ enum Timing {
     Called,
     /// We dial until then; the next group of relays has its turn at `relays_at`.
     Running { until: Instant, relays_at: Instant },
-}
-
-/// What is said and expected, once the key is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Lines {
-    ours: Vec<u8>,
-    theirs: Expect,
-    relay: Vec<u8>,
-    keys: RecordKeys,
 }
 
 /// One connection, from its dial or call on.
@@ -146,22 +138,7 @@ impl Race {
 
     /// The key that both sides share. Callers that were quicker are held until it is given.
     pub fn set_key(&mut self, key: &TransitKey) {
-        let (sender, receiver) = (handshake::sender_line(key), handshake::receiver_line(key));
-        let (send, receive) = (key.sender_record_key(), key.receiver_record_key());
-        self.lines = Some(match self.role {
-            Role::Sender => Lines {
-                ours: sender,
-                theirs: Expect::new(receiver),
-                relay: relay::line(key, &self.side),
-                keys: RecordKeys { send, receive },
-            },
-            Role::Receiver => Lines {
-                ours: receiver,
-                theirs: Expect::new([sender.as_slice(), handshake::GO].concat()),
-                relay: relay::line(key, &self.side),
-                keys: RecordKeys { send: receive, receive: send },
-            },
-        });
+        self.lines = Some(Lines::new(self.role, key, &self.side));
         let held: Vec<Conn> = self.contenders.keys().copied().collect();
         for conn in held {
             self.begin(conn, Vec::new());
@@ -322,7 +299,7 @@ impl Race {
         for output in outputs {
             match output {
                 relay::Output::Greet => {
-                    let line = self.lines.as_ref().map(|lines| lines.relay.clone()).unwrap_or_default();
+                    let line = self.lines.as_ref().map(|lines| lines.relay.to_vec()).unwrap_or_default();
                     self.write(conn, line);
                 }
                 relay::Output::Read => self.ask(Op::Read { conn }),
@@ -346,7 +323,7 @@ impl Race {
         for output in outputs {
             match output {
                 handshake::Output::Greet => {
-                    let line = self.lines.as_ref().map(|lines| lines.ours.clone()).unwrap_or_default();
+                    let line = self.lines.as_ref().map(|lines| lines.ours.to_vec()).unwrap_or_default();
                     self.write(conn, line);
                 }
                 handshake::Output::Read => self.ask(Op::Read { conn }),
@@ -498,6 +475,19 @@ impl Machine for Race {
     }
 }
 
+/// What is said on connections is a secret until it is said.
+impl fmt::Debug for Race {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Race")
+            .field("role", &self.role)
+            .field("state", &self.state)
+            .field("listener", &self.listener)
+            .field("candidates", &self.candidates)
+            .field("contenders", &self.contenders)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Contender {
     const fn is_caller(&self) -> bool {
         matches!(self.path, Path::Direct { inbound: true, .. })
@@ -509,6 +499,7 @@ mod tests {
     use alloc::string::ToString;
     use alloc::vec;
 
+    use super::super::lines;
     use super::*;
     use crate::driver::Why;
     use crate::wire::hints::{Hint, Priority};
@@ -670,7 +661,7 @@ mod tests {
         let mut race = started(Role::Sender, false, vec![]);
         dialled(&mut race);
         opened(&mut race, 0, 0);
-        let relay_line = relay::line(&key(), &race.side);
+        let relay_line = lines::relay_line(&key(), &race.side);
         assert_eq!(relay_line.len(), 104);
         assert_eq!(said(&mut race), [line(&relay_line, 0)]);
         received(&mut race, 0, b"ok\n");
@@ -770,11 +761,11 @@ mod tests {
     }
 
     fn sender() -> Vec<u8> {
-        handshake::sender_line(&key())
+        lines::sender_line(&key())
     }
 
     fn receiver() -> Vec<u8> {
-        handshake::receiver_line(&key())
+        lines::receiver_line(&key())
     }
 
     fn at(seconds: u64) -> Instant {
@@ -856,11 +847,9 @@ mod tests {
     }
 
     fn dialled(race: &mut Race) -> Vec<String> {
-        let target = |op: &Op| match op {
-            Op::Open { target: Target::Peer(address) | Target::Relay(address), .. } => {
-                Some(address.host.clone())
-            }
-            _ => None,
+        let target = |op: &Op| {
+            let Op::Open { target: Target::Peer(to) | Target::Relay(to), .. } = op else { return None };
+            Some(to.host.clone())
         };
         outputs(race).0.iter().filter_map(target).collect()
     }
@@ -872,10 +861,10 @@ mod tests {
     }
 
     fn accepting(race: &mut Race) -> Option<Conn> {
-        outputs(race).0.iter().find_map(|op| match op {
-            Op::Accept { conn, .. } => Some(*conn),
-            _ => None,
-        })
+        outputs(race)
+            .0
+            .iter()
+            .find_map(|op| if let Op::Accept { conn, .. } = op { Some(*conn) } else { None })
     }
 
     fn settled(race: &mut Race) -> Settled {

@@ -4,9 +4,9 @@
 //! record = be4(n) ‖ nonce(24) ‖ tag(16) ‖ ciphertext        n = 40 + length of the content
 //! ```
 //!
-//! The nonce is the number of the record in its direction, big-endian. It travels in full, and a record with any other
-//! number than the next is refused before its tag is looked at (`transit.md`, section 6). Both sides work in the
-//! caller's buffer: nothing is allocated and nothing is copied.
+//! The nonce is the number of the record in its direction, big-endian. It travels in full, and a record with any
+//! other number than the next is refused before its tag is looked at (`transit.md`, section 6). Both sides work in
+//! the caller's buffer: nothing is allocated and nothing is copied.
 
 use alloc::vec::Vec;
 use core::fmt;

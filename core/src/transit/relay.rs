@@ -3,21 +3,12 @@
 //! The race feeds it what the relay sends. It ends with [`Output::Paired`], after which the connection is one to the
 //! peer, or with [`Output::Foreign`]: what answered does not join us (`transit.md`, section 4).
 
-use alloc::format;
 use alloc::vec::Vec;
 
-use data_encoding::HEXLOWER;
-
 use super::expect::{Expect, Found};
-use crate::crypto::TransitKey;
 
 /// What the relay says once the partner is there.
-const OK: &[u8] = b"ok\n";
-
-/// Our line: the token that our partner has too, and the side that tells us from it.
-pub(crate) fn line(key: &TransitKey, side: &str) -> Vec<u8> {
-    format!("please relay {} for side {side}\n", HEXLOWER.encode(&key.relay_token())).into_bytes()
-}
+pub(crate) const OK: &[u8] = b"ok\n";
 
 /// What happened to the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,23 +82,8 @@ impl Relay {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
     use crate::transit::table;
-
-    #[test]
-    fn the_line_is_the_recorded_one() {
-        let vectors: Value =
-            serde_json::from_str(include_str!("../../tests/data/transit_handshake.json")).unwrap();
-        for row in vectors["handshakes"].as_array().unwrap() {
-            let hex = |key: &str| HEXLOWER.decode(row[key].as_str().unwrap().as_bytes()).unwrap();
-            let key = TransitKey::from_bytes(hex("transit_key_hex").try_into().unwrap());
-            assert_eq!(line(&key, row["relay_side"].as_str().unwrap()), hex("relay_handshake_hex"));
-        }
-        let ok = HEXLOWER.encode(OK);
-        assert_eq!(vectors["constants"]["relay_ok_hex"], ok);
-    }
 
     #[test]
     fn what_follows_the_ok_belongs_to_the_peer() {

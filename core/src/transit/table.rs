@@ -1,4 +1,5 @@
-//! Transition tables: each sample state is stepped with each sample input, and the outcome is compared with the table in
+//! Transition tables: each sample state is stepped with each sample input, and the outcome is compared with the table
+//! in
 //! `docs/machines/`. `REGENERATE_TABLES=1` writes the tables instead.
 
 extern crate std;

@@ -55,11 +55,9 @@ fn the_reference_has_the_same_verifier_and_derived_key() {
     for side in sides(&recording) {
         let mut replay = Replay::new(&recording, &side);
         replay.run(&recording);
-        let verifier = replay.events.iter().find_map(|event| match event {
-            Event::Verifier(verifier) => Some(verifier.to_string()),
-            _ => None,
-        });
-        assert_eq!(verifier.as_deref(), recording["verifier_a_hex"].as_str());
+        let found = replay.events.iter().find(|event| matches!(event, Event::Verifier(_)));
+        let Some(Event::Verifier(verifier)) = found else { panic!("no verifier") };
+        assert_eq!(verifier.to_string(), recording["verifier_a_hex"]);
         let derived = &recording["derive_key"];
         let key = replay.wormhole.derive_key(derived["purpose"].as_str().unwrap(), 16).unwrap();
         assert_eq!(HEXLOWER.encode(key.as_bytes()), derived["output_hex"]);
@@ -131,9 +129,10 @@ impl Replay {
             .filter(|it| it.to_server && it.message["phase"] == "version")
             .filter(|it| side_of(recording, it.conn).as_deref() == Some(side))
             .find_map(|it| it.plaintext)
-            .map_or(json!({}), |plain| {
-                serde_json::from_str::<Value>(&plain).unwrap()["app_versions"].clone()
-            });
+            .map_or_else(
+                || json!({}),
+                |plain| serde_json::from_str::<Value>(&plain).unwrap()["app_versions"].clone(),
+            );
         let session = secrets["session_key_hex"]
             .as_str()
             .map(|hex| SessionKey::from_bytes(HEXLOWER.decode(hex.as_bytes()).unwrap().try_into().unwrap()));
@@ -202,11 +201,8 @@ impl Replay {
         self.pump();
         assert!(self.said.is_empty(), "said too much: {:?}", self.said);
         assert_eq!(self.events.last(), Some(&Event::Closed(result)));
-        let told = self.events.iter().filter_map(|event| match event {
-            Event::Record(record) => Some(record),
-            _ => None,
-        });
-        assert!(told.eq(records.values()));
+        let told = self.events.iter().filter(|event| matches!(event, Event::Record(_)));
+        assert!(told.eq(&records.into_values().map(Event::Record).collect::<Vec<_>>()));
     }
 
     /// A record of the peer, which must be told in its order.

@@ -33,7 +33,7 @@ mod route;
 mod samples;
 mod send;
 #[cfg(test)]
-pub(crate) mod table;
+mod table;
 mod terminator;
 
 use alloc::collections::VecDeque;

@@ -1,11 +1,11 @@
-//! Recorded conversations of the three programs: one side's messages are played to our machine, by a peer that shares its
-//! code, and what ours says is compared with what the other side said. Hints differ, of course.
+//! Recorded conversations of the three programs: one side's messages are played to our machine, by a peer that shares
+//! its code, and what ours says is compared with what the other side said. Hints differ, of course.
 
 use serde_json::Value;
 use wormhole_core::error::{Error, PeerFault};
 use wormhole_core::transfer::{Event, Offer};
 
-use super::vectors;
+use super::recorded::vectors;
 use super::world::{Side, World, config, double, receiver, sender};
 
 const CONVERSATIONS: [&str; 22] = [
@@ -39,8 +39,7 @@ fn our_sender_says_what_the_recorded_senders_said() {
         let talk = talk(name);
         let (ours, peer) = sides(&talk);
         let offer = ours_of(&talk, ours).iter().find_map(|message| message.get("offer").map(our_offer));
-        let mut world =
-            World::new(vec![sender(config(), offer.unwrap()), double(script(&talk, peer))]);
+        let mut world = World::new(vec![sender(config(), offer.unwrap()), double(script(&talk, peer))]);
         world.rest();
         assert_eq!(heard(&world, 1), kinds(&ours_of(&talk, ours)), "{name}");
         match talk.iter().find_map(|(_, message)| message["error"].as_str()) {

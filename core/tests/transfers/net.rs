@@ -1,5 +1,5 @@
-//! A network in memory: listeners, connections, a relay. Reads happen only when asked for, and bytes come in the pieces
-//! in which they were written, or one by one.
+//! A network in memory: listeners, connections, a relay. Reads happen only when asked for, and bytes come in the
+//! pieces in which they were written, or one by one.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -114,6 +114,17 @@ impl Net {
                 (client.0, Input::Closed { conn: Conn(client.1), why: Why::Reset })
             })
             .collect()
+    }
+
+    /// Both ends of a connection are told that it broke.
+    pub(crate) fn break_connection(&mut self, client: Client) -> Vec<Told> {
+        let Some(end) = self.ends.remove(&client) else { return Vec::new() };
+        let broken = |(node, conn): Client| (node, Input::Closed { conn: Conn(conn), why: Why::Reset });
+        let mut told = vec![broken(client)];
+        if let Far::Peer(partner) = end.far {
+            told.extend(self.ends.remove(&partner).map(|_| broken(partner)));
+        }
+        told
     }
 
     /// The server says this to all.

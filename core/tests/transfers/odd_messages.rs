@@ -1,12 +1,12 @@
-//! `capture_odd_messages.json`: unusual messages from a peer, and what the reference said to them. Ours says the same, and
-//! tells the peer about each failure of its own, where the reference leaves without a word or crashes.
+//! `capture_odd_messages.json`: unusual messages from a peer, and what the reference said to them. Ours
+//! says the same, and tells the peer about each failure of its own, where the reference leaves without a word or crashes.
 
 use serde_json::{Value, json};
 use wormhole_core::error::{Error, PeerFault, TransitFault};
 use wormhole_core::transfer::{Config, Offer};
 use wormhole_core::untrusted::Text;
 
-use super::vectors;
+use super::recorded::vectors;
 use super::world::{World, config, double, receiver, sender};
 
 #[test]
@@ -127,9 +127,9 @@ fn lonely() -> Config {
 /// What the peer sends, after so many messages of ours.
 fn script(row: &Value, after: usize) -> Vec<(usize, Vec<u8>)> {
     let lines = row["peer_sends"].as_array().unwrap().iter();
-    let plain = |line: &Value| match line {
-        Value::String(raw) => raw.clone().into_bytes(),
-        object => object.to_string().into_bytes(),
+    let plain = |line: &Value| {
+        let raw = line.as_str().map(str::to_owned);
+        raw.unwrap_or_else(|| line.to_string()).into_bytes()
     };
     lines.map(|line| (after, plain(line))).collect()
 }
@@ -138,7 +138,8 @@ fn expected(row: &Value) -> Vec<Value> {
     row["replies"].as_array().unwrap().iter().cloned().map(without_hints).collect()
 }
 
-/// The peer heard what the reference said, and at the end one word about a failure that it would not know of otherwise.
+/// The peer heard what the reference said, and at the end one word about a failure that it would not know of
+/// otherwise.
 fn compare(world: &World, peer: usize, ours: usize, row: &Value, expected: &[Value]) {
     let said = world.heard(peer).iter().map(|plain| serde_json::from_slice(plain).unwrap());
     let said: Vec<Value> = said.map(without_hints).collect();

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use wormhole_core::defaults::{ANSWER_LIMIT, CANCEL_LIMIT, CLOSE_LIMIT, RELAY_DELAY, TRANSIT_LIMIT};
+use wormhole_core::defaults::{
+    ANSWER_LIMIT, CANCEL_LIMIT, CLOSE_LIMIT, LAST_WORDS_LIMIT, RELAY_DELAY, TRANSIT_LIMIT,
+};
 use wormhole_core::driver::Target;
 use wormhole_core::error::{Error, PeerFault, ServerFault, TransitFault};
 use wormhole_core::transfer::{Event, Offer};
@@ -209,6 +211,27 @@ fn a_failure_of_the_content_is_said() {
 }
 
 #[test]
+fn the_peers_own_words_say_more_than_a_lost_connection() {
+    let lost = TransitFault::Unconfirmed("reset".into());
+    let mut world = accepted(file(7), |_| {});
+    // The connection is gone before the peer's message has come by way of the server.
+    world.sender().finish(Err(lost.clone().into()));
+    world.receiver().finish(Err(Error::Failed("the disk is full".into())));
+    world.finish();
+    assert_eq!(world.closed(0), Some(&said("the disk is full")));
+
+    // A peer that is silent is not waited for long.
+    let script = vec![(2, TRANSIT.into()), (2, br#"{"answer":{"file_ack":"ok"}}"#.to_vec())];
+    let mut world = World::new(vec![sender(config(), file(7)), double(script)]);
+    world.rest();
+    world.sender().finish(Err(lost.clone().into()));
+    world.run(LAST_WORDS_LIMIT / 2);
+    assert_eq!(world.closed(0), None);
+    world.run(LAST_WORDS_LIMIT);
+    assert_eq!(world.closed(0), Some(&Err(lost.into())));
+}
+
+#[test]
 fn no_way_to_each_other_is_a_failure_of_both() {
     let mut world = accepted(file(7), |world| {
         world.net.direct_up = false;
@@ -305,10 +328,8 @@ fn a_connection_before_the_answer_is_held_until_it() {
 #[test]
 fn a_peer_without_hints_must_be_able_to_call() {
     // As wormhole-william receives: no hints, and it dials.
-    let transit =
-        br#"{"transit":{"abilities-v1":[{"type":"direct-tcp-v1"},{"type":"relay-v1"}],"hints-v1":[]}}"#;
     let answer = br#"{"answer":{"file_ack":"ok"}}"#;
-    let script = vec![(2, transit.to_vec()), (2, answer.to_vec())];
+    let script = vec![(2, TRANSIT.into()), (2, answer.to_vec())];
     let mut world = World::new(vec![sender(config(), file(7)), double(script)]);
     world.rest();
     assert_eq!(world.closed(0), None);
@@ -317,6 +338,55 @@ fn a_peer_without_hints_must_be_able_to_call() {
     assert_eq!(world.closed(0), Some(&Err(TransitFault::TimedOut.into())));
 }
 
+#[test]
+fn a_server_that_goes_and_comes_back_at_any_moment_is_only_a_delay() {
+    for turns in 0..70 {
+        let mut world = World::new(vec![sender(config(), file(7)), receiver(config())]);
+        // The first dial decides whether the server can be used at all.
+        while world.net.dialled.len() < 2 {
+            world.turn();
+        }
+        world.turns(10 + turns);
+        let lost = world.net.cut_server();
+        world.tell(lost);
+        world.net.server_up = true;
+        world.run_accepting(Duration::from_secs(30));
+        assert!(world.settled(0).is_some() && world.settled(1).is_some(), "after {turns} turns");
+        end_well(&mut world);
+    }
+}
+
+#[test]
+fn a_connection_that_breaks_at_any_moment_leaves_nobody_waiting() {
+    for turns in 0..120 {
+        let mut world = World::new(vec![sender(config(), file(7)), receiver(config())]);
+        world.turns(turns);
+        for client in world.net.left_open() {
+            let told = world.net.break_connection(client);
+            world.tell(told);
+        }
+        world.run_accepting(2 * TRANSIT_LIMIT);
+        if world.is_connected() {
+            end_well(&mut world);
+        } else {
+            // Where a connection broke that was settled on, its driver notices.
+            for node in [0, 1] {
+                if world.closed(node).is_none() {
+                    let lost = Err(TransitFault::Lost { got: 0, want: 7 }.into());
+                    match node {
+                        0 => world.sender().finish(lost),
+                        _ => world.receiver().finish(lost),
+                    }
+                }
+            }
+            world.finish();
+            assert!(world.closed(0).is_some() && world.closed(1).is_some(), "after {turns} turns");
+        }
+    }
+}
+
+const TRANSIT: &str =
+    r#"{"transit":{"abilities-v1":[{"type":"direct-tcp-v1"},{"type":"relay-v1"}],"hints-v1":[]}}"#;
 const OFFER: &str = r#"{"offer":{"file":{"filename":"a","filesize":1}}}"#;
 const SERVER_ERROR: &str = r#"{"type":"error","error":"out of order","orig":{}}"#;
 

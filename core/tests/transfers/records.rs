@@ -6,7 +6,7 @@ use wormhole_core::defaults::RECORD_LIMIT;
 use wormhole_core::error::{Misuse, TransitFault};
 use wormhole_core::transit::{OVERHEAD, Opener, Reference, Sealer};
 
-use super::{hex, vectors};
+use super::recorded::{hex, vectors};
 
 #[test]
 fn records_of_both_directions_are_sealed_and_opened_as_recorded() {

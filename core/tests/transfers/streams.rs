@@ -1,5 +1,5 @@
-//! The recorded bytes of transit connections: our race says what was said and understands what was heard, and so do our
-//! records. Where the recording has only the hash of a piece, what we say is hashed.
+//! The recorded bytes of transit connections: our race says what was said and understands what was heard, and so do
+//! our records. Where the recording has only the hash of a piece, what we say is hashed.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256, Sha512};
@@ -11,7 +11,7 @@ use wormhole_core::transit::{Opener, Race, RecordKeys, Reference, Role, Settled}
 use wormhole_core::wire::hints::{DirectHint, Hint, Priority, TransitInfo};
 use wormhole_core::wire::peer::Ack;
 
-use super::{hex, vectors};
+use super::recorded::{hex, vectors};
 
 const WITH_STREAMS: [&str; 17] = [
     "capture_file_direct",
@@ -241,7 +241,8 @@ fn transit_key(recording: &Value) -> TransitKey {
 #[test]
 fn records_of_a_long_file_are_the_recorded_ones() {
     let recording = vectors("capture_file_relay.json");
-    let content: Vec<u8> = (0..).flat_map(|block| Sha512::digest(format!("filedata:{block}"))).take(40_000).collect();
+    let content: Vec<u8> =
+        (0..).flat_map(|block| Sha512::digest(format!("filedata:{block}"))).take(40_000).collect();
     let keys = transit_key(&recording);
     let keys = RecordKeys { send: keys.sender_record_key(), receive: keys.receiver_record_key() };
     let mut sealer = keys.sealer(Reference);

@@ -28,6 +28,9 @@ pub(crate) struct Double {
     pub(crate) heard: Vec<Vec<u8>>,
 }
 
+/// Long enough for everything that ends at all.
+const FOREVER: Duration = Duration::from_secs(600);
+
 /// Both sides, what they were told, and all between them.
 pub(crate) struct World {
     pub(crate) net: Net,
@@ -117,7 +120,11 @@ impl World {
         for _ in 0..10_000 {
             while self.turn().is_some() {}
             let deadlines = (0..self.sides.len()).filter_map(|node| self.pump(node));
-            let Some(next) = deadlines.collect::<Vec<_>>().into_iter().min() else { return };
+            let Some(next) = deadlines.collect::<Vec<_>>().into_iter().min() else {
+                // Nobody waits for a moment, so that time does not matter.
+                self.now = if limit < FOREVER { end } else { self.now };
+                return;
+            };
             let next = next.since_start().max(self.now);
             if next > end {
                 self.now = end;
@@ -129,13 +136,39 @@ impl World {
         panic!("it does not come to rest");
     }
 
+    /// So many rounds, with a user who accepts.
+    pub(crate) fn turns(&mut self, count: usize) {
+        for _ in 0..count {
+            self.turn();
+            self.accept_offered();
+        }
+    }
+
+    /// Runs for `limit`, with a user who accepts.
+    pub(crate) fn run_accepting(&mut self, limit: Duration) {
+        let end = self.now + limit;
+        while self.now < end && (self.settled(0).is_none() || self.settled(1).is_none()) {
+            self.rest();
+            self.accept_offered();
+            self.run(Duration::from_millis(100));
+        }
+        self.rest();
+    }
+
+    fn accept_offered(&mut self) {
+        if self.offered(1).is_some() {
+            // A second time it is refused.
+            self.receiver().accept().ok();
+        }
+    }
+
     /// Runs to the end of everything: no side may wait for ever once both have closed.
     pub(crate) fn finish(&mut self) {
-        self.run(Duration::from_secs(600));
+        self.run(FOREVER);
     }
 
     /// One round: all that is asked is started, then one input is handed in.
-    fn turn(&mut self) -> Option<()> {
+    pub(crate) fn turn(&mut self) -> Option<()> {
         let before = self.inputs.len();
         for node in 0..self.sides.len() {
             self.pump(node);
@@ -204,10 +237,16 @@ impl World {
     }
 
     pub(crate) fn verifier(&self, node: usize) -> Option<String> {
-        self.events[node].iter().find_map(|event| match event {
-            Event::Session(wormhole::Event::Verifier(verifier)) => Some(verifier.to_string()),
-            _ => None,
+        self.events[node].iter().find_map(|event| {
+            let Event::Session(wormhole::Event::Verifier(verifier)) = event else { return None };
+            Some(verifier.to_string())
         })
+    }
+
+    /// Whether both sides have settled on one connection, and it is there.
+    pub(crate) fn is_connected(&self) -> bool {
+        let conn = |node| self.settled(node).map(|settled| (node, settled.conn.0));
+        conn(0).and_then(|ours| self.net.partner(ours)).is_some_and(|partner| Some(partner) == conn(1))
     }
 
     /// The content: one record there and one back, over the connection that was settled on.
@@ -238,13 +277,10 @@ impl Double {
             Output::Do(op) => Output::Do(op),
             Output::Wait(until) => Output::Wait(until),
             Output::Tell(event) => {
-                match event {
-                    wormhole::Event::Verifier(_) => self.is_happy = true,
-                    wormhole::Event::Record(record) => {
-                        self.session.taken(record.len());
-                        self.heard.push(record);
-                    }
-                    _ => {}
+                self.is_happy |= matches!(event, wormhole::Event::Verifier(_));
+                if let wormhole::Event::Record(record) = event {
+                    self.session.taken(record.len());
+                    self.heard.push(record);
                 }
                 Output::Tell(())
             }

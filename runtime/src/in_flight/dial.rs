@@ -168,14 +168,111 @@ fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::future::{pending, ready};
+    use std::sync::Mutex;
+
     use super::*;
+    use crate::driver::Stream;
 
     #[test]
     fn families_take_turns_beginning_with_the_systems_first() {
-        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
         let found = vec![at("[::1]:1"), at("[::2]:1"), at("[::3]:1"), at("1.1.1.1:1")];
         let turn = in_turn(found);
         assert_eq!(turn, [at("[::1]:1"), at("1.1.1.1:1"), at("[::2]:1"), at("[::3]:1")]);
         assert_eq!(in_turn(vec![at("1.1.1.1:1"); 40]).len(), ADDRESSES);
+    }
+
+    #[test]
+    fn the_next_address_is_tried_after_a_head_start_or_at_once_after_a_failure() {
+        let fake = Fake::default();
+        let [silent, refused, open] = ["[::1]:1", "1.1.1.1:2", "[::2]:3"].map(at);
+        let mut tries = Tries::new(vec![silent, refused, open], Instant::START);
+        assert!(fake.poll(&mut tries, 0).is_pending());
+        assert!(fake.poll(&mut tries, 249).is_pending());
+        assert_eq!(*fake.dialled.lock().unwrap(), [silent]);
+        let Poll::Ready(Ok((_, to))) = fake.poll(&mut tries, 250) else { panic!("none opened") };
+        assert_eq!((to, fake.dialled.lock().unwrap().as_slice()), (open, &[silent, refused, open][..]));
+    }
+
+    #[test]
+    fn each_attempt_is_bounded_and_the_telling_failure_is_told() {
+        let fake = Fake::default();
+        let mut tries = Tries::new(vec![at("[::1]:4"), at("1.1.1.1:2"), at("[::1]:1")], Instant::START);
+        assert!(fake.poll(&mut tries, 0).is_pending());
+        assert!(fake.poll(&mut tries, 9_999).is_pending());
+        assert_eq!(
+            fake.poll(&mut tries, 10_000).map(|outcome| outcome.map(|_| ())),
+            Poll::Ready(Err(Why::Refused))
+        );
+    }
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    /// Port 1 is silent, 2 refuses, 3 opens, and no way leads to 4.
+    #[derive(Default)]
+    struct Fake {
+        dialled: Mutex<Vec<SocketAddr>>,
+    }
+
+    impl Fake {
+        fn poll(&self, tries: &mut Tries<Open>, millis: u64) -> Poll<Result<(Open, SocketAddr), Why>> {
+            let now = Instant::START.plus(Duration::from_millis(millis));
+            tries.poll(self, &mut Context::from_waker(Waker::noop()), now)
+        }
+    }
+
+    #[derive(Debug)]
+    struct Open;
+
+    impl Stream for Open {
+        fn poll_read(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+        fn poll_write(&mut self, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+        fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl Sockets for Fake {
+        type Stream = Open;
+        type Listener = Infallible;
+
+        fn now(&self) -> Instant {
+            Instant::START
+        }
+
+        fn sleep_until(&self, _: Instant) -> impl Future<Output = ()> + Send + 'static {
+            pending()
+        }
+
+        fn connect(&self, to: SocketAddr) -> impl Future<Output = io::Result<Open>> + Send + 'static {
+            self.dialled.lock().unwrap().push(to);
+            async move {
+                match to.port() {
+                    1 => pending().await,
+                    2 => ready(Err(io::ErrorKind::ConnectionRefused.into())).await,
+                    3 => Ok(Open),
+                    _ => Err(io::ErrorKind::NetworkUnreachable.into()),
+                }
+            }
+        }
+
+        fn adopt(&self, _: std::net::TcpListener) -> io::Result<Infallible> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn poll_accept(
+            &self,
+            listener: &mut Infallible,
+            _: &mut Context<'_>,
+        ) -> Poll<io::Result<(Open, SocketAddr)>> {
+            match *listener {}
+        }
     }
 }

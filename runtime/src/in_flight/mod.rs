@@ -316,7 +316,7 @@ impl<S: Sockets> InFlight<S> {
             let now = self.sockets.now();
             self.poll_due(now);
             self.poll_called(now);
-            if !self.done.is_empty() {
+            if !self.done.is_empty() || self.ready.is_noted() {
                 continue;
             }
             if deadline.is_some_and(|at| at <= now) {
@@ -446,6 +446,12 @@ impl<S: Sockets> InFlight<S> {
             self.timer = None;
         }
         slept
+    }
+}
+
+impl<S: Sockets + Default> Default for InFlight<S> {
+    fn default() -> Self {
+        Self::new(S::default())
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Ready {
 #[derive(Debug, Default)]
 struct Inner {
     keys: Vec<Key>,
+    /// One of them entered without telling anybody.
+    noted: bool,
     /// The task that waits in `next`; it is called once for each time that it comes to wait.
     waiter: Option<Waker>,
 }
@@ -39,15 +41,26 @@ impl Ready {
 
     /// Exchanges the list for `keys`, which should be empty.
     pub(super) fn swap(&self, keys: &mut Vec<Key>) {
-        mem::swap(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner).keys, keys);
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        mem::swap(&mut inner.keys, keys);
+        inner.noted = false;
     }
 
-    fn push(&self, key: Key) {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).keys.push(key);
+    /// Whether somebody has been [noted](Call::note) since the last [`Ready::swap`].
+    pub(super) fn is_noted(&self) -> bool {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).noted
     }
 
-    fn waiter(&self) -> Option<Waker> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).waiter.take()
+    fn note(&self, key: Key) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.keys.push(key);
+        inner.noted = true;
+    }
+
+    fn call(&self, key: Key) -> Option<Waker> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.keys.push(key);
+        inner.waiter.take()
     }
 }
 
@@ -64,10 +77,10 @@ impl Call {
         Arc::new(Self { key, listed: AtomicBool::new(false), ready: Arc::clone(ready) })
     }
 
-    /// Enters the list without telling anybody: whoever asks for something comes to wait in any case.
+    /// Enters the list without telling anybody: whoever asks for something looks at the list before it waits.
     pub(super) fn note(&self) {
         if !self.listed.swap(true, Ordering::AcqRel) {
-            self.ready.push(self.key);
+            self.ready.note(self.key);
         }
     }
 
@@ -86,8 +99,7 @@ impl Wake for Call {
         if self.listed.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.ready.push(self.key);
-        if let Some(waiter) = self.ready.waiter() {
+        if let Some(waiter) = self.ready.call(self.key) {
             waiter.wake();
         }
     }

@@ -221,11 +221,12 @@ mod tests {
 
     #[test]
     fn a_flood_of_headers_is_cut_off() {
-        let flood = format!("GET /v1 HTTP/1.1\r\n{}", "X: yyyyyyyyyyyy\r\n".repeat(300));
+        let flood = format!("GET /v1 HTTP/1.1\r\n{}", "X: yyyyyyyyyyyy\r\n".repeat(320));
         assert!(flood.len() > 5 << 10);
-        assert_eq!(status(&flood), "431");
-        assert_eq!(status(&format!("{flood}\r\n")), "400", "more headers than are parsed");
-        assert_eq!(status(&format!("GET /v1 HTTP/1.1\r\nX: {}\r\n\r\n", "y".repeat(5 << 10))), "431");
+        assert_eq!(status(&flood), "400", "more headers than are parsed");
+        let long = format!("GET /v1 HTTP/1.1\r\nX: {}", "y".repeat(5 << 10));
+        assert_eq!(status(&long), "431");
+        assert_eq!(status(&format!("{long}\r\n\r\n")), "431");
     }
 
     /// The status of the answer to a whole request.

@@ -2,6 +2,7 @@
 
 mod http;
 mod layer;
+mod time;
 mod tls;
 mod url;
 mod websocket;
@@ -9,10 +10,8 @@ mod websocket;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
-use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
-use tungstenite::protocol::Role;
 use wormhole_core::driver::{Conn, Input, Instant, Listen, Op, Target, Why};
 use wormhole_core::rng::Seed;
 
@@ -21,16 +20,6 @@ use self::tls::Trust;
 use self::url::Url;
 use crate::driver::{Job, Runtime};
 
-/// How long TLS and the WebSocket may take, once there is a connection.
-const OPENING_LIMIT: Duration = Duration::from_secs(10);
-/// The most callers of a server that are not WebSockets yet; one more, and the oldest must go.
-const OPENING: usize = 4096;
-/// How often we look who should be pinged, and who has been silent for too long.
-const SWEEP: Duration = Duration::from_secs(5);
-/// How often a client pings, and how long it waits for a sign of life (`rendezvous.md` section 1).
-const CLIENT_PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(60));
-/// How often a server pings, and how long it waits.
-const SERVER_PING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
 /// Numbers below are drawn from here, where no machine comes.
 const BELOW: u64 = 1 << 63;
 
@@ -270,8 +259,7 @@ impl<R: Runtime> Layered<R> {
 
     /// A dial has succeeded, or a caller has come.
     fn opened(&mut self, below: Conn) {
-        let now = self.below.now();
-        self.opening.push_back((now.plus(OPENING_LIMIT), below));
+        self.opens(below);
         let Some(layer) = self.open.get_mut(&below) else { return };
         if let Some(at) = layer.at {
             layer.counted = true;
@@ -413,72 +401,8 @@ impl<R: Runtime> Layered<R> {
     }
 }
 
-/// Time, and the rest.
+/// What the parts above are made of.
 impl<R: Runtime> Layered<R> {
-    fn deadline(&self) -> Option<Instant> {
-        let sweep = (!self.open.is_empty()).then_some(self.sweep_at);
-        self.opening.front().map(|(at, _)| *at).into_iter().chain(sweep).min()
-    }
-
-    fn keep_time(&mut self, now: Instant) {
-        while let Some((_, below)) = self.opening.pop_front_if(|(at, _)| *at <= now) {
-            if self.open.get(&below).is_some_and(Layer::is_opening) {
-                self.end(below, Why::TimedOut);
-            }
-        }
-        if self.open.is_empty() {
-            self.sweep_at = now.plus(SWEEP);
-        } else if now >= self.sweep_at {
-            // Whoever was not running proves nothing about the silence of others.
-            let slept = now > self.sweep_at.plus(SWEEP);
-            self.sweep_at = now.plus(SWEEP);
-            self.sweep(now, slept);
-        }
-    }
-
-    /// Pings those whose turn it is, and ends those who have been silent for too long.
-    fn sweep(&mut self, now: Instant, slept: bool) {
-        let (mut due, mut silent) = (Vec::new(), Vec::new());
-        for (below, layer) in &mut self.open {
-            let (every, limit) = match layer.role() {
-                Some(Role::Client) => CLIENT_PING,
-                Some(Role::Server) => SERVER_PING,
-                None => continue,
-            };
-            if slept || !layer.reading {
-                // It may have answered, and we have not looked.
-                layer.unanswered = layer.unanswered.map(|_| now);
-            }
-            if layer.unanswered.is_some_and(|since| now >= since.plus(limit)) {
-                silent.push(*below);
-            } else if now >= layer.pinged.plus(every) {
-                due.push(*below);
-            }
-        }
-        for below in silent {
-            self.end(below, Why::TimedOut);
-        }
-        for below in due {
-            if let Some(layer) = self.open.get_mut(&below).filter(|layer| layer.gone.is_none()) {
-                let mut out = Vec::new();
-                layer.ping(now, &mut out);
-                self.send(below, out, false);
-            }
-        }
-    }
-
-    /// A caller more: the oldest that is no WebSocket yet must go, if there are too many.
-    fn make_room(&mut self) {
-        while self.callers > OPENING
-            && let Some((_, below)) = self.opening.pop_front()
-        {
-            if self.open.get(&below).is_some_and(|layer| layer.counted) {
-                self.uncount(below);
-                self.end(below, Why::TimedOut);
-            }
-        }
-    }
-
     fn uncount(&mut self, below: Conn) {
         if let Some(layer) = self.open.get_mut(&below).filter(|layer| layer.counted) {
             layer.counted = false;
@@ -508,6 +432,12 @@ impl<R: Runtime> Layered<R> {
         let conn = Conn(self.next_below);
         self.next_below = self.next_below.wrapping_add(1) | BELOW;
         conn
+    }
+}
+
+impl<R: Runtime + Default> Default for Layered<R> {
+    fn default() -> Self {
+        Self::new(R::default())
     }
 }
 

@@ -219,18 +219,18 @@ impl App {
     }
 
     pub(crate) fn records(&self) -> Vec<Vec<u8>> {
-        let record = |event: &Event| match event {
-            Event::Record(record) => Some(record.clone()),
-            _ => None,
-        };
-        self.events.iter().filter_map(record).collect()
+        let mut records = Vec::new();
+        for event in &self.events {
+            if let Event::Record(record) = event {
+                records.push(record.clone());
+            }
+        }
+        records
     }
 
     pub(crate) fn result(&self) -> Option<Result<(), Error>> {
-        match self.events.last() {
-            Some(Event::Closed(result)) => Some(result.clone()),
-            _ => None,
-        }
+        let Some(Event::Closed(result)) = self.events.last() else { return None };
+        Some(result.clone())
     }
 
     pub(crate) fn saw(&self, event: &Event) -> bool {
@@ -410,11 +410,11 @@ impl World {
             }
             Op::Close { conn } => {
                 // What was written still leaves.
-                while let Some(bytes) = app.to_server.pop_front() {
+                while let Some(bytes) = self.apps[index].to_server.pop_front() {
                     let answers = self.server.hear((index, conn), &serde_json::from_slice(&bytes).unwrap());
                     self.deliver(answers);
-                    return self.start(index, Op::Close { conn });
                 }
+                let app = &mut self.apps[index];
                 app.conn = None;
                 app.up = false;
                 app.wormhole.handle(Input::Closed { conn, why: Why::Asked }, now);
@@ -428,11 +428,7 @@ impl World {
 
     /// Lets time pass until the next deadline.
     fn advance(&mut self) -> bool {
-        let deadlines = self.apps.iter_mut().filter_map(|app| match app.wormhole.poll() {
-            Output::Wait(deadline) => deadline,
-            other => panic!("polled to the end, and yet {other:?}"),
-        });
-        let Some(next) = deadlines.min() else { return false };
+        let Some(next) = self.deadline() else { return false };
         self.now = self.now.max(next);
         for app in &mut self.apps {
             app.wormhole.handle(Input::Tick, self.now);
@@ -443,22 +439,19 @@ impl World {
     /// Lets so much time pass.
     pub(crate) fn wait(&mut self, time: Duration) {
         let end = self.now.plus(time);
-        loop {
-            while self.step() {}
-            let next = self.apps.iter_mut().filter_map(|app| match app.wormhole.poll() {
-                Output::Wait(deadline) => deadline,
-                other => panic!("polled to the end, and yet {other:?}"),
-            });
-            match next.min() {
-                Some(next) if next <= end => {
-                    self.now = self.now.max(next);
-                    for app in &mut self.apps {
-                        app.wormhole.handle(Input::Tick, self.now);
-                    }
-                }
-                Some(_) | None => break,
-            }
+        self.run_now();
+        while self.deadline().is_some_and(|next| next <= end) {
+            self.advance();
+            self.run_now();
         }
         self.now = end;
+    }
+
+    fn deadline(&mut self) -> Option<Instant> {
+        let deadline = |app: &mut App| {
+            let Output::Wait(deadline) = app.wormhole.poll() else { panic!("it was polled to the end") };
+            deadline
+        };
+        self.apps.iter_mut().filter_map(deadline).min()
     }
 }

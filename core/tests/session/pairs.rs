@@ -1,8 +1,6 @@
 //! Two wormholes and a server in memory: each flow of the API, and the connection cut or the server restarted at every
 //! point of it.
 
-mod support;
-
 use std::time::Duration;
 
 use serde_json::json;
@@ -14,7 +12,7 @@ use wormhole_core::rng::Rng;
 use wormhole_core::untrusted::Text;
 use wormhole_core::wormhole::{Config, Event, QUEUE_RECORDS, RECORD_BYTES, UNTAKEN_RECORDS, Wormhole};
 
-use crate::support::{App, World};
+use crate::network::{App, World};
 
 const CODE: &str = "4-armistice-baboon";
 
@@ -31,11 +29,9 @@ fn an_allocated_code_is_given_to_the_other_side() {
     let mut world = World::new(vec![talker(0), talker(1)]);
     world.apps[0].wormhole.allocate_code(2).unwrap();
     world.run_now();
-    let code = world.apps[0].events.iter().find_map(|event| match event {
-        Event::Code(code) => Some(code.clone()),
-        _ => None,
-    });
-    world.apps[1].wormhole.set_code(code.unwrap()).unwrap();
+    let found = world.apps[0].events.iter().find(|event| matches!(event, Event::Code(_)));
+    let Some(Event::Code(code)) = found.cloned() else { panic!("no code") };
+    world.apps[1].wormhole.set_code(code).unwrap();
     world.run();
     both_are_content(&world);
     assert!(world.server.holds_nothing());
@@ -92,11 +88,9 @@ fn both_sides_derive_the_same_keys_and_learn_versions() {
     world.apps[0].wormhole.set_code(code(CODE)).unwrap();
     assert_eq!(world.apps[0].wormhole.derive_key("purpose", 32), Err(Misuse::NoKeyYet));
     world.run();
-    let versions = world.apps[1].events.iter().find_map(|event| match event {
-        Event::Versions(versions) => Some(versions.app_versions.as_str()),
-        _ => None,
-    });
-    assert_eq!(versions, Some(r#"{"hello": [1.50, "a"]}"#));
+    let found = world.apps[1].events.iter().find(|event| matches!(event, Event::Versions(_)));
+    let Some(Event::Versions(versions)) = found else { panic!("no versions") };
+    assert_eq!(versions.app_versions.as_str(), r#"{"hello": [1.50, "a"]}"#);
     let keys: Vec<_> = world.apps.iter().map(|app| app.wormhole.derive_key("purpose", 40).unwrap()).collect();
     assert_eq!(keys[0], keys[1]);
     let keys: Vec<_> = world.apps.iter().map(|app| app.wormhole.transit_key("transit").unwrap()).collect();

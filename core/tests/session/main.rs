@@ -1,0 +1,8 @@
+//! The session as its users see it: two wormholes and a server in memory, and one alone against those who misbehave.
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod network;
+#[cfg(test)]
+mod pairs;

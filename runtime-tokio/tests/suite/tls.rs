@@ -1,0 +1,111 @@
+//! `wss://`, against a server that shares nothing with ours but its libraries.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread;
+
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use wormhole_core::driver::{Conn, Input, Op, Target, Why};
+use wormhole_runtime::{InFlight, Layered, Layers, Runtime};
+use wormhole_tokio::Tokio;
+
+use crate::soon;
+
+const CONN: Conn = Conn(0);
+
+#[tokio::test]
+async fn messages_of_any_length_go_through_tls() {
+    let (port, root) = serve("localhost");
+    let mut runtime = runtime(vec![root]);
+    open(&mut runtime, port);
+    let opened = next(&mut runtime).await;
+    assert!(matches!(opened, Input::Opened { conn: CONN, peer: Some(_) }), "{opened:?}");
+    for message in [b"{}".to_vec(), vec![b'x'; 3_000_000], b"last".to_vec()] {
+        runtime.start(Op::Write { conn: CONN, bytes: message.clone() });
+        runtime.start(Op::Read { conn: CONN });
+        let mut came = [next(&mut runtime).await, next(&mut runtime).await];
+        came.sort_by_key(|input| matches!(input, Input::Received { .. }));
+        assert!(came == [Input::Sent { conn: CONN }, Input::Received { conn: CONN, bytes: message }]);
+    }
+    runtime.start(Op::Close { conn: CONN });
+    assert_eq!(next(&mut runtime).await, Input::Closed { conn: CONN, why: Why::Asked });
+}
+
+#[tokio::test]
+async fn a_server_that_nobody_vouches_for_is_refused() {
+    let (port, _) = serve("localhost");
+    let (_, other) = serve("localhost");
+    let mut runtime = runtime(vec![other]);
+    open(&mut runtime, port);
+    assert!(matches!(next(&mut runtime).await, Input::Closed { conn: CONN, why: Why::Tls(_) }));
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused() {
+    let (port, root) = serve("relay.example");
+    let mut runtime = runtime(vec![root]);
+    open(&mut runtime, port);
+    let Input::Closed { why: Why::Tls(why), .. } = next(&mut runtime).await else { panic!("taken") };
+    assert!(why.contains("certificate"), "{why}");
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_told_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || listener.accept().unwrap().0.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+    let mut runtime = runtime(Vec::new());
+    open(&mut runtime, port);
+    let why = Why::Tls("the other end does not speak it".into());
+    assert_eq!(next(&mut runtime).await, Input::Closed { conn: CONN, why });
+}
+
+#[tokio::test]
+async fn the_roots_of_the_system_do_not_vouch_for_a_stranger() {
+    let (port, _) = serve("localhost");
+    let mut runtime = wormhole_tokio::runtime();
+    open(&mut runtime, port);
+    assert!(matches!(next(&mut runtime).await, Input::Closed { conn: CONN, why: Why::Tls(_) }));
+}
+
+fn runtime(roots: Vec<CertificateDer<'static>>) -> wormhole_tokio::Runtime {
+    Layered::with(InFlight::new(Tokio::new()), Layers { roots: Some(roots) })
+}
+
+fn open(runtime: &mut wormhole_tokio::Runtime, port: u16) {
+    let target = Target::Mailbox(format!("wss://localhost:{port}/v1"));
+    runtime.start(Op::Open { conn: CONN, target });
+}
+
+async fn next(runtime: &mut wormhole_tokio::Runtime) -> Input {
+    soon(runtime.next(None)).await.unwrap()
+}
+
+/// Says back what one client says, under a new certificate for this name.
+fn serve(name: &str) -> (u16, CertificateDer<'static>) {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let root = made.cert.der().clone();
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![root.clone()], key.into())
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        let session = ServerConnection::new(Arc::new(config)).unwrap();
+        let Ok(mut socket) = tungstenite::accept(StreamOwned::new(session, socket)) else { return };
+        while let Ok(message) = socket.read() {
+            if message.is_text() && socket.send(message).is_err() {
+                return;
+            }
+        }
+    });
+    (port, root)
+}

@@ -1,0 +1,91 @@
+//! What is done when time passes: limits for those who open, keep-alive for those who stand.
+
+use std::time::Duration;
+
+use tungstenite::protocol::Role;
+use wormhole_core::driver::{Conn, Instant, Why};
+
+use super::Layered;
+use super::layer::Layer;
+use crate::driver::Runtime;
+
+/// How long TLS and the WebSocket may take, once there is a connection.
+const OPENING_LIMIT: Duration = Duration::from_secs(10);
+/// The most callers of a server that are not WebSockets yet; one more, and the oldest must go.
+const OPENING: usize = 4096;
+/// How often we look who should be pinged, and who has been silent for too long.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How often a client pings, and how long it waits for a sign of life (`rendezvous.md` section 1).
+const CLIENT_PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(60));
+/// How often a server pings, and how long it waits.
+const SERVER_PING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
+impl<R: Runtime> Layered<R> {
+    /// Something begins to open, for which there is a limit.
+    pub(super) fn opens(&mut self, below: Conn) {
+        self.opening.push_back((self.below.now().plus(OPENING_LIMIT), below));
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let sweep = (!self.open.is_empty()).then_some(self.sweep_at);
+        self.opening.front().map(|(at, _)| *at).into_iter().chain(sweep).min()
+    }
+
+    pub(super) fn keep_time(&mut self, now: Instant) {
+        while let Some((_, below)) = self.opening.pop_front_if(|(at, _)| *at <= now) {
+            if self.open.get(&below).is_some_and(Layer::is_opening) {
+                self.end(below, Why::TimedOut);
+            }
+        }
+        if self.open.is_empty() {
+            self.sweep_at = now.plus(SWEEP);
+        } else if now >= self.sweep_at {
+            // Whoever was not running proves nothing about the silence of others.
+            let slept = now > self.sweep_at.plus(SWEEP);
+            self.sweep_at = now.plus(SWEEP);
+            self.sweep(now, slept);
+        }
+    }
+
+    /// Pings those whose turn it is, and ends those who have been silent for too long.
+    fn sweep(&mut self, now: Instant, slept: bool) {
+        let (mut due, mut silent) = (Vec::new(), Vec::new());
+        for (below, layer) in &mut self.open {
+            let (every, limit) = match layer.role() {
+                Some(Role::Client) => CLIENT_PING,
+                Some(Role::Server) => SERVER_PING,
+                None => continue,
+            };
+            if slept || !layer.reading {
+                // It may have answered, and we have not looked.
+                layer.unanswered = layer.unanswered.map(|_| now);
+            }
+            if layer.unanswered.is_some_and(|since| now >= since.plus(limit)) {
+                silent.push(*below);
+            } else if now >= layer.pinged.plus(every) {
+                due.push(*below);
+            }
+        }
+        for below in silent {
+            self.end(below, Why::TimedOut);
+        }
+        for below in due {
+            if let Some(layer) = self.open.get_mut(&below).filter(|layer| layer.gone.is_none()) {
+                let mut out = Vec::new();
+                layer.ping(now, &mut out);
+                self.send(below, out, false);
+            }
+        }
+    }
+
+    /// A caller more: the oldest that is no WebSocket yet must go, if there are too many.
+    pub(super) fn make_room(&mut self) {
+        while self.callers > OPENING
+            && let Some((_, below)) = self.opening.pop_front()
+        {
+            if self.open.get(&below).is_some_and(|layer| layer.counted) {
+                self.uncount(below);
+                self.end(below, Why::TimedOut);
+            }
+        }
+    }
+}

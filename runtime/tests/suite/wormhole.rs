@@ -1,0 +1,228 @@
+//! The user's wormhole: every future is dropped again and again, and nothing is lost.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use wormhole_core::error::{Error, Misuse};
+use wormhole_core::wormhole::{Config, Event};
+use wormhole_runtime::{InFlight, Layered, Runtime, Wormhole};
+
+use crate::double::Double;
+use crate::net::{Net, in_flight, run};
+
+type Simulated = Layered<InFlight<Net>>;
+
+/// Makes the future anew for each few polls, while the others of this world go on.
+macro_rules! dropping {
+    ($world:ident, $future:expr) => {{
+        let mut found = None;
+        for polls in (1..=3).cycle().take(100_000) {
+            let mut future = pin!($future);
+            for _ in 0..polls {
+                if let Poll::Ready(outcome) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    found = Some(outcome);
+                    break;
+                }
+            }
+            if found.is_some() {
+                break;
+            }
+            $world.serve();
+        }
+        found.expect("it ends some time")
+    }};
+    ($world:ident, $first:expr, $second:expr) => {{
+        let (mut first, mut second) = (None, None);
+        for _ in 0..100_000 {
+            if first.is_none() {
+                first = once($first);
+            }
+            if second.is_none() {
+                second = once($second);
+            }
+            if first.is_some() && second.is_some() {
+                break;
+            }
+            $world.serve();
+        }
+        (first.expect("the first ends some time"), second.expect("the second ends some time"))
+    }};
+}
+
+#[test]
+fn a_whole_conversation_survives_that_every_future_is_dropped_half_way() {
+    let mut world = World::new();
+    let (mut alice, mut bob) = (world.wormhole(), world.wormhole());
+
+    dropping!(world, alice.allocate_code(2)).unwrap();
+    let code = dropping!(world, alice.code()).unwrap();
+    assert_eq!(dropping!(world, alice.welcome()).unwrap().motd.unwrap().to_string(), "hello");
+    dropping!(world, bob.set_code(code.as_str())).unwrap();
+    let (theirs, ours) = dropping!(world, alice.verifier(), bob.verifier());
+    assert_eq!(theirs.unwrap(), ours.unwrap());
+    assert_eq!(dropping!(world, bob.code()).unwrap(), code);
+    let (theirs, ours) = dropping!(world, alice.versions(), bob.versions());
+    assert_eq!(theirs.unwrap(), ours.unwrap());
+
+    for number in 0..300_u32 {
+        let (there, back) = (number.to_be_bytes(), [7; 5]);
+        let (sent, came) = dropping!(world, alice.send(&there), bob.receive());
+        sent.unwrap();
+        assert_eq!(came.unwrap(), there);
+        let (sent, came) = dropping!(world, bob.send(&back), alice.receive());
+        sent.unwrap();
+        assert_eq!(came.unwrap(), back);
+    }
+    let (a, b) = (alice.derive_key("purpose", 32).unwrap(), bob.derive_key("purpose", 32).unwrap());
+    assert_eq!(a.as_bytes(), b.as_bytes());
+
+    dropping!(world, alice.send(b"goodbye")).unwrap();
+    dropping!(world, alice.stored()).unwrap();
+    assert_eq!(dropping!(world, alice.close()), Ok(()));
+    assert_eq!(dropping!(world, bob.receive()).unwrap(), b"goodbye");
+    assert_eq!(dropping!(world, bob.close()), Ok(()));
+    // And what is over stays over.
+    assert_eq!(dropping!(world, bob.close()), Ok(()));
+    assert_eq!(dropping!(world, bob.receive()), Err(Error::Misuse(Misuse::Closed)));
+    assert_eq!(dropping!(world, bob.send(b"late")), Err(Error::Misuse(Misuse::Closed)));
+    assert!(dropping!(world, bob.verifier()).is_ok(), "a fact stays a fact");
+}
+
+#[test]
+fn a_send_that_waits_for_room_has_sent_nothing_when_it_is_dropped() {
+    let mut world = World::new();
+    let mut alice = world.wormhole();
+    dropping!(world, alice.set_code("4-purple-sausages")).unwrap();
+    let mut sent = 0_u32;
+    // The server confirms the first message on the way, which makes room once more.
+    for _ in 0..10 {
+        while once(alice.send(&sent.to_be_bytes())).is_some() {
+            sent += 1;
+            assert!(sent < 10_000, "there must be an end of room");
+        }
+        world.serve();
+    }
+    for _ in 0..10 {
+        assert!(once(alice.send(b"never")).is_none());
+        world.serve();
+    }
+    let mut bob = world.wormhole();
+    dropping!(world, bob.set_code("4-purple-sausages")).unwrap();
+    for number in 0..sent {
+        let (_, came) = dropping!(world, alice.stored(), bob.receive());
+        assert_eq!(came.unwrap(), number.to_be_bytes());
+    }
+    dropping!(world, alice.send(b"now")).unwrap();
+    let (_, came) = dropping!(world, alice.stored(), bob.receive());
+    assert_eq!(came.unwrap(), b"now");
+}
+
+#[test]
+fn a_sent_record_leaves_before_the_next_call() {
+    let mut world = World::new();
+    let (mut alice, mut bob) = (world.wormhole(), world.wormhole());
+    dropping!(world, alice.set_code("4-purple-sausages")).unwrap();
+    dropping!(world, bob.set_code("4-purple-sausages")).unwrap();
+    let (a, b) = dropping!(world, alice.versions(), bob.versions());
+    assert_eq!(a.unwrap(), b.unwrap());
+    once(alice.send(b"alone")).unwrap().unwrap();
+    // Nobody asks anything of alice any more.
+    assert_eq!(dropping!(world, bob.receive()).unwrap(), b"alone");
+}
+
+#[test]
+fn commands_take_effect_once_and_say_so() {
+    let mut world = World::new();
+    let mut alice = world.wormhole();
+    assert!(matches!(dropping!(world, alice.set_code("no code")), Err(Error::Misuse(Misuse::Code(_)))));
+    dropping!(world, alice.input_code()).unwrap();
+    while dropping!(world, alice.next_event()) != Event::Nameplates(vec![plate("4")]) {}
+    assert_eq!(alice.complete_nameplate("").unwrap(), ["4-"]);
+    dropping!(world, alice.choose_nameplate(plate("4"))).unwrap();
+    while dropping!(world, alice.next_event()) != Event::WordsWanted {}
+    assert!(alice.complete_words("purp").unwrap().iter().all(|word| word.starts_with("purple")));
+    dropping!(world, alice.choose_words("purple-sausages")).unwrap();
+    assert_eq!(dropping!(world, alice.code()).unwrap().as_str(), "4-purple-sausages");
+    assert_eq!(dropping!(world, alice.allocate_code(2)), Err(Error::Misuse(Misuse::CodeAlreadyChosen)));
+    assert_eq!(alice.derive_key("purpose", 32).unwrap_err(), Error::Misuse(Misuse::NoKeyYet));
+    assert_eq!(dropping!(world, alice.close()), Err(Error::Lonely));
+    assert_eq!(dropping!(world, alice.code()).unwrap().as_str(), "4-purple-sausages");
+    assert_eq!(dropping!(world, alice.verifier()), Err(Error::Lonely));
+    let mut last = dropping!(world, alice.next_event());
+    while last != Event::Closed(Err(Error::Lonely)) {
+        last = dropping!(world, alice.next_event());
+    }
+    assert_eq!(dropping!(world, alice.next_event()), last, "told again");
+}
+
+#[test]
+fn a_wrong_code_is_told_to_both() {
+    let mut world = World::new();
+    let (mut alice, mut bob) = (world.wormhole(), world.wormhole());
+    dropping!(world, alice.set_code("4-purple-sausages")).unwrap();
+    dropping!(world, bob.set_code("4-purple-rhinos")).unwrap();
+    let (a, b) = dropping!(world, alice.verifier(), bob.verifier());
+    assert_eq!((a.unwrap_err(), b.unwrap_err()), (Error::WrongCode, Error::WrongCode));
+}
+
+#[test]
+fn a_server_that_is_away_is_told_and_closing_does_not_hang() {
+    let world = World::new();
+    let config = Config::new("example.com/app").unwrap().mailbox("ws://127.0.0.1:1/v1");
+    let mut alice = Wormhole::on(Layered::new(in_flight(&world.net)), config).unwrap();
+    let error = run(alice.code()).unwrap().unwrap_err();
+    assert!(matches!(error, Error::Server(_)), "{error}");
+    assert_eq!(run(alice.close()).unwrap().unwrap_err(), error);
+
+    // One that goes silent after the beginning.
+    let mut world = World::new();
+    let mut bob = world.wormhole();
+    dropping!(world, bob.set_code("4-purple-sausages")).unwrap();
+    dropping!(world, bob.welcome()).unwrap();
+    assert_eq!(run(bob.close()), None, "it waits");
+    world.net.advance(Duration::from_secs(5));
+    assert_eq!(run(bob.close()), Some(Err(Error::Lonely)));
+}
+
+/// A server in memory.
+struct World {
+    net: Net,
+    server: Double<Simulated>,
+    url: String,
+}
+
+impl World {
+    fn new() -> Self {
+        let net = Net::default();
+        let mut server = Double::new(Layered::new(in_flight(&net)));
+        let listening = run(server.runtime.next(None)).unwrap();
+        let url = server.handle(listening).unwrap();
+        Self { net, server, url }
+    }
+
+    /// The server works off what has come.
+    fn serve(&mut self) {
+        while let Some(input) = run(self.server.runtime.next(None)) {
+            self.server.handle(input);
+        }
+    }
+
+    fn wormhole(&self) -> Wormhole<Simulated> {
+        let config = Config::new("example.com/app").unwrap().mailbox(&self.url);
+        Wormhole::on(Layered::new(in_flight(&self.net)), config).unwrap()
+    }
+}
+
+/// Polls once, and drops.
+fn once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => Some(outcome),
+        Poll::Pending => None,
+    }
+}
+
+fn plate(text: &str) -> wormhole_core::code::Nameplate {
+    wormhole_core::code::Nameplate::parse(text).unwrap()
+}
