@@ -23,8 +23,8 @@ use wormhole_core::wire::peer::Offer;
 use wormhole_runtime::Sockets;
 use wormhole_runtime::pipe::Pipe;
 use wormhole_tokio::Tokio;
-use wormhole_transfer::content::{Progress, Receiving, Sending};
-use wormhole_transfer::{Content, Destination, Incoming};
+use wormhole_transfer::content::{Receiving, Sending};
+use wormhole_transfer::{Content, Destination, Incoming, Progress};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -67,11 +67,8 @@ async fn receive(file: &Path, out: &Path) -> Outcome<()> {
     let tokio = Tokio::new();
     let mut listener = tokio.adopt(bound)?;
     let start = Instant::now();
-    let mut sender = Command::new(env::current_exe()?)
-        .args(["send", &at])
-        .arg(file)
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut sender =
+        Command::new(env::current_exe()?).args(["send", &at]).arg(file).stdout(Stdio::piped()).spawn()?;
     let (stream, _) = poll_fn(|cx| tokio.poll_accept(&mut listener, cx)).await?;
     let pipe = Pipe::new(stream, &keys(2, 1), Vec::new());
     let offer = Offer::File { name: Name::from("out"), size };

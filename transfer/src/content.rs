@@ -6,15 +6,11 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::thread;
 
-use sha2::{Digest, Sha256};
 use wormhole_core::error::TransitFault;
 use wormhole_core::transit::{Opener, Sealer};
 use wormhole_core::wire::peer::Ack;
@@ -22,57 +18,17 @@ use wormhole_runtime::Stream;
 use wormhole_runtime::pipe::{Broken, Inbox, Outbox, Parts, Pipe, Wire};
 use wormhole_runtime::record::Fastest;
 
+use crate::disk::{Hash, Opening, Received, Sealing, Sent};
 use crate::error::Error;
-use crate::exchange::{Ended, Taken, TaskEnd, ThreadEnd, exchange};
-use crate::flow::{Sink, Source};
+use crate::exchange::{Ended, Taken, TaskEnd, exchange};
 use crate::incoming::Incoming;
 use crate::outgoing::Content;
+use crate::progress::Progress;
 
 /// Buffers that go round between thread and task: one at each end, and one on the way.
 const BUFFERS: usize = 3;
 /// The longest acknowledgement that is read.
 const ACK_LIMIT: usize = 64 << 10;
-
-/// How far the content has come. Clones show the same.
-#[derive(Clone, Default)]
-pub struct Progress(Arc<Counters>);
-
-#[derive(Default)]
-struct Counters {
-    done: AtomicU64,
-    total: AtomicU64,
-}
-
-impl Progress {
-    /// Bytes that have gone, or come, over the connection.
-    pub fn done(&self) -> u64 {
-        self.0.done.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that will; 0 before that is known.
-    pub fn total(&self) -> u64 {
-        self.0.total.load(Ordering::Relaxed)
-    }
-
-    fn set(&self, done: u64) {
-        self.0.done.store(done, Ordering::Relaxed);
-    }
-
-    pub(crate) fn set_total(&self, total: u64) {
-        self.0.total.store(total, Ordering::Relaxed);
-    }
-}
-
-impl fmt::Debug for Progress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Progress").field("done", &self.done()).field("total", &self.total()).finish()
-    }
-}
-
-/// The SHA-256 of all content.
-type Hash = [u8; 32];
-type Sent = Result<Hash, Error>;
-type Received = Result<(Hash, PathBuf), Error>;
 
 /// Content on its way out.
 pub struct Sending<S> {
@@ -94,7 +50,7 @@ impl<S: Stream> Sending<S> {
         let size = content.size();
         progress.set_total(size);
         on_a_thread(move || {
-            let mut sealing = Sealing { to_task: &to_task, outbox: None, sealer, hash: Sha256::new() };
+            let mut sealing = Sealing::new(&to_task, sealer);
             let outcome = content.flow(&mut sealing).and_then(|()| sealing.finish());
             to_task.finish(outcome);
         })?;
@@ -172,10 +128,8 @@ impl<S: Stream> Receiving<S> {
         let size = incoming.size();
         progress.set_total(size);
         on_a_thread(move || {
-            let hash = Sha256::new();
-            let mut opening =
-                Opening { from_task: &from_task, inbox: None, content: 0..0, left: size, opener, hash };
-            let outcome = incoming.take(&mut opening).map(|path| (opening.hash.finalize().into(), path));
+            let mut opening = Opening::new(&from_task, size, opener);
+            let outcome = incoming.take(&mut opening).map(|path| (opening.hash(), path));
             from_task.finish(outcome);
         })?;
         Ok(Self { wire, sealer, to_disk, size, progress })
@@ -274,118 +228,6 @@ fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
     started.map(drop).map_err(|_| Error::NoThread)
 }
 
-/// What the thread of the sender fills.
-struct Sealing<'a> {
-    to_task: &'a ThreadEnd<Outbox, Sent>,
-    outbox: Option<Outbox>,
-    sealer: Sealer<Fastest>,
-    hash: Sha256,
-}
-
-impl Sealing<'_> {
-    /// Seals the record that is open, and hands the buffer over if it holds no more.
-    fn seal(&mut self) -> Result<(), Error> {
-        let Some(outbox) = &mut self.outbox else { return Ok(()) };
-        self.hash.update(outbox.open_content());
-        outbox.seal(&mut self.sealer)?;
-        if outbox.is_full() { self.hand_over() } else { Ok(()) }
-    }
-
-    fn hand_over(&mut self) -> Result<(), Error> {
-        let taken = self.outbox.take().is_none_or(|outbox| self.to_task.give(outbox));
-        if taken { Ok(()) } else { Err(abandoned()) }
-    }
-
-    fn finish(mut self) -> Sent {
-        self.seal()?;
-        self.hand_over()?;
-        Ok(self.hash.finalize().into())
-    }
-}
-
-impl Sink for Sealing<'_> {
-    fn room(&mut self) -> Result<&mut [u8], Error> {
-        if self.outbox.as_mut().is_some_and(|outbox| outbox.room().is_empty()) {
-            self.seal()?;
-        }
-        let outbox = match self.outbox.take() {
-            Some(outbox) => outbox,
-            None => {
-                let mut outbox = self.to_task.take().ok_or_else(abandoned)?;
-                outbox.clear();
-                outbox
-            }
-        };
-        Ok(self.outbox.insert(outbox).room())
-    }
-
-    fn filled(&mut self, count: usize) {
-        if let Some(outbox) = &mut self.outbox {
-            outbox.filled(count);
-        }
-    }
-}
-
-/// What the thread of the receiver reads from.
-struct Opening<'a> {
-    from_task: &'a ThreadEnd<Inbox, Received>,
-    inbox: Option<Inbox>,
-    /// What is left of the record that was opened last.
-    content: Range<usize>,
-    /// Bytes that are still to come, beyond that record.
-    left: u64,
-    opener: Opener<Fastest>,
-    hash: Sha256,
-}
-
-impl Opening<'_> {
-    /// Opens the next record that has any content. `false` at the end of all content.
-    fn advance(&mut self) -> Result<bool, Error> {
-        while self.content.is_empty() {
-            if self.left == 0 {
-                return Ok(false);
-            }
-            let Some(inbox) = &mut self.inbox else {
-                self.inbox = Some(self.from_task.take().ok_or_else(abandoned)?);
-                continue;
-            };
-            match inbox.open(&mut self.opener) {
-                Some(opened) => {
-                    self.content = opened.map_err(transit)?;
-                    let content = inbox.content(self.content.clone());
-                    self.hash.update(content);
-                    let left = self.left.checked_sub(content.len() as u64);
-                    self.left = left.ok_or_else(|| transit(TransitFault::TooMuch))?;
-                }
-                None => {
-                    if let Some(inbox) = self.inbox.take() {
-                        self.from_task.give(inbox);
-                    }
-                }
-            }
-        }
-        Ok(true)
-    }
-}
-
-impl Source for Opening<'_> {
-    fn chunk(&mut self) -> Result<&[u8], Error> {
-        if !self.advance()? {
-            return Ok(&[]);
-        }
-        Ok(self.inbox.as_ref().map_or(&[], |inbox| inbox.content(self.content.clone())))
-    }
-
-    fn used(&mut self, count: usize) {
-        self.content.start = self.content.start.saturating_add(count).min(self.content.end);
-    }
-}
-
-/// The task has gone, so nobody asks for the outcome.
-const fn abandoned() -> Error {
-    Error::Wormhole(wormhole_core::error::Error::Cancelled)
-}
-
 impl<S> fmt::Debug for Sending<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sending").field("progress", &self.progress).finish_non_exhaustive()
@@ -401,5 +243,312 @@ impl<S> fmt::Debug for Confirming<S> {
 impl<S> fmt::Debug for Receiving<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiving").field("progress", &self.progress).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use sha2::{Digest, Sha256};
+    use tempfile::TempDir;
+    use wormhole_core::crypto::Key;
+    use wormhole_core::error::Error as CoreError;
+    use wormhole_core::transfer;
+    use wormhole_core::transit::RecordKeys;
+    use wormhole_core::untrusted::{Name, Text};
+    use wormhole_core::wire::peer::Offer;
+
+    use super::*;
+    use crate::doubles::{End, connection, settle};
+    use crate::incoming::Destination;
+
+    #[test]
+    fn a_file_of_any_size_arrives_whole() {
+        for size in [0, 1, 16_384, 16_385, 131_072, 131_073, 1_048_576, 3_000_001] {
+            for capacity in [1000, 100_000, 10_000_000] {
+                let work = Work::new();
+                work.write("a", &pattern(size));
+                let (sent, received) = work.transfer("a", capacity);
+                sent.unwrap();
+                assert_eq!(received, Ok(work.path("to/a")));
+                assert_eq!(fs::read(work.path("to/a")).unwrap(), pattern(size), "{size} {capacity}");
+                assert_eq!(work.names(), ["a"]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_directory_arrives_whole() {
+        let work = Work::new();
+        fs::create_dir_all(work.path("from/d/empty")).unwrap();
+        work.write("d/one", &pattern(200_000));
+        work.write("d/two", b"");
+        let (sent, received) = work.transfer("d", 50_000);
+        sent.unwrap();
+        assert_eq!(received, Ok(work.path("to/d")));
+        assert_eq!(fs::read(work.path("to/d/one")).unwrap(), pattern(200_000));
+        assert!(work.path("to/d/two").exists() && work.path("to/d/empty").is_dir());
+        assert_eq!(work.names(), ["d"]);
+    }
+
+    #[test]
+    fn a_file_that_grew_or_shrank_is_an_error_on_both_sides() {
+        for before in [300_000, 1_048_576] {
+            for after in [before - 1, before + 1] {
+                let work = Work::new();
+                work.write("a", &pattern(before));
+                let content = Content::open(&work.path("from/a")).unwrap();
+                work.write("a", &pattern(after));
+                let (sent, received) = work.transfer_of(content, 5_000_000);
+                assert_eq!(sent, Err(Error::Changed { path: work.path("from/a") }), "{before} {after}");
+                let Err(Error::Wormhole(CoreError::Transit(TransitFault::Lost { got, want }))) = received
+                else {
+                    panic!("{received:?}")
+                };
+                assert!(got < want, "{got} of {want}");
+                assert!(work.names().is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_connection_that_ends_early_leaves_nothing() {
+        let work = Work::new();
+        let (ours, theirs) = connection(1 << 20);
+        let sending = settle(async {
+            let mut pipe = Pipe::new(theirs, &keys(1, 2), Vec::new());
+            pipe.send(b"only this").await.unwrap();
+            pipe.finish().await
+        });
+        sending.unwrap();
+        let received = receive(ours, work.incoming("a", 100));
+        assert_eq!(received, Err(transit(TransitFault::Lost { got: 9, want: 100 })));
+        assert!(work.names().is_empty());
+    }
+
+    #[test]
+    fn more_than_was_announced_is_refused() {
+        let cases: [&[&[u8]]; 3] = [&[b"123456"], &[b"123", b"456"], &[b"12345", b"6"]];
+        for records in cases {
+            let work = Work::new();
+            let (ours, theirs) = connection(1 << 20);
+            let mut pipe = Pipe::new(theirs, &keys(1, 2), Vec::new());
+            for record in records {
+                settle(pipe.send(record)).unwrap();
+            }
+            let received = receive(ours, work.incoming("a", 5));
+            assert_eq!(received, Err(transit(TransitFault::TooMuch)), "{records:?}");
+            assert!(work.names().is_empty());
+        }
+    }
+
+    #[test]
+    fn records_of_any_length_are_taken_up_to_the_limit() {
+        let mut announced = Vec::new();
+        for len in [1, 16_384, 131_072, 1_500_000, 1 << 24] {
+            announced.extend([0, len]);
+            let work = Work::new();
+            let total: usize = announced.iter().sum();
+            let (ours, theirs) = connection(1 << 30);
+            let mut pipe = Pipe::new(theirs, &keys(1, 2), Vec::new());
+            for len in &announced {
+                settle(pipe.send(&pattern(*len))).unwrap();
+            }
+            let received = receive(ours, work.incoming("a", total as u64));
+            assert_eq!(received, Ok(work.path("to/a")));
+            let expected: Vec<u8> = announced.iter().flat_map(|len| pattern(*len)).collect();
+            assert!(fs::read(work.path("to/a")).unwrap() == expected);
+            let ack = Ack::decode(&settle(pipe.receive(1000)).unwrap()).unwrap();
+            assert_eq!(ack, Ack { ok: Ok(()), sha256: Some(Sha256::digest(&expected).into()) });
+        }
+    }
+
+    #[test]
+    fn what_was_tampered_with_is_refused() {
+        let work = Work::new();
+        let (ours, theirs) = connection(1 << 20);
+        let mut pipe = Pipe::new(theirs, &keys(9, 2), Vec::new());
+        settle(pipe.send(b"12345")).unwrap();
+        let received = receive(ours, work.incoming("a", 5));
+        assert_eq!(received, Err(transit(TransitFault::BadRecord)));
+        assert!(work.names().is_empty());
+    }
+
+    #[test]
+    fn a_record_that_claims_to_be_endless_is_refused_before_it_comes() {
+        let work = Work::new();
+        let (ours, _theirs) = connection(1 << 20);
+        let pipe = Pipe::new(ours, &keys(2, 1), vec![0xff; 4]);
+        let receiving = Receiving::start(work.incoming("a", 5), pipe, Progress::default()).unwrap();
+        assert_eq!(settle(receiving.run()), Err(transit(TransitFault::RecordTooLong)));
+    }
+
+    #[test]
+    fn only_the_right_confirmation_is_one() {
+        let hash: Hash = Sha256::digest(b"12345").into();
+        let refused = Text::from("disk full");
+        let cases = [
+            (Ack { ok: Ok(()), sha256: Some(hash) }.encode(), Ok(())),
+            (Ack { ok: Ok(()), sha256: None }.encode(), Ok(())),
+            (Ack { ok: Ok(()), sha256: Some([0; 32]) }.encode(), Err(TransitFault::WrongHash)),
+            (
+                Ack { ok: Err(refused.clone()), sha256: Some(hash) }.encode(),
+                Err(TransitFault::Refused(refused)),
+            ),
+            (b"[]".to_vec(), Err(TransitFault::MalformedAck)),
+        ];
+        for (ack, expected) in cases {
+            let work = Work::new();
+            work.write("a", b"12345");
+            let (ours, theirs) = connection(1 << 20);
+            let mut pipe = Pipe::new(theirs, &keys(2, 1), Vec::new());
+            settle(pipe.send(&ack)).unwrap();
+            let sent = send(ours, Content::open(&work.path("from/a")).unwrap());
+            assert_eq!(sent, expected.map_err(transit));
+        }
+    }
+
+    #[test]
+    fn an_end_without_confirmation_is_no_success() {
+        let work = Work::new();
+        work.write("a", b"12345");
+        let (ours, theirs) = connection(1 << 20);
+        let content = Content::open(&work.path("from/a")).unwrap();
+        let pipe = Pipe::new(ours, &keys(1, 2), Vec::new());
+        let sent = settle(async {
+            let confirming = Sending::start(content, pipe, Progress::default())?.run().await?;
+            drop(theirs);
+            confirming.run().await
+        });
+        let text = Broken::Ended.to_string();
+        assert_eq!(sent, Err(transit(TransitFault::Unconfirmed(text))));
+    }
+
+    #[test]
+    fn a_job_that_is_dropped_ends_its_thread_though_the_other_side_does_nothing() {
+        let work = Work::new();
+        work.write("a", &pattern(20_000_000));
+        let (ours, theirs) = connection(1000);
+        let pipe = Pipe::new(ours, &keys(1, 2), Vec::new());
+        let content = Content::open(&work.path("from/a")).unwrap();
+        let sending = Sending::start(content, pipe, Progress::default()).unwrap();
+        let pipe = Pipe::new(theirs, &keys(2, 1), Vec::new());
+        let receiving = Receiving::start(work.incoming("a", 20_000_000), pipe, Progress::default()).unwrap();
+        let threads = [sending.thread(), receiving.thread()];
+        assert_eq!(work.names().len(), 1);
+        let mut sending = Box::pin(sending.run());
+        let is_pending = settle(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx).is_pending())));
+        assert!(is_pending);
+        drop(sending);
+        drop(receiving);
+        for thread in threads {
+            settle(poll_fn(|cx| thread.poll(cx)));
+        }
+        assert!(work.names().is_empty());
+    }
+
+    #[test]
+    fn progress_counts_to_the_end() {
+        let work = Work::new();
+        work.write("a", &pattern(500_000));
+        let (ours, theirs) = connection(10_000);
+        let (sent, came) = (Progress::default(), Progress::default());
+        let content = Content::open(&work.path("from/a")).unwrap();
+        let pipe = Pipe::new(ours, &keys(1, 2), Vec::new());
+        let sending = Sending::start(content, pipe, sent.clone()).unwrap();
+        let pipe = Pipe::new(theirs, &keys(2, 1), Vec::new());
+        let receiving = Receiving::start(work.incoming("a", 500_000), pipe, came.clone()).unwrap();
+        let other = thread::spawn(move || settle(receiving.run()));
+        settle(async { sending.run().await?.run().await }).unwrap();
+        other.join().unwrap().unwrap();
+        for progress in [sent, came] {
+            assert_eq!((progress.done(), progress.total()), (500_000, 500_000));
+        }
+    }
+
+    fn send(end: End, content: Content) -> Result<(), Error> {
+        let pipe = Pipe::new(end, &keys(1, 2), Vec::new());
+        settle(async { Sending::start(content, pipe, Progress::default())?.run().await?.run().await })
+    }
+
+    fn receive(end: End, incoming: Incoming) -> Result<PathBuf, Error> {
+        let pipe = Pipe::new(end, &keys(2, 1), Vec::new());
+        let receiving = Receiving::start(incoming, pipe, Progress::default())?;
+        let thread = receiving.thread();
+        let outcome = settle(receiving.run());
+        settle(poll_fn(|cx| thread.poll(cx)));
+        outcome
+    }
+
+    fn keys(send: u8, receive: u8) -> RecordKeys {
+        RecordKeys { send: Key::from_bytes([send; 32]), receive: Key::from_bytes([receive; 32]) }
+    }
+
+    fn pattern(len: usize) -> Vec<u8> {
+        (0..len).map(|index| (index / 7 + index / 1000) as u8).collect()
+    }
+
+    fn as_it_arrives(offer: &transfer::Offer) -> Offer {
+        match offer.clone() {
+            transfer::Offer::Text(text) => Offer::Text(Text::from(text.as_str())),
+            transfer::Offer::File { name, size } => Offer::File { name: Name::from(name.as_str()), size },
+            transfer::Offer::Directory { name, zip_size, bytes, files } => {
+                let (name, mode) = (Name::from(name.as_str()), "zipfile/deflated".to_owned());
+                Offer::Directory { name, mode, zip_size, bytes, files }
+            }
+        }
+    }
+
+    /// A directory to send from, and one to receive into.
+    struct Work(TempDir);
+
+    impl Work {
+        fn new() -> Self {
+            let work = TempDir::new().unwrap();
+            fs::create_dir(work.path().join("from")).unwrap();
+            fs::create_dir(work.path().join("to")).unwrap();
+            Self(work)
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn write(&self, name: &str, content: &[u8]) {
+            fs::write(self.path("from").join(name), content).unwrap();
+        }
+
+        /// What is where things arrive.
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(self.path("to")).unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        }
+
+        fn incoming(&self, name: &str, size: u64) -> Incoming {
+            self.prepare(&Offer::File { name: Name::from(name), size })
+        }
+
+        fn prepare(&self, offer: &Offer) -> Incoming {
+            Incoming::prepare(offer, &Destination::Into(self.path("to"))).unwrap()
+        }
+
+        fn transfer(&self, name: &str, capacity: usize) -> (Result<(), Error>, Result<PathBuf, Error>) {
+            let content = Content::open(&Path::new(&self.path("from")).join(name)).unwrap();
+            self.transfer_of(content, capacity)
+        }
+
+        fn transfer_of(
+            &self,
+            content: Content,
+            capacity: usize,
+        ) -> (Result<(), Error>, Result<PathBuf, Error>) {
+            let (ours, theirs) = connection(capacity);
+            let incoming = self.prepare(&as_it_arrives(content.offer()));
+            let other = thread::spawn(move || receive(theirs, incoming));
+            let sent = send(ours, content);
+            (sent, other.join().unwrap())
+        }
     }
 }

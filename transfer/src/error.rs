@@ -4,13 +4,13 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use wormhole_core::error::Misuse;
+use wormhole_core::error::{Error as CoreError, Misuse};
 
 /// How a transfer failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// The wormhole, the connection for the content, or the other side.
-    Wormhole(wormhole_core::error::Error),
+    Wormhole(CoreError),
     /// Our own disk.
     Disk {
         /// What was tried.
@@ -125,20 +125,22 @@ impl Error {
         Self::Unsendable { path: path.to_owned(), why }
     }
 
-    /// What the other side is told: no path of ours, and whose fault it is from its point of view.
-    pub(crate) fn for_the_peer(&self) -> &'static str {
-        match self {
-            Self::Wormhole(_) => "transfer failed",
-            Self::Disk { doing: Doing::Read, .. } => "a file could not be read on the other side",
+    /// The error as the machine, and through it the other side, is told: no path of ours, and written as the other user
+    /// will read it.
+    pub(crate) fn for_the_machine(&self) -> CoreError {
+        let text = match self {
+            Self::Wormhole(error) => return error.clone(),
+            Self::Exists { .. } | Self::NoSpace { .. } | Self::BadName(_) => return CoreError::Rejected,
+            Self::Disk { doing: Doing::Read, .. } => "a file could not be read",
             Self::Disk { doing: Doing::Create | Doing::Write | Doing::Rename, .. } => {
-                "the other side could not write to its disk"
+                "what was sent could not be stored"
             }
             Self::Unsendable { .. } => "a file cannot be sent",
             Self::Changed { .. } => "a file changed while it was being sent",
-            Self::Exists { .. } | Self::NoSpace { .. } | Self::BadName(_) => "transfer rejected",
-            Self::BadArchive(_) => "the archive cannot be unpacked",
-            Self::NoThread => "the other side is out of resources",
-        }
+            Self::BadArchive(_) => "the directory could not be unpacked",
+            Self::NoThread => "out of resources",
+        };
+        CoreError::Failed(text.to_owned())
     }
 }
 
@@ -252,8 +254,8 @@ impl std::error::Error for Error {
     }
 }
 
-impl From<wormhole_core::error::Error> for Error {
-    fn from(error: wormhole_core::error::Error) -> Self {
+impl From<CoreError> for Error {
+    fn from(error: CoreError) -> Self {
         Self::Wormhole(error)
     }
 }

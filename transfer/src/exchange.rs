@@ -201,11 +201,10 @@ impl<B, O> State<B, O> {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
-    use std::task::Wake;
     use std::thread;
 
     use super::*;
+    use crate::doubles::settle;
 
     #[test]
     fn buffers_go_round_and_the_outcome_comes_last() {
@@ -269,24 +268,5 @@ mod tests {
         });
         assert_eq!(settle(task_end.take()), Taken::Ended(None));
         assert!(worker.join().is_err());
-    }
-
-    struct Unpark(thread::Thread);
-
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-
-    fn settle<T>(future: impl Future<Output = T>) -> T {
-        let mut future = pin!(future);
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        loop {
-            if let Poll::Ready(outcome) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-                return outcome;
-            }
-            thread::park();
-        }
     }
 }

@@ -58,7 +58,7 @@ impl Incoming {
             }
             Offer::Directory { zip_size, bytes, files, .. } => {
                 check_space(&directory, *bytes)?;
-                let temporary = NewDirectory(Some(temporary_directory(&directory).map_err(failed)?));
+                let temporary = NewDirectory::new(temporary_directory(&directory).map_err(failed)?);
                 (*zip_size, Landing::Directory { temporary, limits: Limits { bytes: *bytes, files: *files } })
             }
             Offer::Text(_) | Offer::Unknown => return Err(nothing_to_store()),
@@ -125,11 +125,11 @@ impl Place {
             Destination::At(path) => match fs::metadata(path) {
                 Ok(found) if found.is_dir() => Self::inside(path, &safe(name)?),
                 Ok(found) if found.is_file() && is_file => Self::at(path, true),
-                Err(why) if why.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => {
-                    Self::at(path, false)
+                Err(why) if why.kind() != io::ErrorKind::NotFound => {
+                    Err(Error::disk(Doing::Create, path, &why))
                 }
-                Ok(_) => Err(Error::Exists { path: path.clone() }),
-                Err(why) => Err(Error::disk(Doing::Create, path, &why)),
+                Err(_) if fs::symlink_metadata(path).is_err() => Self::at(path, false),
+                Ok(_) | Err(_) => Err(Error::Exists { path: path.clone() }),
             },
         }
     }
@@ -205,27 +205,35 @@ fn temporary_directory(directory: &Path) -> io::Result<TempDir> {
 }
 
 /// A directory that is removed with all that is in it, also where an archive has forbidden that.
-struct NewDirectory(Option<TempDir>);
+struct NewDirectory {
+    /// `None` once it is to stay.
+    temporary: Option<TempDir>,
+    path: PathBuf,
+}
 
 impl NewDirectory {
+    fn new(temporary: TempDir) -> Self {
+        let path = temporary.path().to_owned();
+        Self { temporary: Some(temporary), path }
+    }
+
     fn path(&self) -> &Path {
-        self.0.as_ref().map_or(Path::new(""), TempDir::path)
+        &self.path
     }
 
     /// It has its name now, and stays.
     fn keep(&mut self) {
-        self.0.take().map(TempDir::keep);
+        self.temporary.take().map(TempDir::keep);
     }
 }
 
 impl Drop for NewDirectory {
     fn drop(&mut self) {
-        let Some(directory) = self.0.take() else { return };
-        let path = directory.path().to_owned();
-        if directory.close().is_err() {
-            open_up(&path);
+        let Some(temporary) = self.temporary.take() else { return };
+        if temporary.close().is_err() {
+            open_up(&self.path);
             // Nobody is left to be told if this fails too.
-            fs::remove_dir_all(&path).ok();
+            fs::remove_dir_all(&self.path).ok();
         }
     }
 }
@@ -241,5 +249,142 @@ fn open_up(directory: &Path) {
                 open.push(entry.path());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::doubles::Chunks;
+
+    #[test]
+    fn a_file_has_its_name_only_when_it_is_complete() {
+        let work = TempDir::new().unwrap();
+        let destination = Destination::Into(work.path().to_owned());
+        let incoming = Incoming::prepare(&file("../up/a.txt", 5), &destination).unwrap();
+        assert_eq!(incoming.path(), work.path().join("a.txt"));
+        assert!(!work.path().join("a.txt").exists());
+        let path = incoming.take(&mut Chunks { bytes: b"hello", at_once: 2 }).unwrap();
+        assert_eq!(fs::read(path).unwrap(), b"hello");
+        assert_eq!(names(work.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn nothing_is_left_behind_by_what_does_not_arrive() {
+        let work = TempDir::new().unwrap();
+        let destination = Destination::Into(work.path().to_owned());
+        drop(Incoming::prepare(&file("a", 5), &destination).unwrap());
+        drop(Incoming::prepare(&directory("d", 1), &destination).unwrap());
+        let incoming = Incoming::prepare(&directory("d", 1), &destination).unwrap();
+        incoming.take(&mut Chunks { bytes: b"no archive", at_once: 3 }).unwrap_err();
+        assert!(names(work.path()).is_empty());
+    }
+
+    #[test]
+    fn what_exists_is_never_touched_without_being_named() {
+        let work = TempDir::new().unwrap();
+        fs::write(work.path().join("a"), "old").unwrap();
+        let destination = Destination::Into(work.path().to_owned());
+        let exists = Err(Error::Exists { path: work.path().join("a") });
+        assert_eq!(Incoming::place(&file("a", 3), &destination), exists);
+        assert_eq!(Incoming::place(&directory("a", 3), &destination), exists);
+        assert_eq!(Incoming::place(&directory("d", 3), &Destination::At(work.path().join("a"))), exists);
+        // It may also come while the content flows.
+        for offer in [file("b", 3), directory("b", 0)] {
+            let incoming = Incoming::prepare(&offer, &destination).unwrap();
+            fs::write(work.path().join("b"), "older").unwrap();
+            let mut archive = Vec::new();
+            crate::archive::layout::End::default().write(&mut archive);
+            let outcome = incoming.take(&mut Chunks { bytes: &archive, at_once: 100 });
+            assert_eq!(outcome, Err(Error::Exists { path: work.path().join("b") }));
+            assert_eq!(fs::read(work.path().join("b")).unwrap(), b"older");
+            assert_eq!(names(work.path()), ["a", "b"]);
+            fs::remove_file(work.path().join("b")).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_named_file_is_replaced_when_the_new_one_is_complete_and_not_before() {
+        let work = TempDir::new().unwrap();
+        let at = work.path().join("a");
+        fs::write(&at, "old").unwrap();
+        let incoming = Incoming::prepare(&file("x", 3), &Destination::At(at.clone())).unwrap();
+        assert_eq!(fs::read(&at).unwrap(), b"old");
+        drop(incoming);
+        assert_eq!(fs::read(&at).unwrap(), b"old");
+        let incoming = Incoming::prepare(&file("x", 3), &Destination::At(at.clone())).unwrap();
+        incoming.take(&mut Chunks { bytes: b"new", at_once: 3 }).unwrap();
+        assert_eq!(fs::read(&at).unwrap(), b"new");
+        assert_eq!(names(work.path()), ["a"]);
+    }
+
+    #[test]
+    fn a_named_directory_receives_the_file_inside() {
+        let work = TempDir::new().unwrap();
+        let destination = Destination::At(work.path().to_owned());
+        assert_eq!(Incoming::place(&file("x", 3), &destination), Ok(work.path().join("x")));
+        let new = Destination::At(work.path().join("new"));
+        assert_eq!(Incoming::place(&directory("x", 3), &new), Ok(work.path().join("new")));
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_and_a_size_beyond_the_disk_are_refused() {
+        let work = TempDir::new().unwrap();
+        let destination = Destination::Into(work.path().to_owned());
+        for name in ["", ".", "..", "a/", "a/.."] {
+            let error = Incoming::place(&file(name, 3), &destination).unwrap_err();
+            assert!(matches!(error, Error::BadName(_)), "{name}: {error}");
+        }
+        let error = Incoming::prepare(&file("a", u64::MAX), &destination).unwrap_err();
+        assert!(matches!(error, Error::NoSpace { need: u64::MAX, .. }), "{error}");
+        assert!(names(work.path()).is_empty());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn neither_a_device_nor_a_broken_link_is_replaced() {
+        let work = TempDir::new().unwrap();
+        let link = work.path().join("link");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        for path in [link, PathBuf::from("/dev/null")] {
+            let place = Incoming::place(&file("x", 3), &Destination::At(path.clone()));
+            assert_eq!(place, Err(Error::Exists { path }));
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_comes_has_the_permissions_of_any_new_file() {
+        let work = TempDir::new().unwrap();
+        fs::write(work.path().join("usual"), "").unwrap();
+        fs::create_dir(work.path().join("usual-directory")).unwrap();
+        let destination = Destination::Into(work.path().to_owned());
+        let incoming = Incoming::prepare(&file("a", 3), &destination).unwrap();
+        incoming.take(&mut Chunks { bytes: b"new", at_once: 3 }).unwrap();
+        let mut archive = Vec::new();
+        crate::archive::layout::End::default().write(&mut archive);
+        let incoming = Incoming::prepare(&directory("d", 0), &destination).unwrap();
+        incoming.take(&mut Chunks { bytes: &archive, at_once: 3 }).unwrap();
+        let mode = |name| system::mode(&fs::metadata(work.path().join(name)).unwrap());
+        assert_eq!(mode("a"), mode("usual"));
+        assert_eq!(mode("d"), mode("usual-directory"));
+    }
+
+    fn file(name: &str, size: u64) -> Offer {
+        Offer::File { name: Name::from(name), size }
+    }
+
+    fn directory(name: &str, bytes: u64) -> Offer {
+        let mode = "zipfile/deflated".to_owned();
+        Offer::Directory { name: Name::from(name), mode, zip_size: 22, bytes, files: 1 }
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
     }
 }

@@ -121,3 +121,55 @@ fn not_there(path: &Path, why: &io::Error) -> Error {
     let is_link = fs::symlink_metadata(path).is_ok();
     Error::unsendable(path, if is_link { Unsendable::BrokenLink } else { Unsendable::NotFound })
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_called_by_its_last_component() {
+        let work = TempDir::new().unwrap();
+        fs::write(work.path().join("a.txt"), "12345").unwrap();
+        let content = Content::open(&work.path().join("./a.txt")).unwrap();
+        assert_eq!(content.offer(), &Offer::File { name: "a.txt".to_owned(), size: 5 });
+    }
+
+    #[test]
+    fn a_directory_is_called_by_its_own_name_however_it_is_given() {
+        let work = TempDir::new().unwrap();
+        let inner = work.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        for path in [inner.clone(), inner.join("."), inner.join("x/.."), inner.join("")] {
+            fs::create_dir_all(inner.join("x")).unwrap();
+            let content = Content::open(&path).unwrap();
+            let Offer::Directory { name, .. } = content.offer() else { panic!("{path:?}") };
+            assert_eq!(name, "inner", "{path:?}");
+        }
+        assert_eq!(
+            Content::open(Path::new("/dev/null")).unwrap_err(),
+            Error::unsendable(Path::new("/dev/null"), Unsendable::Device)
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_said_plainly() {
+        let at = TempDir::new().unwrap().path().join("gone");
+        assert_eq!(Content::open(&at).unwrap_err(), Error::unsendable(&at, Unsendable::NotFound));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_called_by_its_own_name_and_sends_what_it_leads_to() {
+        use std::os::unix::fs::symlink;
+        let work = TempDir::new().unwrap();
+        fs::write(work.path().join("target"), "12345").unwrap();
+        symlink("target", work.path().join("link")).unwrap();
+        symlink("nowhere", work.path().join("broken")).unwrap();
+        let content = Content::open(&work.path().join("link")).unwrap();
+        assert_eq!(content.offer(), &Offer::File { name: "link".to_owned(), size: 5 });
+        let broken = work.path().join("broken");
+        assert_eq!(Content::open(&broken).unwrap_err(), Error::unsendable(&broken, Unsendable::BrokenLink));
+    }
+}

@@ -274,10 +274,12 @@ impl Walk {
 
 /// What a link leads to.
 fn follow(path: &Path) -> Result<Metadata, Error> {
-    fs::metadata(path).map_err(|why| match why.kind() {
-        io::ErrorKind::NotFound => Error::unsendable(path, Unsendable::BrokenLink),
-        _ if system::is_link_loop(&why) => Error::unsendable(path, Unsendable::BrokenLink),
-        _ => unreadable(path, &why),
+    fs::metadata(path).map_err(|why| {
+        if why.kind() == io::ErrorKind::NotFound || system::is_link_loop(&why) {
+            Error::unsendable(path, Unsendable::BrokenLink)
+        } else {
+            unreadable(path, &why)
+        }
     })
 }
 
@@ -296,4 +298,141 @@ pub(crate) fn special(kind: FileType) -> Option<Unsendable> {
 
 pub(crate) fn unreadable(path: &Path, why: &io::Error) -> Error {
     Error::unsendable(path, Unsendable::Unreadable(reason(why)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    impl Listing {
+        /// A listing of directories that need not exist.
+        pub(crate) fn of_directories(names: impl Iterator<Item = String>) -> Self {
+            let mut walk = Walk::new(Path::new("/nowhere"));
+            for name in names {
+                walk.push(name.as_bytes(), 0, 0o755, true);
+            }
+            walk.finish().unwrap()
+        }
+
+        fn names(&self) -> Vec<String> {
+            self.items.iter().map(|item| self.entry_name(item).into_owned()).collect()
+        }
+    }
+
+    #[test]
+    fn files_and_empty_directories_are_listed_in_order() {
+        let root = TempDir::new().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::create_dir_all(at("b/empty")).unwrap();
+        fs::create_dir_all(at("b/full")).unwrap();
+        fs::write(at("b/full/x"), "123").unwrap();
+        fs::write(at("c"), "45").unwrap();
+        fs::write(at("a"), "").unwrap();
+        let listing = Listing::of(root.path()).unwrap();
+        assert_eq!(listing.names(), ["a", "b/empty/", "b/full/x", "c"]);
+        assert_eq!((listing.bytes(), listing.files(), listing.renamed()), (5, 3, 0));
+    }
+
+    #[test]
+    fn what_is_not_there_has_a_name_in_the_error() {
+        let root = TempDir::new().unwrap().path().join("gone");
+        let error = Listing::of(&root).unwrap_err();
+        assert_eq!(
+            error,
+            Error::unsendable(&root, Unsendable::Unreadable("No such file or directory".to_owned()))
+        );
+    }
+
+    #[cfg(unix)]
+    mod unix {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        use std::os::unix::fs::symlink;
+        use std::os::unix::net::UnixListener;
+
+        use super::*;
+
+        #[test]
+        fn a_link_that_leads_back_ends() {
+            let root = TempDir::new().unwrap();
+            let inner = root.path().join("top/inner");
+            fs::create_dir_all(&inner).unwrap();
+            fs::write(inner.join("f"), "1").unwrap();
+            symlink("..", inner.join("up")).unwrap();
+            symlink(".", inner.join("here")).unwrap();
+            let listing = Listing::of(&root.path().join("top")).unwrap();
+            assert_eq!(listing.names(), ["inner/f"]);
+        }
+
+        #[test]
+        fn a_link_out_of_the_tree_is_followed_once() {
+            let root = TempDir::new().unwrap();
+            let (tree, outside) = (root.path().join("tree"), root.path().join("outside"));
+            fs::create_dir(&tree).unwrap();
+            fs::create_dir_all(outside.join("deep")).unwrap();
+            fs::write(outside.join("deep/f"), "1").unwrap();
+            symlink(&outside, tree.join("one")).unwrap();
+            symlink(&outside, tree.join("two")).unwrap();
+            symlink(outside.join("deep/f"), tree.join("file")).unwrap();
+            symlink("../tree", outside.join("back")).unwrap();
+            let listing = Listing::of(&tree).unwrap();
+            assert_eq!(listing.names(), ["file", "one/deep/f"]);
+        }
+
+        #[test]
+        fn a_directory_is_listed_where_it_is_and_not_where_a_link_comes_first() {
+            let root = TempDir::new().unwrap();
+            fs::create_dir(root.path().join("releases")).unwrap();
+            fs::write(root.path().join("releases/f"), "1").unwrap();
+            symlink("releases", root.path().join("current")).unwrap();
+            fs::create_dir(root.path().join("only-links")).unwrap();
+            symlink("../releases", root.path().join("only-links/again")).unwrap();
+            let listing = Listing::of(root.path()).unwrap();
+            assert_eq!(listing.names(), ["only-links/", "releases/f"]);
+        }
+
+        #[test]
+        fn what_cannot_be_sent_is_named() {
+            let cases: [(&str, fn(&Path), Unsendable); 4] = [
+                ("pipe", |at| mkfifo(at), Unsendable::Fifo),
+                ("socket", |at| drop(UnixListener::bind(at).unwrap()), Unsendable::Socket),
+                ("device", |at| symlink("/dev/null", at).unwrap(), Unsendable::Device),
+                ("broken", |at| symlink("nowhere", at).unwrap(), Unsendable::BrokenLink),
+            ];
+            for (name, make, why) in cases {
+                let root = TempDir::new().unwrap();
+                let at = root.path().join("sub").join(name);
+                fs::create_dir(root.path().join("sub")).unwrap();
+                make(&at);
+                assert_eq!(Listing::of(root.path()).unwrap_err(), Error::unsendable(&at, why));
+            }
+            let root = TempDir::new().unwrap();
+            symlink("self", root.path().join("self")).unwrap();
+            let error = Listing::of(root.path()).unwrap_err();
+            assert_eq!(error, Error::unsendable(&root.path().join("self"), Unsendable::BrokenLink));
+        }
+
+        #[test]
+        fn a_name_that_is_no_text_is_replaced_unless_two_become_one() {
+            let root = TempDir::new().unwrap();
+            let odd = |bytes: &[u8]| root.path().join(OsStr::from_bytes(bytes));
+            fs::write(odd(b"a\xff"), "1").unwrap();
+            fs::write(odd(b"a\\b"), "2").unwrap();
+            let listing = Listing::of(root.path()).unwrap();
+            assert_eq!(listing.names(), ["a_b", "a\u{fffd}"]);
+            assert_eq!(listing.renamed(), 2);
+            let paths: Vec<_> = listing.items().iter().map(|item| listing.path(item)).collect();
+            assert!(paths.iter().all(|path| path.exists()), "{paths:?}");
+            fs::write(odd(b"a\xfe"), "3").unwrap();
+            let error = Listing::of(root.path()).unwrap_err();
+            assert!(matches!(error, Error::Unsendable { why: Unsendable::NameClash, .. }), "{error}");
+        }
+
+        fn mkfifo(at: &Path) {
+            use rustix::fs::{CWD, FileType, Mode, mknodat};
+            mknodat(CWD, at, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        }
+    }
 }

@@ -22,8 +22,6 @@ pub(crate) const END64_LEN: usize = 56;
 pub(crate) const LOCATOR64_LEN: usize = 20;
 pub(crate) const DESCRIPTOR_LEN: usize = 16;
 pub(crate) const DESCRIPTOR64_LEN: usize = 24;
-/// The longest name that an entry can have.
-pub(crate) const NAME_LIMIT: usize = 0xffff;
 
 /// A size or an offset from here on does not fit into the fields of 32 bits.
 pub(crate) const BIG: u64 = 0xffff_ffff;

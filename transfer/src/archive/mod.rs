@@ -11,3 +11,6 @@ pub(crate) mod spool;
 pub(crate) mod tree;
 pub(crate) mod unpack;
 pub(crate) mod write;
+
+#[cfg(test)]
+mod tests;

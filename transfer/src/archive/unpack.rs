@@ -227,24 +227,26 @@ impl<S: Source> Stream<'_, S> {
         self.source.fill(&mut rest)?;
         let mut rest = Fields(&rest);
         let name = rest.slice(name_len)?;
-        let (mut size, mut at) = (u64::from(unpacked), u64::from(at));
+        let (mut size, mut packed_size, mut at) = (u64::from(unpacked), u64::from(packed), u64::from(at));
         if let Some(mut zip64) = extra(Fields(rest.slice(extra_len)?), ZIP64) {
             if unpacked == BIG_MARK {
                 size = zip64.u64()?;
             }
             if packed == BIG_MARK {
-                zip64.u64()?;
+                packed_size = zip64.u64()?;
             }
             if at == u64::from(BIG_MARK) {
                 at = zip64.u64()?;
             }
+        }
+        if packed_size != size {
+            return Err(BadArchive::Mismatch.into());
         }
         listed.add(name, size, crc, at);
         let mode = attributes >> 16;
         if mode & TYPE_BITS == LINK_TYPE {
             return Err(BadArchive::Link(shown(name)).into());
         }
-        // Only what the entries made may be named, or a list of lies could reach a directory twice.
         self.tree.set_mode_of(&safe_path(name)?, mode)?;
         Ok((CENTRAL_LEN + name_len + extra_len + comment_len) as u64)
     }
