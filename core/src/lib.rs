@@ -53,6 +53,8 @@ pub mod defaults;
 pub mod driver;
 pub mod error;
 pub mod rng;
+#[cfg(test)]
+mod table;
 pub mod transfer;
 pub mod transit;
 pub mod untrusted;

@@ -12,8 +12,6 @@ mod listener;
 pub mod race;
 pub mod record;
 mod relay;
-#[cfg(test)]
-pub(crate) mod table;
 
 use alloc::vec::Vec;
 use core::fmt;

@@ -165,8 +165,8 @@ mod tests {
 
     use super::*;
     use crate::error::CodeFault;
+    use crate::table::Table;
     use crate::wormhole::samples::{code, nameplate};
-    use crate::wormhole::table::Table;
 
     #[test]
     fn the_table_is_as_written() {
@@ -188,6 +188,7 @@ mod tests {
         ];
         Table {
             name: "input",
+            source: "wormhole/input.rs",
             about: "`Refuse` is what the application's call returns.",
             states: states.map(|state| Typing { state }).to_vec(),
             inputs,

@@ -154,9 +154,9 @@ mod tests {
     use alloc::format;
 
     use super::*;
+    use crate::table::Table;
     use crate::wire::RawJson;
     use crate::wormhole::samples::{code, key, ours, rng};
-    use crate::wormhole::table::Table;
 
     #[test]
     fn the_table_is_as_written() {
@@ -175,6 +175,7 @@ mod tests {
         ];
         Table {
             name: "key",
+            source: "wormhole/key.rs",
             about: "`Known` is not confirmed: whoever knows another code has another key.",
             states: states.map(|state| Key { scalar: scalar(1), state }).to_vec(),
             inputs: inputs.to_vec(),

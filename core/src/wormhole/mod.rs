@@ -32,8 +32,6 @@ mod route;
 #[cfg(test)]
 mod samples;
 mod send;
-#[cfg(test)]
-mod table;
 mod terminator;
 
 use alloc::collections::VecDeque;

@@ -143,8 +143,8 @@ mod tests {
     use alloc::vec;
 
     use super::*;
+    use crate::table::Table;
     use crate::wormhole::samples::{key, message, theirs};
-    use crate::wormhole::table::Table;
 
     #[test]
     fn the_table_is_as_written() {
@@ -159,6 +159,7 @@ mod tests {
         ];
         Table {
             name: "receive",
+            source: "wormhole/receive.rs",
             about: "No record was told yet, so that record 1 waits for record 0.",
             states: states.map(|state| Receive { state, ..Receive::default() }).to_vec(),
             inputs: inputs.to_vec(),

@@ -109,8 +109,8 @@ mod tests {
     use alloc::vec;
 
     use super::*;
+    use crate::table::Table;
     use crate::wormhole::samples::{key, ours, rng};
-    use crate::wormhole::table::Table;
 
     #[test]
     fn the_table_is_as_written() {
@@ -118,6 +118,7 @@ mod tests {
             [State::NoKey(VecDeque::from([b"first".to_vec()])), State::Confirmed(key()), State::Closed];
         Table {
             name: "send",
+            source: "wormhole/send.rs",
             about: "One record of five bytes waits in `NoKey`.",
             states: states.map(|state| Send { next: 0, state }).to_vec(),
             inputs: vec![Input::Send(b"next".to_vec()), Input::Confirmed(key()), Input::Close],

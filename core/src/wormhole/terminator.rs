@@ -230,7 +230,7 @@ mod tests {
 
     use super::*;
     use crate::error::{PeerFault, ServerFault};
-    use crate::wormhole::table::Table;
+    use crate::table::Table;
 
     #[test]
     fn the_table_is_as_written() {
@@ -261,6 +261,7 @@ mod tests {
         ];
         Table {
             name: "terminator",
+            source: "wormhole/terminator.rs",
             about: "Where it closes, only the mailbox is left to wait for.",
             states: states.map(|state| Terminator { state }).to_vec(),
             inputs,
