@@ -99,10 +99,6 @@ pub(crate) struct Exchange<C> {
     relays: Vec<DirectHint>,
     listen: bool,
     race_seed: Seed,
-    /// The peer's key is confirmed: it can be told things.
-    is_happy: bool,
-    /// The session has its server.
-    is_up: bool,
     ending: Ending,
     now: Instant,
     session_wait: Option<Instant>,
@@ -121,8 +117,6 @@ impl<C: Conversation> Exchange<C> {
             relays: config.relays,
             listen: config.listen,
             race_seed: rng.bytes(),
-            is_happy: false,
-            is_up: false,
             ending: Ending::No,
             now: Instant::START,
             session_wait: None,
@@ -208,8 +202,10 @@ impl<C: Conversation> Exchange<C> {
     }
 
     fn say(&mut self, message: &TransferMessage) {
-        if let Err(misuse) = self.session.send(&message.encode()) {
-            self.end(Err(misuse.into()), None, Duration::ZERO);
+        match self.session.send(&message.encode()) {
+            // A session that takes no more is about to tell why.
+            Ok(()) | Err(Misuse::Closed) => {}
+            Err(misuse) => self.end(Err(misuse.into()), None, Duration::ZERO),
         }
     }
 
@@ -259,19 +255,12 @@ impl<C: Conversation> Exchange<C> {
             }
             Told::Closed(result) => self.session_closed(result),
             Told::Verifier(verifier) => {
-                self.is_happy = true;
                 self.tell(Event::Session(Told::Verifier(verifier)));
                 self.step(Heard::Key);
             }
-            Told::LinkUp => {
-                self.is_up = true;
-                self.tell(Event::Session(Told::LinkUp));
-            }
-            Told::LinkDown { why } => {
-                self.is_up = false;
-                self.tell(Event::Session(Told::LinkDown { why }));
-            }
-            Told::Welcome(_)
+            Told::LinkUp
+            | Told::LinkDown { .. }
+            | Told::Welcome(_)
             | Told::Nameplates(_)
             | Told::WordsWanted
             | Told::Code(_)
@@ -341,12 +330,13 @@ impl<C: Conversation> Exchange<C> {
         let heard = if is_silent(&verdict) { Patience::For(LAST_WORDS_LIMIT) } else { Patience::NONE };
         self.ending = Ending::Parting { verdict, said: Patience::For(limit), heard, gone };
         self.let_go();
-        if let Some(text) = words.filter(|_| self.is_happy) {
+        let can_tell = self.session.is_confirmed();
+        if let Some(text) = words.filter(|_| can_tell) {
             // A session that takes no more has nobody to tell it to.
             self.session.send(&TransferMessage::Error(text).encode()).ok();
         }
-        let is_done = heard == Patience::NONE && self.session.all_stored();
-        if is_done || limit.is_zero() || (is_cancelled && !self.is_up) {
+        let is_done = heard == Patience::NONE && (!can_tell || self.session.all_stored());
+        if is_done || limit.is_zero() || (is_cancelled && !self.session.is_linked()) {
             self.close_session();
         }
     }

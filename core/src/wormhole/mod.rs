@@ -324,6 +324,19 @@ impl Wormhole {
         self.send.waiting() == 0 && self.mailbox.waiting() == 0
     }
 
+    /// Whether the peer has proved that it knows the code, so that it can be told things.
+    pub(crate) const fn is_confirmed(&self) -> bool {
+        self.receive.is_confirmed()
+    }
+
+    /// Whether the server can hear us.
+    pub(crate) const fn is_linked(&self) -> bool {
+        match self.link.line() {
+            link::Line::Up => true,
+            link::Line::Down => false,
+        }
+    }
+
     /// The application has used a record of this length. Nothing more is read from the server while too many told
     /// records are unused.
     pub fn taken(&mut self, len: usize) {

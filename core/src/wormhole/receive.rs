@@ -46,6 +46,14 @@ impl Receive {
         self.state = mem::take(&mut self.state).step(input, &mut self.sorter, &mut out);
         out
     }
+
+    /// Whether a message of the peer has opened.
+    pub(crate) const fn is_confirmed(&self) -> bool {
+        match self.state {
+            State::Confirmed(_) => true,
+            State::NoKey | State::Unconfirmed(_) | State::Scared => false,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
