@@ -40,6 +40,8 @@ use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::fmt;
 
+use zeroize::Zeroizing;
+
 use crate::code::{Code, Nameplate};
 use crate::crypto::{Secret, SessionKey, TransitKey, Verifier};
 use crate::defaults::{MAILBOX, MESSAGE_LIMIT};
@@ -193,6 +195,8 @@ impl Wormhole {
         let mut rng = Rng::new(seed);
         let side = Side::draw(&mut rng);
         let scalar = key::Scalar::new(rng.bytes());
+        // What is drawn from later cannot tell what the key was made from.
+        let rng = Rng::new(rng.bytes());
         Self::assemble(config, side, scalar, rng, conns)
     }
 
@@ -295,7 +299,7 @@ impl Wormhole {
     ///
     /// The words are no part of a code, the nameplate is not yet chosen, the words are, or the wormhole is closed.
     pub fn choose_words(&mut self, words: &str) -> Result<(), Misuse> {
-        self.command(Task::Typing(input::Input::Words(words.into())))
+        self.command(Task::Typing(input::Input::Words(Zeroizing::new(words.into()))))
     }
 
     /// Sends a record. What waits for the peer or for the server is kept, up to [`QUEUE_RECORDS`] and [`QUEUE_BYTES`].
@@ -310,7 +314,7 @@ impl Wormhole {
         if !self.has_room() && self.terminator.is_open() {
             return Err(Misuse::QueueFull);
         }
-        self.command(Task::Send(send::Input::Send(record.into())))
+        self.command(Task::Send(send::Input::Send(Zeroizing::new(record.into()))))
     }
 
     /// Whether a record would be taken by [`send`](Self::send) now. Room comes back when the server confirms.
