@@ -380,6 +380,12 @@ impl Wormhole {
         self.settle();
     }
 
+    /// Waits for no answer of the server any longer, where it is closing.
+    pub(crate) fn give_up(&mut self) {
+        self.then(Task::Terminator(terminator::Input::GiveUp));
+        self.settle();
+    }
+
     fn session_key(&self) -> Result<&SessionKey, Misuse> {
         self.key.session().ok_or(Misuse::NoKeyYet)
     }
