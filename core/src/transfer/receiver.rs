@@ -187,7 +187,7 @@ enum Way {
     Preparing,
     /// The peer was told where.
     Told,
-    /// The peer has connected already, and chosen.
+    /// The peer has connected already, and chosen; see [`crate::transit::Settled`] for what is not noticed.
     Settled(Settled),
 }
 

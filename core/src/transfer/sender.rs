@@ -92,7 +92,7 @@ enum State {
     Comparing { offer: Offer, early: Option<TransitInfo> },
     /// The listener is being set up.
     Preparing { offer: Offer },
-    /// The offer waits for its answer. The peer may be connected already.
+    /// The offer waits for its answer. The peer may be connected already; see [`Settled`] for what is not noticed.
     Offered { settled: Option<Settled> },
     /// The text waits for its answer.
     TextOffered,
