@@ -371,7 +371,10 @@ impl Alone {
 
     fn pump(&mut self) {
         loop {
-            match self.wormhole.poll() {
+            let output = self.wormhole.poll();
+            let is_closed = matches!(self.last(), Some(Event::Closed(_)));
+            assert!(!is_closed || matches!(output, Output::Wait(_)), "nothing follows the end: {output:?}");
+            match output {
                 Output::Do(Op::Open { conn, .. }) if self.refuses => {
                     self.wormhole.handle(Input::Closed { conn, why: Why::Refused }, self.now);
                 }

@@ -199,6 +199,7 @@ impl World {
             };
             match output {
                 Output::Do(op) => {
+                    assert!(self.closed(node).is_none(), "nothing follows the end: {op:?}");
                     let told = self.net.start(node, op);
                     self.inputs.extend(told);
                 }
