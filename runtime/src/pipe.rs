@@ -150,8 +150,9 @@ impl<S: Stream> Wire<S> {
         Ok(())
     }
 
-    /// Reads until `inbox` is full, or holds a whole record and the socket has no more for now.
-    pub async fn receive_many(&mut self, inbox: &mut Inbox) -> Result<(), Broken> {
+    /// Reads until `inbox` is full, or holds a whole record and the socket has no more for now. `come` is told how many
+    /// bytes of content there are in it, after each read.
+    pub async fn receive_many(&mut self, inbox: &mut Inbox, mut come: impl FnMut(u64)) -> Result<(), Broken> {
         loop {
             let has_whole = inbox.has_whole();
             let room = inbox.room();
@@ -178,6 +179,7 @@ impl<S: Stream> Wire<S> {
                 }
             };
             inbox.filled(count)?;
+            come(inbox.content_len().saturating_add(inbox.begun() as u64));
         }
     }
 
@@ -432,5 +434,197 @@ impl fmt::Debug for Outbox {
 impl fmt::Debug for Inbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inbox").field("content", &self.content).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use wormhole_core::crypto::Key;
+
+    use super::*;
+
+    #[test]
+    fn records_keep_their_borders_however_the_bytes_come() {
+        let lens = [0, 1, 5, RECORD_CONTENT, 3 * RECORD_CONTENT, 77];
+        for at_once in [1, 43, 44, 45, 1000, BATCH] {
+            let mut pipe = receiving(sealed(&lens), at_once, Vec::new());
+            for len in lens {
+                assert_eq!(now(pipe.receive(RECORD_LIMIT)).unwrap().unwrap(), content(len), "{at_once}");
+            }
+            assert!(matches!(now(pipe.receive(RECORD_LIMIT)).unwrap(), Err(Broken::Ended)));
+        }
+    }
+
+    #[test]
+    fn what_was_read_past_the_handshake_comes_first() {
+        let bytes = sealed(&[10, 20]);
+        for read in 0..bytes.len() {
+            let (early, late) = bytes.split_at(read);
+            let mut pipe = receiving(late.to_vec(), 1000, early.to_vec());
+            assert_eq!(now(pipe.receive(100)).unwrap().unwrap(), content(10));
+            assert_eq!(now(pipe.receive(100)).unwrap().unwrap(), content(20));
+        }
+    }
+
+    #[test]
+    fn a_record_beyond_the_limit_is_refused_by_its_length_alone() {
+        let mut pipe = receiving(sealed(&[101]), 4, Vec::new());
+        let refused = now(pipe.receive(100)).unwrap();
+        assert!(matches!(refused, Err(Broken::Fault(TransitFault::RecordTooLong))));
+    }
+
+    #[test]
+    fn an_inbox_gives_the_records_that_it_was_sent_whatever_their_length() {
+        let lens = [16_384; 200].into_iter().chain([RECORD_CONTENT; 20]).chain([2 * BATCH, 1, 0, 9]);
+        let lens: Vec<_> = lens.collect();
+        for at_once in [10_007, BATCH, 3 * BATCH] {
+            let Parts { mut wire, mut opener, .. } =
+                receiving(sealed(&lens), at_once, Vec::new()).into_parts();
+            let mut opened = Vec::new();
+            let (mut inbox, mut next) = (Inbox::new(), Inbox::new());
+            while opened.len() < lens.len() {
+                now(wire.receive_many(&mut inbox, |_| ())).unwrap().unwrap();
+                next.clear();
+                inbox.carry_over(&mut next).unwrap();
+                let before = opened.len();
+                while let Some(range) = inbox.open(&mut opener) {
+                    opened.push(inbox.content(range.unwrap()).to_vec());
+                }
+                let total: usize = opened[before..].iter().map(Vec::len).sum();
+                assert_eq!(inbox.content_len(), total as u64);
+                (inbox, next) = (next, inbox);
+            }
+            assert_eq!(inbox.begun(), 0);
+            assert!(opened.iter().zip(&lens).all(|(got, len)| *got == content(*len)), "{at_once}");
+            assert!(matches!(now(wire.receive_many(&mut inbox, |_| ())).unwrap(), Err(Broken::Ended)));
+        }
+    }
+
+    #[test]
+    fn an_outbox_is_sent_as_the_records_that_were_sealed_one_by_one() {
+        let lens = [RECORD_CONTENT, RECORD_CONTENT, 10];
+        let Parts { mut wire, mut sealer, .. } = sending().into_parts();
+        let mut outbox = Outbox::new();
+        for len in lens {
+            let bytes = content(len);
+            outbox.room()[..len].copy_from_slice(&bytes);
+            outbox.filled(len);
+            assert_eq!(outbox.open_content(), bytes);
+            outbox.seal(&mut sealer).unwrap();
+        }
+        assert!(!outbox.is_full());
+        let total: usize = lens.iter().sum();
+        assert_eq!(outbox.content_len(), total as u64);
+        let mut told = Vec::new();
+        now(wire.send_all(&outbox, |sent| told.push(sent))).unwrap().unwrap();
+        assert!(wire.stream.written == sealed(&lens));
+        assert!(told.is_sorted() && told.last() == Some(&(total as u64)), "{told:?}");
+        outbox.clear();
+        assert!(outbox.as_bytes().is_empty());
+    }
+
+    #[test]
+    fn an_outbox_is_full_after_its_last_record() {
+        let mut sealer = keys().sealer(Fastest::here());
+        let mut outbox = Outbox::new();
+        let mut records = 0;
+        while !outbox.is_full() {
+            assert_eq!(outbox.room().len(), RECORD_CONTENT);
+            outbox.filled(RECORD_CONTENT);
+            assert!(outbox.room().is_empty());
+            outbox.seal(&mut sealer).unwrap();
+            records += 1;
+        }
+        assert_eq!(records, BATCH_RECORDS);
+        assert!(outbox.room().is_empty());
+    }
+
+    #[test]
+    fn memory_grows_with_what_comes_and_not_with_what_is_announced() {
+        let mut inbox = Inbox::new();
+        let announced = u32::try_from(RECORD_LIMIT + OVERHEAD - LENGTH).unwrap();
+        inbox.room()[..LENGTH].copy_from_slice(&announced.to_be_bytes());
+        inbox.filled(LENGTH).unwrap();
+        assert_eq!(inbox.bytes.len(), BATCH);
+        while !inbox.has_whole() {
+            let room = inbox.room().len();
+            assert!(room > 0);
+            assert!(inbox.bytes.len() <= 2 * (inbox.filled + 1).max(BATCH));
+            inbox.filled(room).unwrap();
+        }
+        assert!(inbox.room().is_empty());
+        inbox.clear();
+        assert_eq!(inbox.bytes.len(), BATCH);
+    }
+
+    #[test]
+    fn more_than_was_asked_for_is_noticed() {
+        let mut wire = receiving(vec![1], 10, Vec::new()).into_parts().wire;
+        assert!(now(wire.has_more()).unwrap());
+        let mut wire = receiving(Vec::new(), 10, vec![1]).into_parts().wire;
+        assert!(now(wire.has_more()).unwrap());
+        let mut wire = receiving(Vec::new(), 10, Vec::new()).into_parts().wire;
+        assert!(!now(wire.has_more()).unwrap());
+    }
+
+    fn keys() -> RecordKeys {
+        RecordKeys { send: Key::from_bytes([3; 32]), receive: Key::from_bytes([3; 32]) }
+    }
+
+    fn content(len: usize) -> Vec<u8> {
+        (0..len).map(|index| (index + len) as u8).collect()
+    }
+
+    fn sealed(lens: &[usize]) -> Vec<u8> {
+        let mut sealer = keys().sealer(Fastest::here());
+        lens.iter().flat_map(|len| sealer.seal_copy(&content(*len)).unwrap()).collect()
+    }
+
+    fn receiving(bytes: Vec<u8>, at_once: usize, read: Vec<u8>) -> Pipe<Recorded> {
+        let stream = Recorded { unread: bytes.into(), at_once, written: Vec::new() };
+        Pipe::new(stream, &keys(), read)
+    }
+
+    fn sending() -> Pipe<Recorded> {
+        receiving(Vec::new(), 1000, Vec::new())
+    }
+
+    /// What a future that never has to wait comes to.
+    fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => None,
+        }
+    }
+
+    /// A stream that gives what is there, so much at a time, and then ends.
+    struct Recorded {
+        unread: VecDeque<u8>,
+        at_once: usize,
+        written: Vec<u8>,
+    }
+
+    impl Stream for Recorded {
+        fn poll_read(&mut self, _: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+            let count = self.unread.len().min(self.at_once).min(buf.len());
+            for (place, byte) in buf.iter_mut().zip(self.unread.drain(..count)) {
+                *place = byte;
+            }
+            Poll::Ready(Ok(count))
+        }
+
+        fn poll_write(&mut self, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            let count = buf.len().min(self.at_once);
+            self.written.extend_from_slice(&buf[..count]);
+            Poll::Ready(Ok(count))
+        }
+
+        fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
     }
 }

@@ -163,7 +163,6 @@ impl<S: Stream> Receiving<S> {
             got = got.saturating_add(inbox.content_len());
             let mut next = self.empty().await?;
             inbox.carry_over(&mut next).map_err(|broken| self.broken(&broken, got))?;
-            self.progress.set(got.saturating_add(next.begun() as u64).min(self.size));
             self.to_disk.give(inbox);
             inbox = next;
         }
@@ -177,7 +176,9 @@ impl<S: Stream> Receiving<S> {
     async fn fill(&mut self, inbox: &mut Inbox, got: u64) -> Result<(), Error> {
         let thread = self.to_disk.thread();
         let filled = {
-            let mut read = pin!(self.wire.receive_many(inbox));
+            let (progress, size) = (&self.progress, self.size);
+            let come = |bytes| progress.set(got.saturating_add(bytes).min(size));
+            let mut read = pin!(self.wire.receive_many(inbox, come));
             poll_fn(|cx| match read.as_mut().poll(cx) {
                 Poll::Ready(read) => Poll::Ready(Some(read)),
                 Poll::Pending => thread.poll(cx).map(|()| None),

@@ -9,6 +9,7 @@ use tempfile::{Builder, NamedTempFile, TempDir};
 use wormhole_core::untrusted::{Name, SafeName};
 use wormhole_core::wire::peer::Offer;
 
+use crate::archive::spool::Waiting;
 use crate::archive::tree::{Limits, Tree};
 use crate::archive::unpack;
 use crate::error::{Doing, Error};
@@ -90,7 +91,7 @@ impl Incoming {
             }
             Landing::Directory { mut temporary, limits } => {
                 let mut tree = Tree::new(temporary.path(), limits);
-                unpack::unpack(source, &mut tree, &self.directory)?;
+                unpack::unpack(source, &mut tree, Waiting { directory: &self.directory, len: self.size })?;
                 system::rename_new(temporary.path(), &self.path)
                     .map_err(|why| not_named(&self.path, &why))?;
                 temporary.keep();
@@ -146,7 +147,8 @@ impl Place {
         let parent = path.parent().filter(|_| path.file_name().is_some());
         let directory = parent.ok_or_else(|| Error::Exists { path: path.to_owned() })?;
         let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-        Ok(Self { path: path.to_owned(), directory: directory.to_owned(), replace })
+        // A slash at the end says nothing here, and would be in the way of giving the name.
+        Ok(Self { path: path.components().collect(), directory: directory.to_owned(), replace })
     }
 }
 
@@ -325,6 +327,10 @@ mod tests {
         assert_eq!(Incoming::place(&file("x", 3), &destination), Ok(work.path().join("x")));
         let new = Destination::At(work.path().join("new"));
         assert_eq!(Incoming::place(&directory("x", 3), &new), Ok(work.path().join("new")));
+        let slash = Destination::At(work.path().join("new/"));
+        let incoming = Incoming::prepare(&file("x", 3), &slash).unwrap();
+        let path = incoming.take(&mut Chunks { bytes: b"123", at_once: 3 }).unwrap();
+        assert_eq!(path, work.path().join("new"));
     }
 
     #[test]

@@ -284,3 +284,112 @@ impl<T> Clone for Slot<T> {
         Self(Arc::clone(&self.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wormhole_core::error::PeerFault;
+    use wormhole_core::untrusted::Text;
+
+    use super::*;
+
+    #[test]
+    fn a_lost_connection_is_the_verdict_only_if_nobody_says_why() {
+        let mut patient = patient();
+        patient.handle(Input::Tick, at(1000));
+        patient.finish(Err(lost()));
+        assert_eq!(told(&mut patient), (vec![], Some(at(3000))));
+        patient.handle(Input::Tick, at(2999));
+        assert_eq!(told(&mut patient), (vec![], Some(at(3000))));
+        patient.handle(Input::Tick, at(3000));
+        assert_eq!(told(&mut patient), (vec![Err(lost())], None));
+    }
+
+    #[test]
+    fn what_the_peer_says_meanwhile_is_the_verdict() {
+        let mut patient = patient();
+        patient.finish(Err(lost()));
+        let said = CoreError::Peer(PeerFault::Said(Text::from("disk full")));
+        patient.machine.hear(said.clone());
+        assert_eq!(told(&mut patient), (vec![Err(said)], None));
+        patient.handle(Input::Tick, at(60_000));
+        assert_eq!(told(&mut patient), (vec![], None));
+    }
+
+    #[test]
+    fn any_other_end_is_the_verdict_at_once() {
+        for outcome in [Ok(()), Err(CoreError::Cancelled), Err(TransitFault::BadRecord.into())] {
+            let mut patient = patient();
+            patient.finish(outcome.clone());
+            assert_eq!(told(&mut patient), (vec![outcome], None));
+        }
+    }
+
+    #[test]
+    fn a_dead_disk_is_not_waited_for() {
+        let mut patient = patient();
+        patient.clean_up();
+        assert!(matches!(patient.poll(), Output::Wait(Some(until)) if until == at(500)));
+        patient.handle(Input::Tick, at(500));
+        assert!(matches!(patient.poll(), Output::Tell(Told::CleanUpOver)));
+        assert!(matches!(patient.poll(), Output::Wait(None)));
+    }
+
+    fn lost() -> CoreError {
+        TransitFault::Lost { got: 1, want: 2 }.into()
+    }
+
+    fn at(millis: u64) -> Instant {
+        Instant::after_start(Duration::from_millis(millis))
+    }
+
+    fn patient() -> Patient<First> {
+        Patient { machine: First::default(), now: Instant::START, held: None, clean_up: CleanUp::NotYet }
+    }
+
+    /// The ends that are told, and the next deadline.
+    fn told(patient: &mut Patient<First>) -> (Vec<Result<(), CoreError>>, Option<Instant>) {
+        let mut ends = Vec::new();
+        loop {
+            match patient.poll() {
+                Output::Tell(Told::Machine(transfer::Event::Closed(end))) => ends.push(end),
+                Output::Tell(_) | Output::Do(_) => panic!("nothing else is told here"),
+                Output::Wait(until) => return (ends, until),
+            }
+        }
+    }
+
+    /// A machine whose first verdict counts, as those of the core.
+    #[derive(Default)]
+    struct First {
+        is_over: bool,
+        verdict: Option<Result<(), CoreError>>,
+    }
+
+    impl First {
+        fn hear(&mut self, error: CoreError) {
+            self.finish(Err(error));
+        }
+    }
+
+    impl Side for First {
+        fn finish(&mut self, outcome: Result<(), CoreError>) {
+            if !self.is_over {
+                self.is_over = true;
+                self.verdict = Some(outcome);
+            }
+        }
+    }
+
+    impl Machine for First {
+        type Event = transfer::Event;
+        type Request = Infallible;
+        type Reply = Infallible;
+
+        fn handle(&mut self, _: Input, _: Instant) {}
+
+        fn poll(&mut self) -> Output<transfer::Event> {
+            let end = self.verdict.take().map(transfer::Event::Closed);
+            end.map_or(Output::Wait(None), Output::Tell)
+        }
+    }
+}

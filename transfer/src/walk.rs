@@ -395,7 +395,8 @@ mod tests {
 
         #[test]
         fn what_cannot_be_sent_is_named() {
-            let cases: [(&str, fn(&Path), Unsendable); 4] = [
+            type Make = fn(&Path);
+            let cases: [(&str, Make, Unsendable); 4] = [
                 ("pipe", |at| mkfifo(at), Unsendable::Fifo),
                 ("socket", |at| drop(UnixListener::bind(at).unwrap()), Unsendable::Socket),
                 ("device", |at| symlink("/dev/null", at).unwrap(), Unsendable::Device),

@@ -12,21 +12,31 @@ use super::layout::{END, END_LEN, END64, END64_LEN, LOCATOR64_LEN};
 use super::tree::{Tree, safe_path, shown};
 use crate::error::{BadArchive, Doing, Error};
 use crate::flow::Source;
+use crate::incoming::check_space;
 
 /// Bytes that are unpacked at a time.
 const STEP: usize = 128 << 10;
 /// The longest comment behind the list, and with it the farthest that the end can be from the end of the file.
 const COMMENT_LIMIT: u64 = 0xffff;
 
+/// Where an archive waits, and how large it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting<'a> {
+    pub(crate) directory: &'a Path,
+    pub(crate) len: u64,
+}
+
 /// Unpacks an archive of which `begun` has come already.
 pub(crate) fn unpack(
     begun: &[u8],
     source: &mut impl Source,
     tree: &mut Tree,
-    waiting: &Path,
+    waiting: Waiting<'_>,
 ) -> Result<(), Error> {
-    let mut file = spool(begun, source, waiting)?;
-    let announced = announced_entries(&mut file).map_err(|why| Error::disk(Doing::Read, waiting, &why))?;
+    let Waiting { directory, len } = waiting;
+    check_space(directory, len.saturating_add(tree.bytes_left()))?;
+    let mut file = spool(begun, source, directory)?;
+    let announced = announced_entries(&mut file).map_err(|why| Error::disk(Doing::Read, directory, &why))?;
     if announced > tree.entry_limit() {
         return Err(BadArchive::TooManyFiles.into());
     }
@@ -46,9 +56,9 @@ pub(crate) fn unpack(
 }
 
 /// Writes all that comes to a file without a name.
-fn spool(begun: &[u8], source: &mut impl Source, waiting: &Path) -> Result<File, Error> {
-    let failed = |why: io::Error| Error::disk(Doing::Write, waiting, &why);
-    let mut file = tempfile::tempfile_in(waiting).map_err(failed)?;
+fn spool(begun: &[u8], source: &mut impl Source, directory: &Path) -> Result<File, Error> {
+    let failed = |why: io::Error| Error::disk(Doing::Write, directory, &why);
+    let mut file = tempfile::tempfile_in(directory).map_err(failed)?;
     file.write_all(begun).map_err(failed)?;
     loop {
         let chunk = source.chunk()?;

@@ -11,6 +11,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::layout::{BIG, Entry, MARK};
+use super::spool::Waiting;
 use super::tree::{Limits, Tree, shown};
 use super::{unpack, write};
 use crate::error::{BadArchive, Error};
@@ -18,7 +19,7 @@ use crate::flow::doubles::{Chunks, Collected};
 use crate::flow::{Sink, Source};
 use crate::walk::Listing;
 
-const MANY: Limits = Limits { bytes: 1 << 40, files: 1 << 20 };
+const MANY: Limits = Limits { bytes: 1 << 26, files: 1 << 20 };
 
 #[test]
 fn an_archive_has_the_size_that_was_measured_and_unpacks_as_it_arrives() {
@@ -398,7 +399,7 @@ fn archive_of(directory: &Path) -> (Vec<u8>, Listing) {
 }
 
 fn unpack_into(archive: &[u8], at_once: usize, to: &Path, limits: Limits) -> Result<(), Error> {
-    let waiting = to.parent().unwrap();
+    let waiting = Waiting { directory: to.parent().unwrap(), len: archive.len() as u64 };
     unpack::unpack(&mut Chunks { bytes: archive, at_once }, &mut Tree::new(to, limits), waiting)
 }
 
@@ -495,6 +496,7 @@ fn a_source_that_fails_is_not_a_broken_archive() {
         fn used(&mut self, _: usize) {}
     }
     let to = TempDir::new().unwrap();
-    let outcome = unpack::unpack(&mut Gone, &mut Tree::new(to.path(), MANY), to.path());
+    let outcome =
+        unpack::unpack(&mut Gone, &mut Tree::new(to.path(), MANY), Waiting { directory: to.path(), len: 0 });
     assert_eq!(outcome, Err(Error::NoThread));
 }

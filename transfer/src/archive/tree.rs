@@ -44,6 +44,11 @@ impl Tree {
         self.left.files.saturating_add(self.left_directories)
     }
 
+    /// How many bytes can come at most.
+    pub(crate) const fn bytes_left(&self) -> u64 {
+        self.left.bytes
+    }
+
     /// Makes this directory and those above it, as far as they are not there.
     pub(crate) fn directory(&mut self, path: &SafePath) -> Result<PathBuf, Error> {
         self.make(path.components())

@@ -4,8 +4,6 @@
 //! end is digested alike, and both must come to the same: names, sizes, checksums, places and number. Until then, what
 //! was unpacked has no name that anybody knows. Only the list has the permissions, so they are set last.
 
-use std::path::Path;
-
 use sha2::{Digest, Sha256};
 
 use super::fields::{Fields, extra};
@@ -13,13 +11,13 @@ use super::layout::{
     BIG_MARK, CENTRAL, CENTRAL_LEN, DESCRIPTOR, End, FOLLOWS, LINK_TYPE, LOCAL, LOCAL_LEN, MARK, TYPE_BITS,
     UTF8, ZIP64,
 };
-use super::spool;
+use super::spool::{self, Waiting};
 use super::tree::{Tree, safe_path, shown};
 use crate::error::{BadArchive, Error};
 use crate::flow::Source;
 
-/// Unpacks what comes into `tree`. An archive that has to wait does so in a nameless file in `waiting`.
-pub(crate) fn unpack(source: &mut impl Source, tree: &mut Tree, waiting: &Path) -> Result<(), Error> {
+/// Unpacks what comes into `tree`. An archive that is not ours waits as `waiting` says.
+pub(crate) fn unpack(source: &mut impl Source, tree: &mut Tree, waiting: Waiting<'_>) -> Result<(), Error> {
     let signature: [u8; 4] = source.take()?;
     let mut begun = signature.to_vec();
     if u32::from_le_bytes(signature) != LOCAL {
