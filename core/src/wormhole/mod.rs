@@ -95,6 +95,11 @@ impl Config {
         Self { mailbox: url.into(), ..self }
     }
 
+    /// The URL of the mailbox server.
+    pub fn mailbox_url(&self) -> &str {
+        &self.mailbox
+    }
+
     /// What the peer is told as `app_versions`, a JSON text.
     ///
     /// # Errors
