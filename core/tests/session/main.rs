@@ -6,3 +6,5 @@ mod faults;
 mod network;
 #[cfg(test)]
 mod pairs;
+#[cfg(test)]
+mod transcribe;
