@@ -255,6 +255,8 @@ pub enum Why {
     TooLong,
     /// The URL of the server cannot be used.
     BadUrl(String),
+    /// The proxy could not be used, or did not do its part: the text says how.
+    Proxy(String),
     /// Anything else, in the system's words.
     Other(String),
 }
@@ -275,6 +277,7 @@ impl fmt::Display for Why {
             Self::Tls(how) => write!(f, "TLS failed: {}", text(how).short()),
             Self::WebSocket(how) => write!(f, "not a usable WebSocket: {}", text(how).short()),
             Self::TooLong => f.write_str("a message was too long"),
+            Self::Proxy(how) => write!(f, "the proxy did not connect us: {}", text(how).short()),
             Self::BadUrl(how) => write!(f, "not a usable server address: {}", text(how).short()),
             Self::Other(how) => text(how).short().fmt(f),
         }

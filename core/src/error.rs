@@ -143,6 +143,8 @@ pub enum Error {
     Unwelcome(Text),
     /// Our own user ended it.
     Cancelled,
+    /// What was waited for did not come in the time that our own application allows. Nothing is lost by it.
+    TimedOut,
     /// Our own user refused the offer.
     Rejected,
     /// Our own user said that the verifiers differ.
@@ -184,7 +186,7 @@ impl Error {
     pub const fn mood(&self) -> Mood {
         match self {
             Self::WrongCode => Mood::Scary,
-            Self::Lonely | Self::Cancelled | Self::Failed(_) => Mood::Lonely,
+            Self::Lonely | Self::Cancelled | Self::TimedOut | Self::Failed(_) => Mood::Lonely,
             Self::Unwelcome(_) => Mood::Unwelcome,
             Self::Misuse(_) | Self::Server(_) | Self::Crowded => Mood::Errory,
             Self::Peer(fault) => match fault {
@@ -298,6 +300,7 @@ impl fmt::Display for Error {
             Self::Lonely => f.write_str("closed before the other side was there"),
             Self::Unwelcome(text) => write!(f, "the mailbox server does not accept us: {}", text.short()),
             Self::Cancelled => f.write_str("cancelled"),
+            Self::TimedOut => f.write_str("it did not happen in the time that was allowed"),
             Self::Rejected => f.write_str("transfer rejected"),
             Self::VerifierRefused => f.write_str("the verifiers differ: nothing was transferred"),
             Self::Failed(text) => f.write_str(text),
@@ -323,6 +326,7 @@ impl core::error::Error for Error {
             | Self::Lonely
             | Self::Unwelcome(_)
             | Self::Cancelled
+            | Self::TimedOut
             | Self::Rejected
             | Self::VerifierRefused
             | Self::Failed(_) => None,
@@ -374,6 +378,7 @@ mod tests {
             TransitFault::Unconfirmed(raw()).into(),
             ServerFault::Unreachable { url: "url".into(), why: Why::WebSocket(raw()) }.into(),
             ServerFault::Unreachable { url: "url".into(), why: Why::Tls(raw()) }.into(),
+            ServerFault::Unreachable { url: "url".into(), why: Why::Proxy(raw()) }.into(),
             ServerFault::Unreachable { url: "url".into(), why: Why::Other(raw()) }.into(),
         ] {
             let shown = error.to_string();

@@ -58,6 +58,11 @@ impl SessionKey {
         Ok(secret)
     }
 
+    /// The key itself.
+    pub(crate) fn to_secret(&self) -> Secret {
+        Secret(self.0.to_vec())
+    }
+
     /// The root of the keys of one connection for content.
     pub fn transit_key(&self, purpose: &str) -> TransitKey {
         TransitKey(Key::expanded(&self.0, &[normal(purpose).as_bytes()]))

@@ -39,14 +39,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::fmt;
+use core::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::code::{Code, Nameplate};
 use crate::crypto::{Secret, SessionKey, TransitKey, Verifier};
-use crate::defaults::{MAILBOX, MESSAGE_LIMIT};
+use crate::defaults::{CLOSE_LIMIT, MAILBOX, MESSAGE_LIMIT};
 use crate::driver::{Conns, Input, Instant, Machine, Output, Why};
-use crate::error::{Error, Misuse};
+use crate::error::{Error, Misuse, Mood};
 use crate::rng::{Rng, Seed};
 use crate::wire::peer::Versions;
 use crate::wire::server::Welcome;
@@ -72,6 +73,7 @@ pub struct Config {
     mailbox: String,
     versions: Versions,
     client_version: (String, String),
+    close_limit: Duration,
 }
 
 impl Config {
@@ -86,6 +88,7 @@ impl Config {
             mailbox: MAILBOX.into(),
             versions: Versions { app_versions: raw_json("{}")? },
             client_version: ("wormhole-core".into(), env!("CARGO_PKG_VERSION").into()),
+            close_limit: CLOSE_LIMIT,
         })
     }
 
@@ -116,6 +119,12 @@ impl Config {
     #[must_use]
     pub fn client_version(self, program: &str, version: &str) -> Self {
         Self { client_version: (program.into(), version.into()), ..self }
+    }
+
+    /// How long closing waits for the server, instead of [`CLOSE_LIMIT`].
+    #[must_use]
+    pub fn close_limit(self, limit: Duration) -> Self {
+        Self { close_limit: limit, ..self }
     }
 }
 
@@ -180,6 +189,8 @@ pub struct Wormhole {
     send: send::Send,
     receive: receive::Receive,
     terminator: terminator::Terminator,
+    /// In which it closes, from when on it does.
+    mood: Option<Mood>,
     tasks: VecDeque<Task>,
     outputs: VecDeque<Output<Event>>,
     untaken: Untaken,
@@ -206,6 +217,7 @@ impl Wormhole {
     }
 
     fn assemble(config: Config, side: Side, scalar: key::Scalar, rng: Rng, conns: Conns) -> Self {
+        let terminator = terminator::Terminator::new(config.close_limit);
         let mut wormhole = Self {
             config,
             side,
@@ -223,7 +235,8 @@ impl Wormhole {
             key: key::Key::new(scalar),
             send: send::Send::default(),
             receive: receive::Receive::default(),
-            terminator: terminator::Terminator::default(),
+            terminator,
+            mood: None,
             tasks: VecDeque::new(),
             outputs: VecDeque::new(),
             untaken: Untaken::default(),
@@ -333,6 +346,11 @@ impl Wormhole {
         self.send.waiting() == 0 && self.mailbox.waiting() == 0
     }
 
+    /// The mood in which it closes, as told to the server; nothing before it closes.
+    pub const fn mood(&self) -> Option<Mood> {
+        self.mood
+    }
+
     /// Whether the peer has proved that it knows the code, so that it can be told things.
     pub(crate) const fn is_confirmed(&self) -> bool {
         self.receive.is_confirmed()
@@ -361,6 +379,16 @@ impl Wormhole {
     /// There is no key yet, or so many bytes cannot be derived.
     pub fn derive_key(&self, purpose: &str, len: usize) -> Result<Secret, Misuse> {
         self.session_key()?.derive(purpose, len)
+    }
+
+    /// The session key itself; from [`Event::UnverifiedKey`] on, and the peer need not have confirmed it. Keys for any
+    /// purpose are better [derived](Self::derive_key).
+    ///
+    /// # Errors
+    ///
+    /// There is no key yet.
+    pub fn unverified_key(&self) -> Result<Secret, Misuse> {
+        Ok(self.session_key()?.to_secret())
     }
 
     /// The key of a transit connection for this purpose; from [`Event::UnverifiedKey`] on.
