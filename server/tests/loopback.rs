@@ -72,6 +72,7 @@ fn a_relay_delivers_what_came_before_the_end() {
 /// `cargo test -p wormhole-server --test loopback -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement"]
+#[expect(clippy::disallowed_methods, reason = "it measures, and its clients block")]
 fn how_fast_a_relay_is() {
     const LENGTH: usize = 1 << 30;
     for round in 0..3 {
@@ -143,6 +144,7 @@ async fn say_goodbye(mut alice: Wormhole, mut bob: Wormhole) -> Result<(), Error
 }
 
 /// A relay on a thread of its own, which ends with the process.
+#[expect(clippy::disallowed_methods, reason = "its clients block")]
 fn serve_relay() -> SocketAddr {
     let (tell, told) = std::sync::mpsc::channel();
     thread::spawn(move || {
