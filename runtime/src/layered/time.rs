@@ -80,13 +80,21 @@ impl<R: Runtime> Layered<R> {
 
     /// A caller more: the oldest that is no WebSocket yet must go, if there are too many.
     pub(super) fn make_room(&mut self) {
+        let mut dials = Vec::new();
         while self.callers > OPENING
-            && let Some((_, below)) = self.opening.pop_front()
+            && let Some((at, below)) = self.opening.pop_front()
         {
-            if self.open.get(&below).is_some_and(|layer| layer.counted) {
-                self.uncount(below);
-                self.end(below, Why::TimedOut);
+            match self.open.get(&below) {
+                Some(layer) if layer.counted => {
+                    self.uncount(below);
+                    self.end(below, Why::TimedOut);
+                }
+                Some(layer) if layer.is_opening() => dials.push((at, below)),
+                Some(_) | None => {}
             }
+        }
+        for dial in dials.into_iter().rev() {
+            self.opening.push_front(dial);
         }
     }
 }
