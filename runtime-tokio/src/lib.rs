@@ -42,6 +42,8 @@
 //! ```
 
 mod sockets;
+#[cfg(feature = "transfer")]
+pub mod transfer;
 
 pub use sockets::{Socket, Tokio};
 pub use wormhole_core::error::Error;

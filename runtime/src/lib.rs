@@ -50,6 +50,8 @@
 mod driver;
 mod in_flight;
 mod layered;
+pub mod pipe;
+pub mod record;
 mod why;
 mod wormhole;
 

@@ -1,1 +1,84 @@
-//! stub
+//! Files and directories on top of a wormhole, on any runtime.
+//!
+//! ```text
+//!  application        Sender, Receiver                        a bar shows Progress
+//!                        |        \\
+//!  this crate         the session   content, beside it:  socket  <->  buffers  <->  a thread for disk, hash and boxes
+//!                        |                                  |
+//!  wormhole-runtime   Driver                              Pipe
+//!                        |
+//!  wormhole-core      transfer::Sender, transfer::Receiver
+//! ```
+//!
+//! The core holds the conversation and never sees a file. What is here looks at files before they are offered
+//! ([`Content`]), finds a place for those that come ([`Destination`]), and moves the content between disk and socket.
+//! An application names an adapter, as `wormhole-tokio`, and finds these types there for its runtime.
+//!
+//! # What is promised
+//!
+//! - Nothing that exists is replaced, unless its name was given; then it stays until the new file is complete.
+//! - What does not arrive whole leaves nothing behind.
+//! - Memory stays the same whatever the size: a few buffers of a megabyte. Only the names in a directory that is sent are
+//!   held together.
+//! - A directory is unpacked below a new one and nowhere else, and no link is ever made.
+//!
+//! # Sending
+//!
+//! ```
+//! # async fn send<R: wormhole_runtime::Runtime>(runtime: R) -> Result<(), wormhole_transfer::Error> {
+//! use wormhole_transfer::{Config, Content, Sender};
+//!
+//! let content = Content::open("photos".as_ref())?;
+//! let mut sender = Sender::new(Config::new()?, content, runtime)?;
+//! sender.allocate_code(2)?;
+//! println!("wormhole receive {}", sender.code().await?);
+//! sender.finish().await
+//! # }
+//! ```
+//!
+//! # Receiving
+//!
+//! ```
+//! # async fn receive<R: wormhole_runtime::Runtime>(
+//! #     runtime: R,
+//! #     code: wormhole_core::code::Code,
+//! # ) -> Result<(), wormhole_transfer::Error> {
+//! use wormhole_transfer::{Config, Destination, Receiver};
+//!
+//! let mut receiver = Receiver::new(Config::new()?, runtime)?;
+//! receiver.set_code(code)?;
+//! println!("offered: {:?}", receiver.offer().await?);
+//! receiver.accept(&Destination::Into(".".into()))?;
+//! receiver.finish().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod archive;
+pub mod content;
+mod disk;
+#[cfg(test)]
+mod doubles;
+pub mod error;
+mod event;
+mod exchange;
+mod flow;
+mod incoming;
+mod outgoing;
+mod progress;
+mod receiver;
+mod sender;
+mod session;
+mod system;
+mod walk;
+
+pub use wormhole_core::transfer::{Config, Offer as OurOffer};
+pub use wormhole_core::wire::peer::Offer;
+
+pub use self::error::Error;
+pub use self::event::Event;
+pub use self::incoming::{Destination, Incoming};
+pub use self::outgoing::Content;
+pub use self::progress::Progress;
+pub use self::receiver::{Received, Receiver};
+pub use self::sender::Sender;

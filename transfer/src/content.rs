@@ -1,0 +1,555 @@
+//! The content itself, over a pipe: what runs beside the session once transit has settled on a connection.
+//!
+//! Each side has one plain thread. The sender's reads, hashes and seals; the receiver's opens, hashes and writes. It
+//! trades a few large buffers with the task that has the socket, so disk and network overlap, and memory stays the
+//! same whatever the size. When one of the two is dropped the other ends.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::task::Poll;
+use std::thread;
+
+use wormhole_core::error::TransitFault;
+use wormhole_core::transit::{Opener, Sealer};
+use wormhole_core::wire::peer::Ack;
+use wormhole_runtime::Stream;
+use wormhole_runtime::pipe::{Broken, Inbox, Outbox, Parts, Pipe, Wire};
+use wormhole_runtime::record::Fastest;
+
+use crate::disk::{Hash, Opening, Received, Sealing, Sent};
+use crate::error::Error;
+use crate::exchange::{Ended, Taken, TaskEnd, exchange};
+use crate::incoming::Incoming;
+use crate::outgoing::Content;
+use crate::progress::Progress;
+
+/// Buffers that go round between thread and task: one at each end, and one on the way.
+const BUFFERS: usize = 3;
+/// The longest acknowledgement that is read.
+const ACK_LIMIT: usize = 64 << 10;
+
+/// Content on its way out.
+pub struct Sending<S> {
+    wire: Wire<S>,
+    opener: Opener<Fastest>,
+    from_disk: TaskEnd<Outbox, Sent>,
+    size: u64,
+    progress: Progress,
+}
+
+impl<S: Stream> Sending<S> {
+    /// Starts to read. Nothing is sent before [`Sending::run`].
+    pub fn start(content: Content, pipe: Pipe<S>, progress: Progress) -> Result<Self, Error> {
+        let Parts { wire, sealer, opener } = pipe.into_parts();
+        let (to_task, mut from_disk) = exchange();
+        for _ in 0..BUFFERS {
+            from_disk.give(Outbox::new());
+        }
+        let size = content.size();
+        progress.set_total(size);
+        on_a_thread(move || {
+            let mut sealing = Sealing::new(&to_task, sealer);
+            let outcome = content.flow(&mut sealing).and_then(|()| sealing.finish());
+            to_task.finish(outcome);
+        })?;
+        Ok(Self { wire, opener, from_disk, size, progress })
+    }
+
+    /// Sends all of it.
+    pub async fn run(mut self) -> Result<Confirming<S>, Error> {
+        let mut done = 0_u64;
+        let hash = loop {
+            match self.from_disk.take().await {
+                Taken::Buffer(outbox) => {
+                    let progress = &self.progress;
+                    let sent = self.wire.send_all(&outbox, |bytes| progress.set(done.saturating_add(bytes)));
+                    if sent.await.is_err() {
+                        let lost = TransitFault::Lost { got: self.progress.done(), want: self.size };
+                        return Err(transit(lost));
+                    }
+                    done = done.saturating_add(outbox.content_len());
+                    self.from_disk.give(outbox);
+                }
+                Taken::Ended(outcome) => break outcome.unwrap_or(Err(Error::NoThread))?,
+            }
+        };
+        Ok(Confirming { wire: self.wire, opener: self.opener, hash })
+    }
+
+    pub(crate) fn thread(&self) -> Ended {
+        self.from_disk.thread()
+    }
+}
+
+/// Content that has all been sent, and waits for the other side to say that it has it.
+pub struct Confirming<S> {
+    wire: Wire<S>,
+    opener: Opener<Fastest>,
+    hash: Hash,
+}
+
+impl<S: Stream> Confirming<S> {
+    /// Waits for the acknowledgement and checks it.
+    pub async fn run(mut self) -> Result<(), Error> {
+        let record = self.wire.receive(&mut self.opener, ACK_LIMIT).await.map_err(|broken| match broken {
+            Broken::Failed(_) | Broken::Ended => transit(TransitFault::Unconfirmed(broken.to_string())),
+            Broken::Fault(fault) => transit(fault),
+        })?;
+        let ack = Ack::decode(&record).map_err(|_| transit(TransitFault::MalformedAck))?;
+        ack.ok.map_err(|text| transit(TransitFault::Refused(text)))?;
+        if ack.sha256.is_some_and(|theirs| theirs != self.hash) {
+            return Err(transit(TransitFault::WrongHash));
+        }
+        // It is confirmed, whatever becomes of the connection.
+        self.wire.finish().await.ok();
+        Ok(())
+    }
+}
+
+/// Content on its way in.
+pub struct Receiving<S> {
+    wire: Wire<S>,
+    sealer: Sealer<Fastest>,
+    to_disk: TaskEnd<Inbox, Received>,
+    size: u64,
+    progress: Progress,
+}
+
+impl<S: Stream> Receiving<S> {
+    /// Is ready to write. Nothing is read before [`Receiving::run`].
+    pub fn start(incoming: Incoming, pipe: Pipe<S>, progress: Progress) -> Result<Self, Error> {
+        let Parts { wire, sealer, opener } = pipe.into_parts();
+        let (from_task, to_disk) = exchange();
+        for _ in 0..BUFFERS {
+            from_task.give(Inbox::new());
+        }
+        let size = incoming.size();
+        progress.set_total(size);
+        on_a_thread(move || {
+            let mut opening = Opening::new(&from_task, size, opener);
+            let outcome = incoming.take(&mut opening).map(|path| (opening.hash(), path));
+            from_task.finish(outcome);
+        })?;
+        Ok(Self { wire, sealer, to_disk, size, progress })
+    }
+
+    /// Receives all of it, and says so to the other side once it has its name.
+    pub async fn run(mut self) -> Result<PathBuf, Error> {
+        self.receive().await?;
+        self.to_disk.done();
+        let (hash, path) = loop {
+            match self.to_disk.take().await {
+                Taken::Buffer(_) => {}
+                Taken::Ended(outcome) => break outcome.unwrap_or(Err(Error::NoThread))?,
+            }
+        };
+        let ack = Ack { ok: Ok(()), sha256: Some(hash) }.encode();
+        let sent = match self.wire.send(&mut self.sealer, &ack).await {
+            Ok(()) => self.wire.finish().await,
+            Err(error) => Err(error),
+        };
+        // The other side may have gone in the moment in which we wrote. What is here is whole all the same.
+        sent.ok();
+        Ok(path)
+    }
+
+    async fn receive(&mut self) -> Result<(), Error> {
+        let mut got = 0_u64;
+        let mut inbox = self.empty().await?;
+        while got < self.size {
+            self.fill(&mut inbox, got).await?;
+            got = got.saturating_add(inbox.content_len());
+            let mut next = self.empty().await?;
+            inbox.carry_over(&mut next).map_err(|broken| self.broken(&broken, got))?;
+            self.to_disk.give(inbox);
+            inbox = next;
+        }
+        if got > self.size || inbox.begun() > 0 || self.wire.has_more().await {
+            return Err(transit(TransitFault::TooMuch));
+        }
+        Ok(())
+    }
+
+    /// Reads, unless the thread has failed meanwhile.
+    async fn fill(&mut self, inbox: &mut Inbox, got: u64) -> Result<(), Error> {
+        let thread = self.to_disk.thread();
+        let filled = {
+            let (progress, size) = (&self.progress, self.size);
+            let come = |bytes| progress.set(got.saturating_add(bytes).min(size));
+            let mut read = pin!(self.wire.receive_many(inbox, come));
+            poll_fn(|cx| match read.as_mut().poll(cx) {
+                Poll::Ready(read) => Poll::Ready(Some(read)),
+                Poll::Pending => thread.poll(cx).map(|()| None),
+            })
+            .await
+        };
+        match filled {
+            Some(Ok(())) => Ok(()),
+            Some(Err(broken)) => Err(self.broken(&broken, got.saturating_add(inbox.begun() as u64))),
+            None => match self.empty().await {
+                Ok(_) => Err(Error::NoThread),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// A buffer to read into, or why the thread needs none.
+    async fn empty(&mut self) -> Result<Inbox, Error> {
+        match self.to_disk.take().await {
+            Taken::Buffer(mut inbox) => {
+                inbox.clear();
+                Ok(inbox)
+            }
+            Taken::Ended(Some(Err(error))) => Err(error),
+            Taken::Ended(Some(Ok(_)) | None) => Err(Error::NoThread),
+        }
+    }
+
+    fn broken(&self, broken: &Broken, got: u64) -> Error {
+        match broken {
+            Broken::Failed(_) | Broken::Ended => transit(TransitFault::Lost { got, want: self.size }),
+            Broken::Fault(fault) => transit(fault.clone()),
+        }
+    }
+
+    pub(crate) fn thread(&self) -> Ended {
+        self.to_disk.thread()
+    }
+}
+
+fn transit(fault: TransitFault) -> Error {
+    Error::Wormhole(fault.into())
+}
+
+/// Nobody waits for it: whatever it works on ends when its exchange does.
+fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    let started = thread::Builder::new().name("wormhole-disk".to_owned()).spawn(work);
+    started.map(drop).map_err(|_| Error::NoThread)
+}
+
+impl<S> fmt::Debug for Sending<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sending").field("progress", &self.progress).finish_non_exhaustive()
+    }
+}
+
+impl<S> fmt::Debug for Confirming<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Confirming(..)")
+    }
+}
+
+impl<S> fmt::Debug for Receiving<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiving").field("progress", &self.progress).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use sha2::{Digest, Sha256};
+    use tempfile::TempDir;
+    use wormhole_core::crypto::Key;
+    use wormhole_core::error::Error as CoreError;
+    use wormhole_core::transfer;
+    use wormhole_core::transit::RecordKeys;
+    use wormhole_core::untrusted::{Name, Text};
+    use wormhole_core::wire::peer::Offer;
+
+    use super::*;
+    use crate::doubles::{End, connection, settle};
+    use crate::incoming::Destination;
+
+    #[test]
+    fn a_file_of_any_size_arrives_whole() {
+        for size in [0, 1, 16_384, 16_385, 131_072, 131_073, 1_048_576, 3_000_001] {
+            for capacity in [1000, 100_000, 10_000_000] {
+                let work = Work::new();
+                work.write("a", &pattern(size));
+                let (sent, received) = work.transfer("a", capacity);
+                sent.unwrap();
+                assert_eq!(received, Ok(work.path("to/a")));
+                assert_eq!(fs::read(work.path("to/a")).unwrap(), pattern(size), "{size} {capacity}");
+                assert_eq!(work.names(), ["a"]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_directory_arrives_whole() {
+        let work = Work::new();
+        fs::create_dir_all(work.path("from/d/empty")).unwrap();
+        work.write("d/one", &pattern(200_000));
+        work.write("d/two", b"");
+        let (sent, received) = work.transfer("d", 50_000);
+        sent.unwrap();
+        assert_eq!(received, Ok(work.path("to/d")));
+        assert_eq!(fs::read(work.path("to/d/one")).unwrap(), pattern(200_000));
+        assert!(work.path("to/d/two").exists() && work.path("to/d/empty").is_dir());
+        assert_eq!(work.names(), ["d"]);
+    }
+
+    #[test]
+    fn a_file_that_grew_or_shrank_is_an_error_on_both_sides() {
+        for before in [300_000, 1_048_576] {
+            for after in [before - 1, before + 1] {
+                let work = Work::new();
+                work.write("a", &pattern(before));
+                let content = Content::open(&work.path("from/a")).unwrap();
+                work.write("a", &pattern(after));
+                let (sent, received) = work.transfer_of(content, 5_000_000);
+                assert_eq!(sent, Err(Error::Changed { path: work.path("from/a") }), "{before} {after}");
+                let Err(Error::Wormhole(CoreError::Transit(TransitFault::Lost { got, want }))) = received
+                else {
+                    panic!("{received:?}")
+                };
+                assert!(got < want, "{got} of {want}");
+                assert!(work.names().is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_connection_that_ends_early_leaves_nothing() {
+        let work = Work::new();
+        let (ours, theirs) = connection(1 << 20);
+        let sending = settle(async {
+            let mut pipe = Pipe::new(theirs, &keys(1, 2), Vec::new());
+            pipe.send(b"only this").await.unwrap();
+            pipe.finish().await
+        });
+        sending.unwrap();
+        let received = receive(ours, work.incoming("a", 100));
+        assert_eq!(received, Err(transit(TransitFault::Lost { got: 9, want: 100 })));
+        assert!(work.names().is_empty());
+    }
+
+    #[test]
+    fn more_than_was_announced_is_refused() {
+        let cases: [&[&[u8]]; 3] = [&[b"123456"], &[b"123", b"456"], &[b"12345", b"6"]];
+        for records in cases {
+            let work = Work::new();
+            let (ours, theirs) = connection(1 << 20);
+            let mut pipe = Pipe::new(theirs, &keys(1, 2), Vec::new());
+            for record in records {
+                settle(pipe.send(record)).unwrap();
+            }
+            let received = receive(ours, work.incoming("a", 5));
+            assert_eq!(received, Err(transit(TransitFault::TooMuch)), "{records:?}");
+            assert!(work.names().is_empty());
+        }
+    }
+
+    #[test]
+    fn records_of_any_length_are_taken_up_to_the_limit() {
+        let mut announced = Vec::new();
+        for len in [1, 16_384, 131_072, 1_500_000, 1 << 24] {
+            announced.extend([0, len]);
+            let work = Work::new();
+            let total: usize = announced.iter().sum();
+            let (ours, theirs) = connection(1 << 30);
+            let mut pipe = Pipe::new(theirs, &keys(1, 2), Vec::new());
+            for len in &announced {
+                settle(pipe.send(&pattern(*len))).unwrap();
+            }
+            let received = receive(ours, work.incoming("a", total as u64));
+            assert_eq!(received, Ok(work.path("to/a")));
+            let expected: Vec<u8> = announced.iter().flat_map(|len| pattern(*len)).collect();
+            assert!(fs::read(work.path("to/a")).unwrap() == expected);
+            let ack = Ack::decode(&settle(pipe.receive(1000)).unwrap()).unwrap();
+            assert_eq!(ack, Ack { ok: Ok(()), sha256: Some(Sha256::digest(&expected).into()) });
+        }
+    }
+
+    #[test]
+    fn what_was_tampered_with_is_refused() {
+        let work = Work::new();
+        let (ours, theirs) = connection(1 << 20);
+        let mut pipe = Pipe::new(theirs, &keys(9, 2), Vec::new());
+        settle(pipe.send(b"12345")).unwrap();
+        let received = receive(ours, work.incoming("a", 5));
+        assert_eq!(received, Err(transit(TransitFault::BadRecord)));
+        assert!(work.names().is_empty());
+    }
+
+    #[test]
+    fn a_record_that_claims_to_be_endless_is_refused_before_it_comes() {
+        let work = Work::new();
+        let (ours, _theirs) = connection(1 << 20);
+        let pipe = Pipe::new(ours, &keys(2, 1), vec![0xff; 4]);
+        let receiving = Receiving::start(work.incoming("a", 5), pipe, Progress::default()).unwrap();
+        assert_eq!(settle(receiving.run()), Err(transit(TransitFault::RecordTooLong)));
+    }
+
+    #[test]
+    fn only_the_right_confirmation_is_one() {
+        let hash: Hash = Sha256::digest(b"12345").into();
+        let refused = Text::from("disk full");
+        let cases = [
+            (Ack { ok: Ok(()), sha256: Some(hash) }.encode(), Ok(())),
+            (Ack { ok: Ok(()), sha256: None }.encode(), Ok(())),
+            (Ack { ok: Ok(()), sha256: Some([0; 32]) }.encode(), Err(TransitFault::WrongHash)),
+            (
+                Ack { ok: Err(refused.clone()), sha256: Some(hash) }.encode(),
+                Err(TransitFault::Refused(refused)),
+            ),
+            (b"[]".to_vec(), Err(TransitFault::MalformedAck)),
+        ];
+        for (ack, expected) in cases {
+            let work = Work::new();
+            work.write("a", b"12345");
+            let (ours, theirs) = connection(1 << 20);
+            let mut pipe = Pipe::new(theirs, &keys(2, 1), Vec::new());
+            settle(pipe.send(&ack)).unwrap();
+            let sent = send(ours, Content::open(&work.path("from/a")).unwrap());
+            assert_eq!(sent, expected.map_err(transit));
+        }
+    }
+
+    #[test]
+    fn an_end_without_confirmation_is_no_success() {
+        let work = Work::new();
+        work.write("a", b"12345");
+        let (ours, theirs) = connection(1 << 20);
+        let content = Content::open(&work.path("from/a")).unwrap();
+        let pipe = Pipe::new(ours, &keys(1, 2), Vec::new());
+        let sent = settle(async {
+            let confirming = Sending::start(content, pipe, Progress::default())?.run().await?;
+            drop(theirs);
+            confirming.run().await
+        });
+        let text = Broken::Ended.to_string();
+        assert_eq!(sent, Err(transit(TransitFault::Unconfirmed(text))));
+    }
+
+    #[test]
+    fn a_job_that_is_dropped_ends_its_thread_though_the_other_side_does_nothing() {
+        let work = Work::new();
+        work.write("a", &pattern(20_000_000));
+        let (ours, theirs) = connection(1000);
+        let pipe = Pipe::new(ours, &keys(1, 2), Vec::new());
+        let content = Content::open(&work.path("from/a")).unwrap();
+        let sending = Sending::start(content, pipe, Progress::default()).unwrap();
+        let pipe = Pipe::new(theirs, &keys(2, 1), Vec::new());
+        let receiving = Receiving::start(work.incoming("a", 20_000_000), pipe, Progress::default()).unwrap();
+        let threads = [sending.thread(), receiving.thread()];
+        assert_eq!(work.names().len(), 1);
+        let mut sending = Box::pin(sending.run());
+        let is_pending = settle(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx).is_pending())));
+        assert!(is_pending);
+        drop(sending);
+        drop(receiving);
+        for thread in threads {
+            settle(poll_fn(|cx| thread.poll(cx)));
+        }
+        assert!(work.names().is_empty());
+    }
+
+    #[test]
+    fn progress_counts_to_the_end() {
+        let work = Work::new();
+        work.write("a", &pattern(500_000));
+        let (ours, theirs) = connection(10_000);
+        let (sent, came) = (Progress::default(), Progress::default());
+        let content = Content::open(&work.path("from/a")).unwrap();
+        let pipe = Pipe::new(ours, &keys(1, 2), Vec::new());
+        let sending = Sending::start(content, pipe, sent.clone()).unwrap();
+        let pipe = Pipe::new(theirs, &keys(2, 1), Vec::new());
+        let receiving = Receiving::start(work.incoming("a", 500_000), pipe, came.clone()).unwrap();
+        let other = thread::spawn(move || settle(receiving.run()));
+        settle(async { sending.run().await?.run().await }).unwrap();
+        other.join().unwrap().unwrap();
+        for progress in [sent, came] {
+            assert_eq!((progress.done(), progress.total()), (500_000, 500_000));
+        }
+    }
+
+    fn send(end: End, content: Content) -> Result<(), Error> {
+        let pipe = Pipe::new(end, &keys(1, 2), Vec::new());
+        settle(async { Sending::start(content, pipe, Progress::default())?.run().await?.run().await })
+    }
+
+    fn receive(end: End, incoming: Incoming) -> Result<PathBuf, Error> {
+        let pipe = Pipe::new(end, &keys(2, 1), Vec::new());
+        let receiving = Receiving::start(incoming, pipe, Progress::default())?;
+        let thread = receiving.thread();
+        let outcome = settle(receiving.run());
+        settle(poll_fn(|cx| thread.poll(cx)));
+        outcome
+    }
+
+    fn keys(send: u8, receive: u8) -> RecordKeys {
+        RecordKeys { send: Key::from_bytes([send; 32]), receive: Key::from_bytes([receive; 32]) }
+    }
+
+    fn pattern(len: usize) -> Vec<u8> {
+        (0..len).map(|index| (index / 7 + index / 1000) as u8).collect()
+    }
+
+    fn as_it_arrives(offer: &transfer::Offer) -> Offer {
+        match offer.clone() {
+            transfer::Offer::Text(text) => Offer::Text(Text::from(text.as_str())),
+            transfer::Offer::File { name, size } => Offer::File { name: Name::from(name.as_str()), size },
+            transfer::Offer::Directory { name, zip_size, bytes, files } => {
+                let (name, mode) = (Name::from(name.as_str()), "zipfile/deflated".to_owned());
+                Offer::Directory { name, mode, zip_size, bytes, files }
+            }
+        }
+    }
+
+    /// A directory to send from, and one to receive into.
+    struct Work(TempDir);
+
+    impl Work {
+        fn new() -> Self {
+            let work = TempDir::new().unwrap();
+            fs::create_dir(work.path().join("from")).unwrap();
+            fs::create_dir(work.path().join("to")).unwrap();
+            Self(work)
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn write(&self, name: &str, content: &[u8]) {
+            fs::write(self.path("from").join(name), content).unwrap();
+        }
+
+        /// What is where things arrive.
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(self.path("to")).unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        }
+
+        fn incoming(&self, name: &str, size: u64) -> Incoming {
+            self.prepare(&Offer::File { name: Name::from(name), size })
+        }
+
+        fn prepare(&self, offer: &Offer) -> Incoming {
+            Incoming::prepare(offer, &Destination::Into(self.path("to"))).unwrap()
+        }
+
+        fn transfer(&self, name: &str, capacity: usize) -> (Result<(), Error>, Result<PathBuf, Error>) {
+            let content = Content::open(&Path::new(&self.path("from")).join(name)).unwrap();
+            self.transfer_of(content, capacity)
+        }
+
+        fn transfer_of(
+            &self,
+            content: Content,
+            capacity: usize,
+        ) -> (Result<(), Error>, Result<PathBuf, Error>) {
+            let (ours, theirs) = connection(capacity);
+            let incoming = self.prepare(&as_it_arrives(content.offer()));
+            let other = thread::spawn(move || receive(theirs, incoming));
+            let sent = send(ours, content);
+            (sent, other.join().unwrap())
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What a transfer tells its application.
+
+use std::path::PathBuf;
+
+use wormhole_core::transit::Path;
+use wormhole_core::wire::peer::Offer;
+use wormhole_core::wormhole;
+
+use crate::error::Error;
+
+/// What a transfer tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// What the session tells: the code, the verifier, that the server was lost, and so on. Where verifiers are to be
+    /// compared, [`Verifier`](wormhole::Event::Verifier) asks for `confirm_verifier`.
+    Session(wormhole::Event),
+    /// Receiver: this is offered, and waits for `accept` or `refuse`.
+    Offered(Offer),
+    /// Sender: the other side accepts.
+    Answered,
+    /// Content flows, this way.
+    Connected(Path),
+    /// Sender: all content has been sent; the other side has yet to say that it has it.
+    Sent,
+    /// Receiver: the content is complete and has its name.
+    Stored(PathBuf),
+    /// The end, and how it came to it.
+    Closed(Result<(), Error>),
+}

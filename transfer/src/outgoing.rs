@@ -1,0 +1,175 @@
+//! What is to be sent: looked at, measured and opened before anything is offered.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use wormhole_core::transfer::Offer;
+
+use crate::archive::write;
+use crate::error::{Doing, Error, Unsendable};
+use crate::flow::Sink;
+use crate::system;
+use crate::walk::{Listing, check_file, special, travelling, unreadable};
+
+/// What is to be sent: a text, one file, or one directory.
+///
+/// [`Content::open`] works on the disk, and with a large directory for long: call it where that hinders nobody.
+pub struct Content {
+    offer: Offer,
+    material: Material,
+}
+
+enum Material {
+    Text,
+    File { file: File, path: PathBuf, size: u64 },
+    Directory(Box<Listing>),
+}
+
+impl Content {
+    /// A text, which is shown on the other side and not stored.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { offer: Offer::Text(text.into()), material: Material::Text }
+    }
+
+    /// A file or a directory. It is called by the last component of the path, and a link by its own name.
+    ///
+    /// Whatever cannot be sent is named here and not later: pipes, sockets and devices, links that lead nowhere, what
+    /// may not be read.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let metadata = fs::metadata(path).map_err(|why| not_there(path, &why))?;
+        let name = name_of(path)?;
+        if metadata.is_dir() {
+            let listing = Listing::of(path)?;
+            let (zip_size, bytes, files) = (listing.archive_len(), listing.bytes(), listing.files());
+            let offer = Offer::Directory { name, zip_size, bytes, files };
+            return Ok(Self { offer, material: Material::Directory(Box::new(listing)) });
+        }
+        let is_device = system::is_block_device(metadata.file_type());
+        if !is_device {
+            check_file(path, &metadata)?;
+        }
+        let file = system::open(path).map_err(|why| unreadable(path, &why))?;
+        let opened = file.metadata().map_err(|why| unreadable(path, &why))?;
+        let size = if is_device {
+            system::device_size(&file).map_err(|why| unreadable(path, &why))?
+        } else if let Some(why) = special(opened.file_type()) {
+            return Err(Error::unsendable(path, why));
+        } else {
+            opened.len()
+        };
+        let material = Material::File { file, path: path.to_owned(), size };
+        Ok(Self { offer: Offer::File { name, size }, material })
+    }
+
+    /// What the other side is offered.
+    pub const fn offer(&self) -> &Offer {
+        &self.offer
+    }
+
+    /// How many bytes will flow over the connection.
+    pub const fn size(&self) -> u64 {
+        match &self.offer {
+            Offer::Text(_) => 0,
+            Offer::File { size, .. } => *size,
+            Offer::Directory { zip_size, .. } => *zip_size,
+        }
+    }
+
+    /// How many names are no plain text, and travel with something in place of what cannot be written.
+    pub const fn renamed(&self) -> u64 {
+        match &self.material {
+            Material::Text | Material::File { .. } => 0,
+            Material::Directory(listing) => listing.renamed(),
+        }
+    }
+
+    /// Lets all of it flow.
+    pub(crate) fn flow(self, sink: &mut impl Sink) -> Result<(), Error> {
+        match self.material {
+            Material::Text => Ok(()),
+            Material::File { mut file, path, size } => write::copy(&mut file, &path, size, sink, |_| ()),
+            Material::Directory(listing) => write::write(&listing, sink),
+        }
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Content").field("size", &self.size()).finish_non_exhaustive()
+    }
+}
+
+/// The last component of the path as it was given; for `.` and the like, of the path that it stands for.
+fn name_of(path: &Path) -> Result<String, Error> {
+    let name = |path: &Path| {
+        let bytes = path.file_name().and_then(system::name_bytes)?;
+        Some(travelling(bytes).into_owned())
+    };
+    if let Some(name) = name(path) {
+        return Ok(name);
+    }
+    let whole = fs::canonicalize(path).map_err(|why| Error::disk(Doing::Read, path, &why))?;
+    name(&whole).ok_or_else(|| Error::unsendable(path, Unsendable::NoName))
+}
+
+fn not_there(path: &Path, why: &io::Error) -> Error {
+    if why.kind() != io::ErrorKind::NotFound {
+        return unreadable(path, why);
+    }
+    let is_link = fs::symlink_metadata(path).is_ok();
+    Error::unsendable(path, if is_link { Unsendable::BrokenLink } else { Unsendable::NotFound })
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_called_by_its_last_component() {
+        let work = TempDir::new().unwrap();
+        fs::write(work.path().join("a.txt"), "12345").unwrap();
+        let content = Content::open(&work.path().join("./a.txt")).unwrap();
+        assert_eq!(content.offer(), &Offer::File { name: "a.txt".to_owned(), size: 5 });
+    }
+
+    #[test]
+    fn a_directory_is_called_by_its_own_name_however_it_is_given() {
+        let work = TempDir::new().unwrap();
+        let inner = work.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        for path in [inner.clone(), inner.join("."), inner.join("x/.."), inner.join("")] {
+            fs::create_dir_all(inner.join("x")).unwrap();
+            let content = Content::open(&path).unwrap();
+            let Offer::Directory { name, .. } = content.offer() else { panic!("{path:?}") };
+            assert_eq!(name, "inner", "{path:?}");
+        }
+        assert_eq!(
+            Content::open(Path::new("/dev/null")).unwrap_err(),
+            Error::unsendable(Path::new("/dev/null"), Unsendable::Device)
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_said_plainly() {
+        let at = TempDir::new().unwrap().path().join("gone");
+        assert_eq!(Content::open(&at).unwrap_err(), Error::unsendable(&at, Unsendable::NotFound));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_called_by_its_own_name_and_sends_what_it_leads_to() {
+        use std::os::unix::fs::symlink;
+        let work = TempDir::new().unwrap();
+        fs::write(work.path().join("target"), "12345").unwrap();
+        symlink("target", work.path().join("link")).unwrap();
+        symlink("nowhere", work.path().join("broken")).unwrap();
+        let content = Content::open(&work.path().join("link")).unwrap();
+        assert_eq!(content.offer(), &Offer::File { name: "link".to_owned(), size: 5 });
+        let broken = work.path().join("broken");
+        assert_eq!(Content::open(&broken).unwrap_err(), Error::unsendable(&broken, Unsendable::BrokenLink));
+    }
+}

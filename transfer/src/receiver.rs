@@ -1,0 +1,249 @@
+//! The side that receives.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use wormhole_core::code::{Code, Nameplate};
+use wormhole_core::error::{Error as CoreError, Misuse};
+use wormhole_core::transfer::{self, Config};
+use wormhole_core::untrusted::Text;
+use wormhole_core::wire::peer::Offer;
+use wormhole_core::wormhole;
+use wormhole_runtime::Runtime;
+
+use crate::content::Receiving;
+use crate::error::Error;
+use crate::event::Event;
+use crate::incoming::{Destination, Incoming};
+use crate::progress::Progress;
+use crate::session::{Session, Step};
+
+/// Receives a text, a file or a directory.
+///
+/// It moves while one of its methods waits. Commands take effect at once and what they ask for leaves with the next wait;
+/// a method that waits may be dropped half-way and called again, nothing is lost.
+pub struct Receiver<R: Runtime> {
+    session: Session<transfer::Receiver, R, Result<PathBuf, Error>>,
+    code: Option<Code>,
+    offer: Option<Offer>,
+    incoming: Option<Incoming>,
+    received: Option<Received>,
+}
+
+/// What was received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A text.
+    Text(Text),
+    /// A file or directory, which is there.
+    Stored(PathBuf),
+}
+
+impl<R: Runtime> Receiver<R> {
+    /// A receiver. It connects to the mailbox server with the first wait.
+    pub fn new(config: Config, mut runtime: R) -> Result<Self, Error> {
+        let machine = transfer::Receiver::new(config, runtime.seed())?;
+        let session = Session::new(machine, runtime);
+        Ok(Self { session, code: None, offer: None, incoming: None, received: None })
+    }
+
+    /// Has the server choose a nameplate, and chooses so many words.
+    pub fn allocate_code(&mut self, words: usize) -> Result<(), Misuse> {
+        self.session.machine_mut().allocate_code(words)
+    }
+
+    /// Takes a code that our user was told.
+    pub fn set_code(&mut self, code: Code) -> Result<(), Misuse> {
+        self.session.machine_mut().set_code(code)
+    }
+
+    /// Begins to take a code bit by bit, with completion.
+    pub fn input_code(&mut self) -> Result<(), Misuse> {
+        self.session.machine_mut().input_code()
+    }
+
+    /// Asks again for the nameplates in use.
+    pub fn refresh_nameplates(&mut self) -> Result<(), Misuse> {
+        self.session.machine_mut().refresh_nameplates()
+    }
+
+    /// What the nameplate may become.
+    pub fn complete_nameplate(&self, typed: &str) -> Result<Vec<String>, Misuse> {
+        self.session.machine().complete_nameplate(typed)
+    }
+
+    /// Commits to a nameplate: it is claimed at once.
+    pub fn choose_nameplate(&mut self, nameplate: Nameplate) -> Result<(), Misuse> {
+        self.session.machine_mut().choose_nameplate(nameplate)
+    }
+
+    /// What the words may become.
+    pub fn complete_words(&self, typed: &str) -> Result<Vec<String>, Misuse> {
+        self.session.machine().complete_words(typed)
+    }
+
+    /// Completes the code.
+    pub fn choose_words(&mut self, words: &str) -> Result<(), Misuse> {
+        self.session.machine_mut().choose_words(words)
+    }
+
+    /// Our user has compared the verifiers. Nothing is shown or answered before.
+    pub fn confirm_verifier(&mut self, same: bool) -> Result<(), Misuse> {
+        self.session.machine_mut().confirm_verifier(same)
+    }
+
+    /// Where the offered file or directory would go, if there it can. Nothing is made and nothing answered yet.
+    pub fn place(&self, destination: &Destination) -> Result<PathBuf, Error> {
+        Incoming::place(self.offered()?, destination)
+    }
+
+    /// Our user wants what was offered, there. Answers the name it will have.
+    ///
+    /// Where that cannot be, because of what exists or for lack of space, the offer is refused, and the error will also be
+    /// that of [`Receiver::finish`], which tells the other side. A text is not stored: [`Receiver::accept_text`].
+    pub fn accept(&mut self, destination: &Destination) -> Result<PathBuf, Error> {
+        match Incoming::prepare(self.offered()?, destination) {
+            Ok(incoming) => {
+                self.session.machine_mut().accept()?;
+                self.session.progress().set_total(incoming.size());
+                let path = incoming.path().to_owned();
+                self.incoming = Some(incoming);
+                Ok(path)
+            }
+            Err(error) => {
+                let told = error.for_the_machine();
+                self.session.machine_mut().refuse(told.clone())?;
+                self.session.failed(told, error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// Our user takes the text that was offered.
+    pub fn accept_text(&mut self) -> Result<Text, Error> {
+        let Offer::Text(text) = self.offered()? else {
+            return Err(Misuse::OutOfTurn("what is offered is no text").into());
+        };
+        let text = text.clone();
+        self.session.machine_mut().accept()?;
+        self.received = Some(Received::Text(text.clone()));
+        Ok(text)
+    }
+
+    /// Our user does not want what was offered.
+    pub fn refuse(&mut self) -> Result<(), Misuse> {
+        self.session.machine_mut().refuse(CoreError::Rejected)
+    }
+
+    /// Our user ends it: the other side is told, and what has come is removed.
+    pub fn cancel(&mut self) {
+        self.incoming = None;
+        self.session.finish(Err(Error::Wormhole(CoreError::Cancelled)));
+    }
+
+    /// How far the content has come.
+    pub fn progress(&self) -> Progress {
+        self.session.progress().clone()
+    }
+
+    /// The code, once it is known. Other events that come before it are passed over.
+    pub async fn code(&mut self) -> Result<Code, Error> {
+        loop {
+            if let Some(code) = &self.code {
+                return Ok(code.clone());
+            }
+            if let Event::Closed(end) = self.next_event().await {
+                end?;
+                return Err(Misuse::Closed.into());
+            }
+        }
+    }
+
+    /// What is offered, once it is known. Other events that come before it are passed over.
+    pub async fn offer(&mut self) -> Result<Offer, Error> {
+        loop {
+            if let Some(offer) = &self.offer {
+                return Ok(offer.clone());
+            }
+            if let Event::Closed(end) = self.next_event().await {
+                end?;
+                return Err(Misuse::Closed.into());
+            }
+        }
+    }
+
+    /// Waits for the end. Events that come before it are passed over, so an offer must have been answered.
+    pub async fn finish(&mut self) -> Result<Received, Error> {
+        loop {
+            if let Event::Closed(end) = self.next_event().await {
+                end?;
+                return self.received.clone().ok_or_else(|| Misuse::Closed.into());
+            }
+        }
+    }
+
+    /// What happens next. After [`Event::Closed`] it is that again.
+    pub async fn next_event(&mut self) -> Event {
+        loop {
+            match self.session.step().await {
+                Step::Told(told) => {
+                    if let Some(event) = self.told(told) {
+                        return event;
+                    }
+                }
+                Step::Worked(Ok(path)) => {
+                    self.received = Some(Received::Stored(path.clone()));
+                    self.session.finish(Ok(()));
+                    return Event::Stored(path);
+                }
+                Step::Worked(Err(error)) => self.session.finish(Err(error)),
+                Step::Closed(end) => {
+                    self.incoming = None;
+                    return Event::Closed(end);
+                }
+            }
+        }
+    }
+
+    fn told(&mut self, told: transfer::Event) -> Option<Event> {
+        match told {
+            transfer::Event::Session(event) => {
+                if let wormhole::Event::Code(code) = &event {
+                    self.code = Some(code.clone());
+                }
+                Some(Event::Session(event))
+            }
+            transfer::Event::Offered(offer) => {
+                self.offer = Some(offer.clone());
+                Some(Event::Offered(offer))
+            }
+            transfer::Event::Settled(settled) => {
+                let path = settled.path.clone();
+                let incoming = self.incoming.take()?;
+                let progress = self.progress();
+                let started =
+                    self.session.pipe(settled).and_then(|pipe| Receiving::start(incoming, pipe, progress));
+                match started {
+                    Ok(receiving) => {
+                        let thread = receiving.thread();
+                        self.session.work(receiving.run(), Some(thread));
+                    }
+                    Err(error) => self.session.finish(Err(error)),
+                }
+                Some(Event::Connected(path))
+            }
+            // The first is the sender's, and the session takes the second.
+            transfer::Event::Answered | transfer::Event::Closed(_) => None,
+        }
+    }
+
+    fn offered(&self) -> Result<&Offer, Misuse> {
+        self.offer.as_ref().ok_or(Misuse::OutOfTurn("nothing is offered"))
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Receiver<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("progress", self.session.progress()).finish_non_exhaustive()
+    }
+}

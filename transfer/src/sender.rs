@@ -1,0 +1,144 @@
+//! The side that sends.
+
+use std::fmt;
+
+use wormhole_core::code::Code;
+use wormhole_core::error::{Error as CoreError, Misuse};
+use wormhole_core::transfer::{self, Config};
+use wormhole_core::wormhole;
+use wormhole_runtime::Runtime;
+
+use crate::content::{Confirming, Sending};
+use crate::error::Error;
+use crate::event::Event;
+use crate::outgoing::Content;
+use crate::progress::Progress;
+use crate::session::{Session, Step};
+
+/// Sends a text, a file or a directory.
+///
+/// It moves while one of its methods waits. Commands take effect at once and what they ask for leaves with the next wait;
+/// a method that waits may be dropped half-way and called again, nothing is lost.
+pub struct Sender<R: Runtime> {
+    session: Session<transfer::Sender, R, Worked<R::Stream>>,
+    content: Option<Content>,
+    code: Option<Code>,
+}
+
+/// What the jobs come to: first all is sent, then it is confirmed.
+enum Worked<S> {
+    Sent(Result<Confirming<S>, Error>),
+    Confirmed(Result<(), Error>),
+}
+
+impl<R: Runtime> Sender<R> {
+    /// A sender of this content. It connects to the mailbox server with the first wait.
+    pub fn new(config: Config, content: Content, mut runtime: R) -> Result<Self, Error> {
+        let machine = transfer::Sender::new(config, content.offer().clone(), runtime.seed())?;
+        let session = Session::new(machine, runtime);
+        session.progress().set_total(content.size());
+        Ok(Self { session, content: Some(content), code: None })
+    }
+
+    /// Has the server choose a nameplate, and chooses so many words.
+    pub fn allocate_code(&mut self, words: usize) -> Result<(), Misuse> {
+        self.session.machine_mut().allocate_code(words)
+    }
+
+    /// Takes a code that both users know.
+    pub fn set_code(&mut self, code: Code) -> Result<(), Misuse> {
+        self.session.machine_mut().set_code(code)
+    }
+
+    /// Our user has compared the verifiers. Nothing is offered before.
+    pub fn confirm_verifier(&mut self, same: bool) -> Result<(), Misuse> {
+        self.session.machine_mut().confirm_verifier(same)
+    }
+
+    /// Our user ends it: the other side is told, and the content stops at once.
+    pub fn cancel(&mut self) {
+        self.session.finish(Err(Error::Wormhole(CoreError::Cancelled)));
+    }
+
+    /// How far the content has come.
+    pub fn progress(&self) -> Progress {
+        self.session.progress().clone()
+    }
+
+    /// The code, once it is known. Other events that come before it are passed over.
+    pub async fn code(&mut self) -> Result<Code, Error> {
+        loop {
+            if let Some(code) = &self.code {
+                return Ok(code.clone());
+            }
+            if let Event::Closed(end) = self.next_event().await {
+                end?;
+                return Err(Misuse::Closed.into());
+            }
+        }
+    }
+
+    /// Waits for the end. Events that come before it are passed over.
+    pub async fn finish(&mut self) -> Result<(), Error> {
+        loop {
+            if let Event::Closed(end) = self.next_event().await {
+                return end;
+            }
+        }
+    }
+
+    /// What happens next. After [`Event::Closed`] it is that again.
+    pub async fn next_event(&mut self) -> Event {
+        loop {
+            match self.session.step().await {
+                Step::Told(told) => {
+                    if let Some(event) = self.told(told) {
+                        return event;
+                    }
+                }
+                Step::Worked(Worked::Sent(Ok(confirming))) => {
+                    self.session.work(async move { Worked::Confirmed(confirming.run().await) }, None);
+                    return Event::Sent;
+                }
+                Step::Worked(Worked::Sent(Err(error))) => self.session.finish(Err(error)),
+                Step::Worked(Worked::Confirmed(outcome)) => self.session.finish(outcome),
+                Step::Closed(end) => return Event::Closed(end),
+            }
+        }
+    }
+
+    fn told(&mut self, told: transfer::Event) -> Option<Event> {
+        match told {
+            transfer::Event::Session(event) => {
+                if let wormhole::Event::Code(code) = &event {
+                    self.code = Some(code.clone());
+                }
+                Some(Event::Session(event))
+            }
+            transfer::Event::Answered => Some(Event::Answered),
+            transfer::Event::Settled(settled) => {
+                let path = settled.path.clone();
+                let content = self.content.take()?;
+                let progress = self.progress();
+                let started =
+                    self.session.pipe(settled).and_then(|pipe| Sending::start(content, pipe, progress));
+                match started {
+                    Ok(sending) => {
+                        let thread = sending.thread();
+                        self.session.work(async move { Worked::Sent(sending.run().await) }, Some(thread));
+                    }
+                    Err(error) => self.session.finish(Err(error)),
+                }
+                Some(Event::Connected(path))
+            }
+            // The first is the receiver's, and the session takes the second.
+            transfer::Event::Offered(_) | transfer::Event::Closed(_) => None,
+        }
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Sender<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("progress", self.session.progress()).finish_non_exhaustive()
+    }
+}

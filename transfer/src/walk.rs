@@ -1,0 +1,439 @@
+//! What is in a directory that is to be sent: one compact listing, made before anything is offered.
+//!
+//! Symbolic links are followed, but a directory is listed once only, so that a loop ends; and it is listed where it
+//! really is, if that is in the tree, and not where a link to it comes first in the alphabet.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fs::{self, FileType, Metadata};
+use std::io;
+use std::mem;
+use std::path::{Path, PathBuf};
+
+use wormhole_core::untrusted::{NAME_BYTES, PATH_BYTES, PATH_DEPTH};
+
+use crate::archive::layout::{self, Measure};
+use crate::error::{Error, Unsendable, reason};
+use crate::system;
+
+/// The files of a directory, and those of its directories that are empty, in the order of their names.
+#[derive(Clone, Debug)]
+pub(crate) struct Listing {
+    root: PathBuf,
+    /// All paths, one behind the other, as the system has them, with slashes between the components.
+    paths: Vec<u8>,
+    items: Vec<Item>,
+    bytes: u64,
+    files: u64,
+    renamed: u64,
+    archive_len: u64,
+}
+
+/// One file, or one empty directory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item {
+    start: usize,
+    len: usize,
+    size: u64,
+    mode: u32,
+    is_directory: bool,
+}
+
+impl Listing {
+    /// Lists what is below `root`, following links.
+    pub(crate) fn of(root: &Path) -> Result<Self, Error> {
+        let mut walk = Walk::new(root);
+        walk.run()?;
+        walk.finish()
+    }
+
+    /// Bytes of all files together.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How many files.
+    pub(crate) const fn files(&self) -> u64 {
+        self.files
+    }
+
+    /// How many names are no plain text and travel with something in place of what cannot be written.
+    pub(crate) const fn renamed(&self) -> u64 {
+        self.renamed
+    }
+
+    /// The exact size of the archive of all this.
+    pub(crate) const fn archive_len(&self) -> u64 {
+        self.archive_len
+    }
+
+    pub(crate) fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// Where the file is.
+    pub(crate) fn path(&self, item: &Item) -> PathBuf {
+        self.root.join(system::path_of(self.relative(item)))
+    }
+
+    /// Its name in the archive.
+    pub(crate) fn entry_name(&self, item: &Item) -> Cow<'_, str> {
+        let name = travelling(self.relative(item));
+        if item.is_directory { Cow::Owned(format!("{name}/")) } else { name }
+    }
+
+    fn relative(&self, item: &Item) -> &[u8] {
+        self.paths.get(item.start..item.start.saturating_add(item.len)).unwrap_or_default()
+    }
+
+    fn measure(&self) -> Option<u64> {
+        let mut measure = Measure::new();
+        for item in &self.items {
+            measure.add(&item.entry(&self.entry_name(item)))?;
+        }
+        measure.total()
+    }
+}
+
+impl Item {
+    /// What stands for it in the archive.
+    pub(crate) const fn entry<'a>(&self, name: &'a str) -> layout::Entry<'a> {
+        layout::Entry { name, size: self.size, mode: self.mode }
+    }
+
+    pub(crate) const fn is_directory(&self) -> bool {
+        self.is_directory
+    }
+}
+
+/// A name as it travels: what is no UTF-8 becomes U+FFFD, and a backslash, which separates names elsewhere, `_`.
+pub(crate) fn travelling(name: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(name);
+    if text.contains('\\') { Cow::Owned(text.replace('\\', "_")) } else { text }
+}
+
+struct Walk {
+    listing: Listing,
+    seen: BTreeSet<system::Identity>,
+    /// Directories to be listed, by their relative paths.
+    open: Vec<Vec<u8>>,
+    /// Links to directories, which are followed when everything that is really there has been listed.
+    links: BTreeSet<Vec<u8>>,
+    /// Directories in which there was no file and no directory, so far.
+    bare: Vec<(Vec<u8>, u32)>,
+    following: bool,
+}
+
+impl Walk {
+    fn new(root: &Path) -> Self {
+        let listing = Listing {
+            root: root.to_owned(),
+            paths: Vec::new(),
+            items: Vec::new(),
+            bytes: 0,
+            files: 0,
+            renamed: 0,
+            archive_len: 0,
+        };
+        Self {
+            listing,
+            seen: BTreeSet::new(),
+            open: vec![Vec::new()],
+            links: BTreeSet::new(),
+            bare: Vec::new(),
+            following: false,
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Error> {
+        let root = self.listing.root.clone();
+        let identity = system::identity(&root).map_err(|why| unreadable(&root, &why))?;
+        self.seen.insert(identity);
+        loop {
+            while let Some(directory) = self.open.pop() {
+                self.list(&directory)?;
+            }
+            let Some(link) = self.links.pop_first() else { return Ok(()) };
+            self.following = true;
+            if self.is_new(&self.absolute(&link))? {
+                self.open.push(link);
+            }
+        }
+    }
+
+    fn list(&mut self, directory: &[u8]) -> Result<(), Error> {
+        let path = self.absolute(directory);
+        let failed = |why: io::Error| unreadable(&path, &why);
+        let mut names = fs::read_dir(&path)
+            .map_err(failed)?
+            .map(|entry| entry.map(|it| it.file_name()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(failed)?;
+        names.sort_unstable();
+        let mut is_bare = true;
+        let mut odd = false;
+        let mut travelled = BTreeSet::new();
+        for name in &names {
+            let Some(bytes) = system::name_bytes(name) else {
+                return Err(Error::unsendable(&path.join(name), Unsendable::NameClash));
+            };
+            if matches!(travelling(bytes), Cow::Owned(_)) {
+                odd = true;
+                self.listing.renamed = self.listing.renamed.saturating_add(1);
+            }
+            is_bare &= !self.take(directory, bytes)?;
+        }
+        if odd {
+            for name in &names {
+                let shown = travelling(system::name_bytes(name).unwrap_or_default()).into_owned();
+                if !travelled.insert(shown) {
+                    return Err(Error::unsendable(&path.join(name), Unsendable::NameClash));
+                }
+            }
+        }
+        if is_bare && !directory.is_empty() {
+            let mode = fs::metadata(&path).map(|it| system::mode(&it)).map_err(failed)?;
+            self.bare.push((directory.to_owned(), mode));
+        }
+        Ok(())
+    }
+
+    /// Takes up one name of a directory. Answers whether there is certainly something by that name in the archive.
+    fn take(&mut self, directory: &[u8], name: &[u8]) -> Result<bool, Error> {
+        let relative = if directory.is_empty() { name.to_owned() } else { [directory, b"/", name].concat() };
+        let path = self.absolute(&relative);
+        let shown = travelling(&relative);
+        let deep = relative.iter().filter(|byte| **byte == b'/').count() >= PATH_DEPTH;
+        if travelling(name).len() > NAME_BYTES || shown.len() >= PATH_BYTES || deep {
+            return Err(Error::unsendable(&path, Unsendable::NameTooLong));
+        }
+        let own = fs::symlink_metadata(&path).map_err(|why| unreadable(&path, &why))?;
+        let is_link = own.file_type().is_symlink();
+        let metadata = if is_link { follow(&path)? } else { own };
+        if metadata.is_dir() {
+            if is_link {
+                self.links.insert(relative);
+                return Ok(false);
+            }
+            let is_new = self.is_new(&path)? || !self.following;
+            if is_new {
+                self.open.push(relative);
+            }
+            return Ok(is_new);
+        }
+        check_file(&path, &metadata)?;
+        self.listing.files = self.listing.files.saturating_add(1);
+        self.listing.bytes = self.listing.bytes.saturating_add(metadata.len());
+        self.push(&relative, metadata.len(), system::mode(&metadata), false);
+        Ok(true)
+    }
+
+    fn is_new(&mut self, path: &Path) -> Result<bool, Error> {
+        let identity = system::identity(path).map_err(|why| unreadable(path, &why))?;
+        Ok(self.seen.insert(identity))
+    }
+
+    fn push(&mut self, relative: &[u8], size: u64, mode: u32, is_directory: bool) {
+        let start = self.listing.paths.len();
+        self.listing.paths.extend_from_slice(relative);
+        self.listing.items.push(Item { start, len: relative.len(), size, mode, is_directory });
+    }
+
+    fn absolute(&self, relative: &[u8]) -> PathBuf {
+        self.listing.root.join(system::path_of(relative))
+    }
+
+    fn finish(mut self) -> Result<Listing, Error> {
+        self.sort();
+        let bare = mem::take(&mut self.bare);
+        let empty: Vec<_> = bare.into_iter().filter(|(path, _)| !self.has_below(path)).collect();
+        for (path, mode) in empty {
+            self.push(&path, 0, mode, true);
+        }
+        self.sort();
+        let mut listing = self.listing;
+        let total = listing.measure();
+        listing.archive_len = total.ok_or_else(|| Error::unsendable(&listing.root, Unsendable::TooLarge))?;
+        Ok(listing)
+    }
+
+    fn sort(&mut self) {
+        let mut items = mem::take(&mut self.listing.items);
+        items.sort_unstable_by(|a, b| self.listing.relative(a).cmp(self.listing.relative(b)));
+        self.listing.items = items;
+    }
+
+    /// Whether anything is listed below this directory. The items are in order.
+    fn has_below(&self, directory: &[u8]) -> bool {
+        let prefix = [directory, b"/"].concat();
+        let listing = &self.listing;
+        let at = listing.items.partition_point(|item| listing.relative(item) < prefix.as_slice());
+        listing.items.get(at).is_some_and(|item| listing.relative(item).starts_with(&prefix))
+    }
+}
+
+/// What a link leads to.
+fn follow(path: &Path) -> Result<Metadata, Error> {
+    fs::metadata(path).map_err(|why| {
+        if why.kind() == io::ErrorKind::NotFound || system::is_link_loop(&why) {
+            Error::unsendable(path, Unsendable::BrokenLink)
+        } else {
+            unreadable(path, &why)
+        }
+    })
+}
+
+/// Whether this can be sent as a file, and read by us.
+pub(crate) fn check_file(path: &Path, metadata: &Metadata) -> Result<(), Error> {
+    if let Some(why) = special(metadata.file_type()) {
+        return Err(Error::unsendable(path, why));
+    }
+    system::check_readable(path).map_err(|why| unreadable(path, &why))
+}
+
+/// Why what is neither a file nor a directory cannot be sent.
+pub(crate) fn special(kind: FileType) -> Option<Unsendable> {
+    if kind.is_file() || kind.is_dir() { None } else { Some(system::special(kind)) }
+}
+
+pub(crate) fn unreadable(path: &Path, why: &io::Error) -> Error {
+    Error::unsendable(path, Unsendable::Unreadable(reason(why)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    impl Listing {
+        /// A listing of directories that need not exist.
+        pub(crate) fn of_directories(names: impl Iterator<Item = String>) -> Self {
+            let mut walk = Walk::new(Path::new("/nowhere"));
+            for name in names {
+                walk.push(name.as_bytes(), 0, 0o755, true);
+            }
+            walk.finish().unwrap()
+        }
+
+        fn names(&self) -> Vec<String> {
+            self.items.iter().map(|item| self.entry_name(item).into_owned()).collect()
+        }
+    }
+
+    #[test]
+    fn files_and_empty_directories_are_listed_in_order() {
+        let root = TempDir::new().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::create_dir_all(at("b/empty")).unwrap();
+        fs::create_dir_all(at("b/full")).unwrap();
+        fs::write(at("b/full/x"), "123").unwrap();
+        fs::write(at("c"), "45").unwrap();
+        fs::write(at("a"), "").unwrap();
+        let listing = Listing::of(root.path()).unwrap();
+        assert_eq!(listing.names(), ["a", "b/empty/", "b/full/x", "c"]);
+        assert_eq!((listing.bytes(), listing.files(), listing.renamed()), (5, 3, 0));
+    }
+
+    #[test]
+    fn what_is_not_there_has_a_name_in_the_error() {
+        let root = TempDir::new().unwrap().path().join("gone");
+        let error = Listing::of(&root).unwrap_err();
+        assert_eq!(
+            error,
+            Error::unsendable(&root, Unsendable::Unreadable("No such file or directory".to_owned()))
+        );
+    }
+
+    #[cfg(unix)]
+    mod unix {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        use std::os::unix::fs::symlink;
+        use std::os::unix::net::UnixListener;
+
+        use super::*;
+
+        #[test]
+        fn a_link_that_leads_back_ends() {
+            let root = TempDir::new().unwrap();
+            let inner = root.path().join("top/inner");
+            fs::create_dir_all(&inner).unwrap();
+            fs::write(inner.join("f"), "1").unwrap();
+            symlink("..", inner.join("up")).unwrap();
+            symlink(".", inner.join("here")).unwrap();
+            let listing = Listing::of(&root.path().join("top")).unwrap();
+            assert_eq!(listing.names(), ["inner/f"]);
+        }
+
+        #[test]
+        fn a_link_out_of_the_tree_is_followed_once() {
+            let root = TempDir::new().unwrap();
+            let (tree, outside) = (root.path().join("tree"), root.path().join("outside"));
+            fs::create_dir(&tree).unwrap();
+            fs::create_dir_all(outside.join("deep")).unwrap();
+            fs::write(outside.join("deep/f"), "1").unwrap();
+            symlink(&outside, tree.join("one")).unwrap();
+            symlink(&outside, tree.join("two")).unwrap();
+            symlink(outside.join("deep/f"), tree.join("file")).unwrap();
+            symlink("../tree", outside.join("back")).unwrap();
+            let listing = Listing::of(&tree).unwrap();
+            assert_eq!(listing.names(), ["file", "one/deep/f"]);
+        }
+
+        #[test]
+        fn a_directory_is_listed_where_it_is_and_not_where_a_link_comes_first() {
+            let root = TempDir::new().unwrap();
+            fs::create_dir(root.path().join("releases")).unwrap();
+            fs::write(root.path().join("releases/f"), "1").unwrap();
+            symlink("releases", root.path().join("current")).unwrap();
+            fs::create_dir(root.path().join("only-links")).unwrap();
+            symlink("../releases", root.path().join("only-links/again")).unwrap();
+            let listing = Listing::of(root.path()).unwrap();
+            assert_eq!(listing.names(), ["only-links/", "releases/f"]);
+        }
+
+        #[test]
+        fn what_cannot_be_sent_is_named() {
+            type Make = fn(&Path);
+            let cases: [(&str, Make, Unsendable); 4] = [
+                ("pipe", |at| mkfifo(at), Unsendable::Fifo),
+                ("socket", |at| drop(UnixListener::bind(at).unwrap()), Unsendable::Socket),
+                ("device", |at| symlink("/dev/null", at).unwrap(), Unsendable::Device),
+                ("broken", |at| symlink("nowhere", at).unwrap(), Unsendable::BrokenLink),
+            ];
+            for (name, make, why) in cases {
+                let root = TempDir::new().unwrap();
+                let at = root.path().join("sub").join(name);
+                fs::create_dir(root.path().join("sub")).unwrap();
+                make(&at);
+                assert_eq!(Listing::of(root.path()).unwrap_err(), Error::unsendable(&at, why));
+            }
+            let root = TempDir::new().unwrap();
+            symlink("self", root.path().join("self")).unwrap();
+            let error = Listing::of(root.path()).unwrap_err();
+            assert_eq!(error, Error::unsendable(&root.path().join("self"), Unsendable::BrokenLink));
+        }
+
+        #[test]
+        fn a_name_that_is_no_text_is_replaced_unless_two_become_one() {
+            let root = TempDir::new().unwrap();
+            let odd = |bytes: &[u8]| root.path().join(OsStr::from_bytes(bytes));
+            fs::write(odd(b"a\xff"), "1").unwrap();
+            fs::write(odd(b"a\\b"), "2").unwrap();
+            let listing = Listing::of(root.path()).unwrap();
+            assert_eq!(listing.names(), ["a_b", "a\u{fffd}"]);
+            assert_eq!(listing.renamed(), 2);
+            let paths: Vec<_> = listing.items().iter().map(|item| listing.path(item)).collect();
+            assert!(paths.iter().all(|path| path.exists()), "{paths:?}");
+            fs::write(odd(b"a\xfe"), "3").unwrap();
+            let error = Listing::of(root.path()).unwrap_err();
+            assert!(matches!(error, Error::Unsendable { why: Unsendable::NameClash, .. }), "{error}");
+        }
+
+        fn mkfifo(at: &Path) {
+            use rustix::fs::{CWD, FileType, Mode, mknodat};
+            mknodat(CWD, at, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        }
+    }
+}
