@@ -1,2 +1,67 @@
-//! stub
-fn main() {}
+//! The program `wormhole`: send text, files and directories to another computer with a short code.
+//!
+//! Everything runs on one thread, which never blocks: whatever may (a prompt, a disk) has a thread of its own.
+//! That is why the program can leave within a second from wherever it is.
+
+mod arguments;
+mod code_prompt;
+mod demo;
+mod failure;
+mod interrupts;
+mod prompt;
+mod receive;
+mod screen;
+mod send;
+mod sides;
+mod sizes;
+mod terminal;
+mod view;
+
+use std::process;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+use crate::failure::Failure;
+use crate::interrupts::Interrupts;
+use crate::terminal::Terminal;
+
+fn main() {
+    let arguments = Arguments::parse();
+    let terminal = Terminal::remember();
+    let outcome = run(&arguments);
+    terminal.restore();
+    let code = match &outcome {
+        Ok(()) => 0,
+        Err(failure) => {
+            tell(failure);
+            failure.exit_code()
+        }
+    };
+    // Not by returning: a thread may still wait for an answer that will never come.
+    process::exit(code)
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Here(format!("the program cannot start: {error}")))?;
+    runtime.block_on(async {
+        let interrupts = &mut Interrupts::listen()
+            .map_err(|error| Failure::Here(format!("signals cannot be awaited: {error}")))?;
+        match &arguments.command {
+            Command::Send(options) => send::run(&arguments.common, options, interrupts).await,
+            Command::Receive(options) => receive::run(&arguments.common, options, interrupts).await,
+            Command::Demo(options) => demo::run(&arguments.common, options, interrupts).await,
+        }
+    })
+}
+
+fn tell(failure: &Failure) {
+    match failure {
+        // A line of its own, since a prompt or the terminal's `^C` may stand on the last one.
+        Failure::Interrupted => screen::note(format_args!("\nInterrupted.")),
+        Failure::Transfer(_) | Failure::Code(_) | Failure::Usage(_) | Failure::Here(_) | Failure::NoCode => {
+            screen::note(format_args!("ERROR: {failure}"));
+        }
+    }
+}

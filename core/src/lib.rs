@@ -1,16 +1,54 @@
 //! Every protocol machine, wire format and key of magic-wormhole, without input or output.
 //!
 //! Two people who know the same short code get an authenticated, encrypted channel between their computers. What
-//! that takes is here as plain values: no sockets, no clock, no randomness but a seed, no `async`, no `std`. A driver
-//! moves bytes between a machine and the world (see [`driver`]); `wormhole-runtime` is one.
+//! that takes is here as plain values: no sockets, no clock, no randomness but a seed, no `async`, no `std`. Same seed
+//! and same inputs, same outputs, byte for byte. A driver moves bytes between a machine and the world (see [`driver`]);
+//! `wormhole-runtime` is one, for every executor and for none.
+//!
+//! # Example
+//!
+//! A driver's loop: start what is asked for, report what came of it. Here nothing but the dial comes of anything.
+//!
+//! ```
+//! use wormhole_core::code::Code;
+//! use wormhole_core::driver::{Conns, Input, Instant, Machine, Op, Output};
+//! use wormhole_core::wormhole::{Config, Event, Wormhole};
+//!
+//! let seed = [7; 32]; // a driver draws a new one each time
+//! let mut wormhole = Wormhole::new(Config::new("example.com/app")?, seed, Conns::all());
+//! wormhole.set_code(Code::parse("7-crossover-clockwork")?)?;
+//!
+//! let (mut said, mut told) = (Vec::new(), Vec::new());
+//! loop {
+//!     match wormhole.poll() {
+//!         Output::Do(Op::Open { conn, .. }) => {
+//!             wormhole.handle(Input::Opened { conn, peer: None }, Instant::START);
+//!         }
+//!         Output::Do(Op::Write { bytes, .. }) => said.push(String::from_utf8(bytes)?),
+//!         Output::Do(_) => {}
+//!         Output::Tell(event) => told.push(event),
+//!         Output::Wait(_) => break,
+//!     }
+//! }
+//! // It has introduced itself to the server, and claimed the nameplate of the code. The words stay here.
+//! assert!(said[0].contains(r#""type":"bind""#) && said[1].contains(r#""type":"claim""#));
+//! assert!(said[1].contains(r#""nameplate":"7""#) && !said.concat().contains("crossover"));
+//! assert!(told.contains(&Event::LinkUp));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where it sits
 //!
 //! ```text
-//!  application      code, words, records, offers
-//!                              |
-//!  runtime                 the one loop          sockets, names, TLS, WebSocket
-//!                              |  Op, Input, Output
-//!  core            wormhole    transit    transfer        <- this crate
-//!                  wire  crypto  code  untrusted
+//!  application        initiator.finish()              initiator.finish().await
+//!                             |                                   |
+//!  adapters        runtime-blocking           runtime-tokio, -async-std, -smol         sim
+//!                  threads, one channel                sockets, a clock          virtual clock
+//!                             \___________________________|______________________________/
+//!  runtime                 the one loop; the user's types; TLS and WebSocket layers
+//!                                                         |  Op, Input, Event
+//!  core (this)           Wormhole = link, code, nameplate, mailbox, order, key, receive, send, ...
+//!                        Race     = listener, relay, handshake           Sender, Receiver
 //! ```
 //!
 //! - [`code`], [`words`]: what people say to each other.
@@ -19,29 +57,7 @@
 //! - [`wire`]: messages as they travel. [`crypto`]: keys. [`untrusted`]: what came from elsewhere.
 //! - [`driver`], [`error`], [`rng`], [`defaults`]: the border.
 //!
-//! # Example
-//!
-//! Both sides say a message, and the same code leads to the same key:
-//!
-//! ```
-//! use wormhole_core::code::{Code, Nameplate};
-//! use wormhole_core::crypto::pake;
-//! use wormhole_core::rng::Rng;
-//! use wormhole_core::wire::AppId;
-//!
-//! let mut rng = Rng::new([7; 32]); // a driver draws a seed of its own
-//! let code = Code::generate(&Nameplate::parse("4")?, 2, &mut rng)?;
-//! let appid = AppId::parse("example.com/app").unwrap();
-//!
-//! let (ours, theirs) = (rng.bytes::<64>(), rng.bytes::<64>());
-//! let from_us = pake::start(&code, &appid, &ours);
-//! let from_them = pake::start(&code, &appid, &theirs);
-//!
-//! let our_key = pake::finish(&code, &appid, &ours, &from_them)?;
-//! let their_key = pake::finish(&code, &appid, &theirs, &from_us)?;
-//! assert_eq!(our_key.verifier(), their_key.verifier());
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! Each machine has its transitions written down in `docs/machines/`.
 #![no_std]
 #![warn(clippy::alloc_instead_of_core, clippy::std_instead_of_alloc, clippy::std_instead_of_core)]
 
@@ -53,6 +69,8 @@ pub mod defaults;
 pub mod driver;
 pub mod error;
 pub mod rng;
+#[cfg(test)]
+mod table;
 pub mod transfer;
 pub mod transit;
 pub mod untrusted;

@@ -1,6 +1,6 @@
 //! The only source of randomness: a generator made from the seed that the driver draws once.
 
-use core::fmt;
+use core::{fmt, hint};
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, RngCore, SeedableRng};
@@ -9,6 +9,8 @@ use rand_core::{CryptoRng, RngCore, SeedableRng};
 pub type Seed = [u8; 32];
 
 /// A generator that is handed to every step that needs chance. Same seed, same bytes.
+///
+/// It is overwritten when dropped: keys follow from what it has given.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rng(ChaCha20Rng);
 
@@ -54,6 +56,14 @@ impl RngCore for Rng {
 }
 
 impl CryptoRng for Rng {}
+
+impl Drop for Rng {
+    fn drop(&mut self) {
+        self.0 = ChaCha20Rng::from_seed([0; 32]);
+        // Whoever might look at it keeps the compiler from leaving that out.
+        hint::black_box(&self.0);
+    }
+}
 
 impl fmt::Debug for Rng {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

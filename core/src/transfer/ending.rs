@@ -19,6 +19,8 @@ pub(super) enum Ending {
     Parting { verdict: Result<(), Error>, said: Patience, heard: Patience, gone: Patience },
     /// The session is closing, until `gone`.
     Closing { verdict: Result<(), Error>, gone: Patience },
+    /// The session has ended, too; what is still to be asked for comes before the last event.
+    Last { verdict: Result<(), Error> },
     /// The application has been told.
     Over,
 }

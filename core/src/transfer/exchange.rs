@@ -99,10 +99,6 @@ pub(crate) struct Exchange<C> {
     relays: Vec<DirectHint>,
     listen: bool,
     race_seed: Seed,
-    /// The peer's key is confirmed: it can be told things.
-    is_happy: bool,
-    /// The session has its server.
-    is_up: bool,
     ending: Ending,
     now: Instant,
     session_wait: Option<Instant>,
@@ -121,8 +117,6 @@ impl<C: Conversation> Exchange<C> {
             relays: config.relays,
             listen: config.listen,
             race_seed: rng.bytes(),
-            is_happy: false,
-            is_up: false,
             ending: Ending::No,
             now: Instant::START,
             session_wait: None,
@@ -140,9 +134,11 @@ impl<C: Conversation> Exchange<C> {
     ) -> Result<T, Misuse> {
         match self.ending {
             Ending::No => {}
-            Ending::Adrift | Ending::Parting { .. } | Ending::Closing { .. } | Ending::Over => {
-                return Err(Misuse::Closed);
-            }
+            Ending::Adrift
+            | Ending::Parting { .. }
+            | Ending::Closing { .. }
+            | Ending::Last { .. }
+            | Ending::Over => return Err(Misuse::Closed),
         }
         let answer = command(&mut self.session);
         self.drain();
@@ -208,8 +204,10 @@ impl<C: Conversation> Exchange<C> {
     }
 
     fn say(&mut self, message: &TransferMessage) {
-        if let Err(misuse) = self.session.send(&message.encode()) {
-            self.end(Err(misuse.into()), None, Duration::ZERO);
+        match self.session.send(&message.encode()) {
+            // A session that takes no more is about to tell why.
+            Ok(()) | Err(Misuse::Closed) => {}
+            Err(misuse) => self.end(Err(misuse.into()), None, Duration::ZERO),
         }
     }
 
@@ -248,6 +246,10 @@ impl<C: Conversation> Exchange<C> {
                 }
             }
         }
+        if let Ending::Last { verdict } = &self.ending {
+            self.out.push_back(Output::Tell(Event::Closed(verdict.clone())));
+            self.ending = Ending::Over;
+        }
     }
 
     fn session_told(&mut self, event: wormhole::Event) {
@@ -259,19 +261,12 @@ impl<C: Conversation> Exchange<C> {
             }
             Told::Closed(result) => self.session_closed(result),
             Told::Verifier(verifier) => {
-                self.is_happy = true;
                 self.tell(Event::Session(Told::Verifier(verifier)));
                 self.step(Heard::Key);
             }
-            Told::LinkUp => {
-                self.is_up = true;
-                self.tell(Event::Session(Told::LinkUp));
-            }
-            Told::LinkDown { why } => {
-                self.is_up = false;
-                self.tell(Event::Session(Told::LinkDown { why }));
-            }
-            Told::Welcome(_)
+            Told::LinkUp
+            | Told::LinkDown { .. }
+            | Told::Welcome(_)
             | Told::Nameplates(_)
             | Told::WordsWanted
             | Told::Code(_)
@@ -311,9 +306,12 @@ impl<C: Conversation> Exchange<C> {
                 *verdict = failed;
                 self.close_session();
             }
-            Ending::No | Ending::Adrift | Ending::Parting { .. } | Ending::Closing { .. } | Ending::Over => {
-                self.end(failed, None, Duration::ZERO)
-            }
+            Ending::No
+            | Ending::Adrift
+            | Ending::Parting { .. }
+            | Ending::Closing { .. }
+            | Ending::Last { .. }
+            | Ending::Over => self.end(failed, None, Duration::ZERO),
         }
     }
 
@@ -333,20 +331,24 @@ impl<C: Conversation> Exchange<C> {
     fn end(&mut self, verdict: Result<(), Error>, words: Option<Text>, limit: Duration) {
         match self.ending {
             Ending::No => {}
-            Ending::Adrift => return self.close_with(verdict),
-            Ending::Parting { .. } | Ending::Closing { .. } | Ending::Over => return,
+            Ending::Adrift => {
+                self.ending = Ending::Last { verdict };
+                return;
+            }
+            Ending::Parting { .. } | Ending::Closing { .. } | Ending::Last { .. } | Ending::Over => return,
         }
         let is_cancelled = verdict == Err(Error::Cancelled);
         let gone = if is_cancelled { Patience::For(CANCEL_LIMIT) } else { Patience::Any };
         let heard = if is_silent(&verdict) { Patience::For(LAST_WORDS_LIMIT) } else { Patience::NONE };
         self.ending = Ending::Parting { verdict, said: Patience::For(limit), heard, gone };
         self.let_go();
-        if let Some(text) = words.filter(|_| self.is_happy) {
+        let can_tell = self.session.is_confirmed();
+        if let Some(text) = words.filter(|_| can_tell) {
             // A session that takes no more has nobody to tell it to.
             self.session.send(&TransferMessage::Error(text).encode()).ok();
         }
-        let is_done = heard == Patience::NONE && self.session.all_stored();
-        if is_done || limit.is_zero() || (is_cancelled && !self.is_up) {
+        let is_done = heard == Patience::NONE && (!can_tell || self.session.all_stored());
+        if is_done || limit.is_zero() || (is_cancelled && !self.session.is_linked()) {
             self.close_session();
         }
     }
@@ -372,29 +374,26 @@ impl<C: Conversation> Exchange<C> {
 
     /// The session has ended, by our doing or not.
     fn session_closed(&mut self, result: Result<(), Error>) {
-        match mem::replace(&mut self.ending, Ending::Adrift) {
+        match mem::replace(&mut self.ending, Ending::Over) {
             // The content needs no session, and `finish` will say how it went.
-            Ending::No if self.conversation.is_flowing() => {}
+            Ending::No if self.conversation.is_flowing() => self.ending = Ending::Adrift,
             Ending::No => {
+                self.ending = Ending::Last { verdict: result };
                 self.let_go();
-                self.close_with(result);
             }
-            Ending::Adrift => {}
-            Ending::Parting { verdict, .. } | Ending::Closing { verdict, .. } => self.close_with(verdict),
-            Ending::Over => self.ending = Ending::Over,
+            Ending::Parting { verdict, .. } | Ending::Closing { verdict, .. } => {
+                self.ending = Ending::Last { verdict };
+            }
+            // A session tells of its end once.
+            other @ (Ending::Adrift | Ending::Last { .. } | Ending::Over) => self.ending = other,
         }
-    }
-
-    fn close_with(&mut self, verdict: Result<(), Error>) {
-        self.tell(Event::Closed(verdict));
-        self.ending = Ending::Over;
     }
 
     /// Everything here that depends on the time.
     fn pass_time(&mut self) {
         let now = self.now;
         match &mut self.ending {
-            Ending::No | Ending::Adrift | Ending::Over => {}
+            Ending::No | Ending::Adrift | Ending::Last { .. } | Ending::Over => {}
             Ending::Parting { said, heard, gone, .. } => {
                 gone.pass(now);
                 let is_heard = heard.pass(now);
@@ -402,10 +401,9 @@ impl<C: Conversation> Exchange<C> {
                     self.close_session();
                 }
             }
-            Ending::Closing { verdict, gone } => {
+            Ending::Closing { gone, .. } => {
                 if gone.pass(now) {
-                    let verdict = verdict.clone();
-                    self.close_with(verdict);
+                    self.session.give_up();
                 }
             }
         }
@@ -419,7 +417,7 @@ impl<C: Conversation> Exchange<C> {
 
     fn deadline(&self) -> Option<Instant> {
         let own = match self.ending {
-            Ending::Over => return None,
+            Ending::Last { .. } | Ending::Over => return None,
             Ending::No | Ending::Adrift => None,
             Ending::Parting { said, heard, gone, .. } => {
                 [said, heard, gone].iter().filter_map(|patience| patience.until(self.now)).min()

@@ -187,7 +187,7 @@ enum Way {
     Preparing,
     /// The peer was told where.
     Told,
-    /// The peer has connected already, and chosen.
+    /// The peer has connected already, and chosen; see [`crate::transit::Settled`] for what is not noticed.
     Settled(Settled),
 }
 
@@ -426,7 +426,7 @@ mod tests {
 
     use super::super::exchange::sample;
     use super::*;
-    use crate::transit::table;
+    use crate::table::Table;
     use crate::untrusted::{Name, Text};
 
     #[test]
@@ -490,7 +490,14 @@ mod tests {
             ("settled", Heard::Settled(sample::settled())),
             ("over", Heard::Over),
         ];
-        table::check("transfer-receiver", "transfer/receiver.rs", &states, &inputs, State::step);
+        Table {
+            name: "transfer-receiver",
+            source: "transfer/receiver.rs",
+            about: "",
+            states: states.to_vec(),
+            inputs: inputs.to_vec(),
+        }
+        .check_named(State::step);
     }
 
     fn text() -> Offer {

@@ -92,7 +92,7 @@ enum State {
     Comparing { offer: Offer, early: Option<TransitInfo> },
     /// The listener is being set up.
     Preparing { offer: Offer },
-    /// The offer waits for its answer. The peer may be connected already.
+    /// The offer waits for its answer. The peer may be connected already; see [`Settled`] for what is not noticed.
     Offered { settled: Option<Settled> },
     /// The text waits for its answer.
     TextOffered,
@@ -315,7 +315,7 @@ fn refusal(answer: Answer) -> Error {
 mod tests {
     use super::super::exchange::sample;
     use super::*;
-    use crate::transit::table;
+    use crate::table::Table;
     use crate::untrusted::Text;
     use crate::wire::peer;
 
@@ -371,7 +371,14 @@ mod tests {
             ("accepted", Heard::Accepted),
             ("over", Heard::Over),
         ];
-        table::check("transfer-sender", "transfer/sender.rs", &states, &inputs, State::step);
+        Table {
+            name: "transfer-sender",
+            source: "transfer/sender.rs",
+            about: "",
+            states: states.to_vec(),
+            inputs: inputs.to_vec(),
+        }
+        .check_named(State::step);
     }
 
     fn file() -> Offer {

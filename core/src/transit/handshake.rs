@@ -113,7 +113,7 @@ fn compare(expect: Expect, bytes: &[u8], out: &mut Vec<Output>) -> Handshake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transit::table;
+    use crate::table::Table;
 
     #[test]
     fn what_came_with_the_relays_ok_counts() {
@@ -140,6 +140,13 @@ mod tests {
             ("the line and more", Input::Received(b"line..".to_vec())),
             ("anything else", Input::Received(b"x".to_vec())),
         ];
-        table::check("transit-handshake", "transit/handshake.rs", &states, &inputs, Handshake::step);
+        Table {
+            name: "transit-handshake",
+            source: "transit/handshake.rs",
+            about: "",
+            states: states.to_vec(),
+            inputs: inputs.to_vec(),
+        }
+        .check_named(Handshake::step);
     }
 }

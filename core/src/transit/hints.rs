@@ -108,18 +108,24 @@ impl Candidates {
     }
 
     fn add_direct(&mut self, address: &Address) {
-        let is_new = address.port != 0 && self.known_direct.len() < DIRECT_HINTS;
+        let is_new = can_be_dialled(address) && self.known_direct.len() < DIRECT_HINTS;
         if is_new && self.known_direct.insert(address.clone()) {
             self.direct.push(address.clone());
         }
     }
 
     fn add_relay(&mut self, relay: &DirectHint) {
-        let is_new = relay.address.port != 0 && self.known_relays.len() < RELAY_ENDPOINTS;
+        let is_new = can_be_dialled(&relay.address) && self.known_relays.len() < RELAY_ENDPOINTS;
         if is_new && self.known_relays.insert(relay.address.clone()) {
             self.relays.push(relay.clone());
         }
     }
+}
+
+/// Names below `onion` lead nowhere without Tor, and whoever asks a resolver for one tells who is visited (RFC 7686).
+fn can_be_dialled(address: &Address) -> bool {
+    let last = address.host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    address.port != 0 && !last.eq_ignore_ascii_case("onion")
 }
 
 #[cfg(test)]
@@ -153,6 +159,8 @@ mod tests {
                 direct("10.0.0.1", 6),
                 direct("10.0.0.1", 0),
                 Hint::Tor(relay("x.onion", 1, 0.0)),
+                direct("x.Onion.", 1),
+                Hint::Relay(Vec::from([relay("x.onion", 1, 0.0)])),
                 Hint::Relay(Vec::from([relay("ours", 1, 0.0), relay("theirs", 2, 0.0)])),
             ]),
         };

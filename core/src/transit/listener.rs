@@ -115,7 +115,7 @@ fn close(conn: Conn, out: &mut Vec<Output>) -> Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transit::table;
+    use crate::table::Table;
 
     #[test]
     fn it_gives_up_when_no_accept_succeeds() {
@@ -154,6 +154,13 @@ mod tests {
         let step = |state: Listener, input, out: &mut Vec<Output>| {
             state.step(input, &mut Conns::every(2, next.0), out)
         };
-        table::check("transit-listener", "transit/listener.rs", &states, &inputs, step);
+        Table {
+            name: "transit-listener",
+            source: "transit/listener.rs",
+            about: "",
+            states: states.to_vec(),
+            inputs: inputs.to_vec(),
+        }
+        .check_named(step);
     }
 }

@@ -4,6 +4,7 @@
 //! [records](record), with keys of their own for each direction. Each side has a [`Role`]: the sender chooses the
 //! connection, the receiver obeys.
 
+mod contender;
 mod expect;
 mod handshake;
 mod hints;
@@ -12,8 +13,6 @@ mod listener;
 pub mod race;
 pub mod record;
 mod relay;
-#[cfg(test)]
-pub(crate) mod table;
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -59,6 +58,11 @@ impl fmt::Display for Path {
 }
 
 /// The connection that was chosen. No read is under way on it, and everything written has left.
+///
+/// A read would take content that is not for the race, so from here on nobody watches the connection: if it dies, its
+/// first use shows that. A transfer that settles before the answer has come holds it in this way until then. That is
+/// no longer than the answer takes through the mailbox, since no known program connects before its user has accepted;
+/// there is no other connection to turn to, because the choice was said on this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
     /// Its number; from here on it belongs to whoever drives the race.

@@ -25,15 +25,15 @@ use core::time::Duration;
 
 use data_encoding::HEXLOWER;
 
-use super::handshake::{self, Handshake};
+use super::contender::{self, Contender};
+use super::handshake::{GO, NEVERMIND};
 use super::hints::{self, Candidates};
 use super::lines::Lines;
 use super::listener::{self, Listener};
-use super::relay::{self, Relay};
-use super::{Path, Role, Settled};
+use super::{Role, Settled};
 use crate::crypto::TransitKey;
 use crate::defaults::{HANDSHAKE_LIMIT, RELAY_DELAY, TRANSIT_LIMIT};
-use crate::driver::{Address, Conn, Conns, Input, Instant, Listen, Machine, Op, Output, Target};
+use crate::driver::{Conn, Conns, Input, Instant, Listen, Machine, Op, Output, Target};
 use crate::error::TransitFault;
 use crate::rng::{Rng, Seed};
 use crate::wire::hints::{DirectHint, TransitInfo};
@@ -91,23 +91,6 @@ enum Timing {
     Running { until: Instant, relays_at: Instant },
 }
 
-/// One connection, from its dial or call on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Contender {
-    path: Path,
-    stage: Stage,
-    /// When its handshake must be complete; `None` while it is dialled.
-    until: Option<Instant>,
-    /// Writes that have not left.
-    unsent: usize,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Stage {
-    AtRelay(Relay),
-    WithPeer(Handshake),
-}
-
 impl Race {
     /// A race over these relays of ours and, if we `listen`, whoever calls. Listening begins with the first poll.
     pub fn new(role: Role, relays: Vec<DirectHint>, listen: bool, seed: Seed, mut conns: Conns) -> Self {
@@ -136,12 +119,15 @@ impl Race {
         }
     }
 
-    /// The key that both sides share. Callers that were quicker are held until it is given.
+    /// The key that both sides share. Callers that were quicker are held until it is given; the first counts.
     pub fn set_key(&mut self, key: &TransitKey) {
+        if self.lines.is_some() {
+            return;
+        }
         self.lines = Some(Lines::new(self.role, key, &self.side));
         let held: Vec<Conn> = self.contenders.keys().copied().collect();
         for conn in held {
-            self.begin(conn, Vec::new());
+            self.contend(conn, contender::Input::Key);
         }
     }
 
@@ -208,8 +194,7 @@ impl Race {
     fn dial_direct(&mut self) {
         let Some(Timing::Running { .. }) = self.timing() else { return };
         for address in self.candidates.take_direct() {
-            let path = Path::Direct { peer: address.clone(), inbound: false };
-            self.dial(Target::Peer(address), path, Stage::WithPeer(Handshake::default()));
+            self.dial(Target::Peer(address.clone()), Contender::direct(address));
         }
     }
 
@@ -219,15 +204,14 @@ impl Race {
             return;
         }
         for relay in self.candidates.take_relays() {
-            let path = Path::Relay { relay: relay.clone() };
-            self.dial(Target::Relay(relay), path, Stage::AtRelay(Relay::default()));
+            self.dial(Target::Relay(relay.clone()), Contender::by_relay(relay));
         }
         self.set_timing(Timing::Running { until, relays_at: self.now.plus(RELAY_DELAY) });
     }
 
-    fn dial(&mut self, target: Target, path: Path, stage: Stage) {
+    fn dial(&mut self, target: Target, contender: Contender) {
         let conn = self.conns.draw();
-        self.contenders.insert(conn, Contender { path, stage, until: None, unsent: 0 });
+        self.contenders.insert(conn, contender);
         self.ask(Op::Open { conn, target });
     }
 
@@ -240,95 +224,51 @@ impl Race {
                 listener::Output::Reachable(at) => self.tell(Event::Hints(hints::ours(&at, &self.relays))),
                 listener::Output::Accept { at, conn } => self.ask(Op::Accept { at, conn }),
                 listener::Output::Caller(conn) => {
-                    let path = Path::Direct { peer: Address::new("unknown", 0), inbound: true };
-                    let stage = Stage::WithPeer(Handshake::default());
-                    self.contenders.insert(conn, Contender { path, stage, until: None, unsent: 0 });
+                    self.make_room();
+                    self.contenders.insert(conn, Contender::caller());
                 }
                 listener::Output::Close(conn) => self.ask(Op::Close { conn }),
             }
         }
     }
 
-    /// Waits for the next caller, where there is room for one.
-    fn accept(&mut self) {
-        if self.contenders.values().filter(|contender| contender.is_caller()).count() < CALLERS {
-            self.listener(listener::Input::Room);
+    /// A caller too many takes the place of the one that called first: the peer is quick, and whoever keeps silent
+    /// must not keep it out.
+    fn make_room(&mut self) {
+        let callers = || self.contenders.iter().filter(|(_, contender)| contender.is_caller());
+        if callers().count() < CALLERS {
+            return;
+        }
+        let first = callers().map(|(conn, _)| *conn).find(|conn| !self.is_chosen(*conn));
+        if let Some(conn) = first {
+            self.drop_contender(conn);
         }
     }
 
-    fn opened(&mut self, conn: Conn, peer: Option<SocketAddr>) {
+    fn is_chosen(&self, conn: Conn) -> bool {
+        matches!(self.state, State::Choosing { conn: chosen, .. } if chosen == conn)
+    }
+
+    fn opened(&mut self, conn: Conn, from: Option<SocketAddr>) {
         self.listener(listener::Input::Opened(conn));
-        let until = self.now.plus(HANDSHAKE_LIMIT);
-        let Some(contender) = self.contenders.get_mut(&conn) else {
+        if self.contenders.contains_key(&conn) {
+            let until = self.now.plus(HANDSHAKE_LIMIT);
+            self.contend(conn, contender::Input::Opened { from, until });
+        } else {
             // Given up meanwhile.
-            return self.ask(Op::Close { conn });
-        };
-        contender.until = Some(until);
-        if let (Path::Direct { peer: caller, inbound: true }, Some(peer)) = (&mut contender.path, peer) {
-            *caller = peer.into();
-        }
-        match &contender.stage {
-            Stage::AtRelay(_) => self.at_relay(conn, relay::Input::Opened),
-            Stage::WithPeer(_) if self.lines.is_some() => self.begin(conn, Vec::new()),
-            Stage::WithPeer(_) => self.with_peer(conn, handshake::Input::OpenedEarly),
+            self.ask(Op::Close { conn });
         }
     }
 
-    fn received(&mut self, conn: Conn, bytes: Vec<u8>) {
-        match self.contenders.get(&conn).map(|contender| &contender.stage) {
-            Some(Stage::AtRelay(_)) => self.at_relay(conn, relay::Input::Received(bytes)),
-            Some(Stage::WithPeer(_)) => self.with_peer(conn, handshake::Input::Received(bytes)),
-            None => {}
-        }
-    }
-
-    /// The connection leads to the peer, and the key is there.
-    fn begin(&mut self, conn: Conn, read: Vec<u8>) {
-        if let Some(lines) = &self.lines {
-            let expect = lines.theirs.clone();
-            self.with_peer(conn, handshake::Input::Begin { expect, read });
-        }
-    }
-
-    fn at_relay(&mut self, conn: Conn, input: relay::Input) {
-        let Some(Contender { stage: Stage::AtRelay(relay), .. }) = self.contenders.get_mut(&conn) else {
-            return;
-        };
-        let mut outputs = Vec::new();
-        *relay = mem::take(relay).step(input, &mut outputs);
-        for output in outputs {
+    /// What has happened on one connection, and what comes of it.
+    fn contend(&mut self, conn: Conn, input: contender::Input) {
+        let Some(contender) = self.contenders.get_mut(&conn) else { return };
+        for output in contender.handle(input, self.lines.as_ref()) {
             match output {
-                relay::Output::Greet => {
-                    let line = self.lines.as_ref().map(|lines| lines.relay.to_vec()).unwrap_or_default();
-                    self.write(conn, line);
-                }
-                relay::Output::Read => self.ask(Op::Read { conn }),
-                relay::Output::Paired(read) => {
-                    if let Some(contender) = self.contenders.get_mut(&conn) {
-                        contender.stage = Stage::WithPeer(Handshake::default());
-                    }
-                    self.begin(conn, read);
-                }
-                relay::Output::Foreign => self.drop_contender(conn),
-            }
-        }
-    }
-
-    fn with_peer(&mut self, conn: Conn, input: handshake::Input) {
-        let Some(Contender { stage: Stage::WithPeer(handshake), .. }) = self.contenders.get_mut(&conn) else {
-            return;
-        };
-        let mut outputs = Vec::new();
-        *handshake = mem::take(handshake).step(input, &mut outputs);
-        for output in outputs {
-            match output {
-                handshake::Output::Greet => {
-                    let line = self.lines.as_ref().map(|lines| lines.ours.to_vec()).unwrap_or_default();
-                    self.write(conn, line);
-                }
-                handshake::Output::Read => self.ask(Op::Read { conn }),
-                handshake::Output::Complete(read) => self.complete(conn, read),
-                handshake::Output::Foreign => self.drop_contender(conn),
+                contender::Output::Write(bytes) => self.write(conn, bytes),
+                contender::Output::Read => self.ask(Op::Read { conn }),
+                contender::Output::Complete(read) => self.complete(conn, read),
+                contender::Output::Foreign => self.drop_contender(conn),
             }
         }
     }
@@ -339,13 +279,13 @@ impl Race {
             State::Open(timing) => {
                 self.state = State::Choosing { conn, read, timing: *timing };
                 match self.role {
-                    Role::Sender => self.write(conn, handshake::GO.to_vec()),
+                    Role::Sender => self.write(conn, GO.to_vec()),
                     Role::Receiver => self.settle_once_sent(),
                 }
             }
             State::Choosing { .. } => {
                 match self.role {
-                    Role::Sender => self.write(conn, handshake::NEVERMIND.to_vec()),
+                    Role::Sender => self.write(conn, NEVERMIND.to_vec()),
                     // Only a sender that breaks the rules says `go` twice.
                     Role::Receiver => {}
                 }
@@ -387,12 +327,11 @@ impl Race {
 
     fn forget(&mut self, conn: Conn) {
         self.contenders.remove(&conn);
-        match self.state {
+        if self.is_chosen(conn)
+            && let Some(timing) = self.timing()
+        {
             // Its `go` has not left, so the peer has not heard it.
-            State::Choosing { conn: chosen, timing, .. } if chosen == conn => {
-                self.state = State::Open(timing)
-            }
-            State::Choosing { .. } | State::Open(_) | State::Over => {}
+            self.state = State::Open(timing);
         }
     }
 
@@ -457,7 +396,7 @@ impl Machine for Race {
         match input {
             Input::Opened { conn, peer } => self.opened(conn, peer),
             Input::Listening { conn, at } => self.listener(listener::Input::Listening { conn, at }),
-            Input::Received { conn, bytes } => self.received(conn, bytes),
+            Input::Received { conn, bytes } => self.contend(conn, contender::Input::Received(bytes)),
             Input::Sent { conn } => self.sent(conn),
             Input::Closed { conn, .. } => {
                 self.listener(listener::Input::Closed(conn));
@@ -467,7 +406,7 @@ impl Machine for Race {
             Input::Tick => {}
         }
         self.pass_time();
-        self.accept();
+        self.listener(listener::Input::Room);
     }
 
     fn poll(&mut self) -> Output<Event> {
@@ -488,20 +427,14 @@ impl fmt::Debug for Race {
     }
 }
 
-impl Contender {
-    const fn is_caller(&self) -> bool {
-        matches!(self.path, Path::Direct { inbound: true, .. })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
     use alloc::vec;
 
-    use super::super::lines;
+    use super::super::{Path, lines};
     use super::*;
-    use crate::driver::Why;
+    use crate::driver::{Address, Why};
     use crate::wire::hints::{Hint, Priority};
 
     #[test]
@@ -690,19 +623,52 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_callers_are_heard_at_a_time() {
+    fn a_caller_too_many_takes_the_place_of_the_first_and_silence_keeps_nobody_out() {
         let mut race = race(Role::Sender, true);
         race.handle(Input::Listening { conn: Conn(0), at: vec![] }, at(0));
-        let mut callers = 0;
-        while let Some(conn) = accepting(&mut race) {
-            race.handle(Input::Opened { conn, peer: None }, at(callers));
-            callers += 1;
+        for caller in 1..=CALLERS as u64 {
+            assert_eq!(accepting(&mut race), Some(Conn(caller)));
+            opened(&mut race, caller, 0);
         }
-        assert_eq!(callers, 32);
-        assert_eq!(race.poll(), Output::Wait(Some(at(60))));
-        // The first has had its minute, and another may call.
+        outputs(&mut race);
+        let peer = CALLERS as u64 + 1;
+        opened(&mut race, peer, 1);
+        let (asked, _) = outputs(&mut race);
+        assert_eq!(asked[0], Op::Close { conn: Conn(1) });
+        assert_eq!(asked[1], line(&sender(), peer));
+        received(&mut race, peer, &receiver());
+        assert_eq!(said(&mut race), [line(b"go\n", peer)]);
+        // The chosen one stays, however many call.
+        for caller in peer + 1..peer + 100 {
+            opened(&mut race, caller, 1);
+        }
+        let is_chosen = |op: &Op| *op == Op::Close { conn: Conn(peer) };
+        assert!(!outputs(&mut race).0.iter().any(is_chosen));
+        for _ in 0..2 {
+            race.handle(Input::Sent { conn: Conn(peer) }, at(1));
+        }
+        assert_eq!(settled(&mut race).conn, Conn(peer));
+    }
+
+    #[test]
+    fn a_caller_has_a_minute_for_its_handshake() {
+        let mut race = race(Role::Sender, true);
+        race.handle(Input::Listening { conn: Conn(0), at: vec![] }, at(0));
+        opened(&mut race, 1, 0);
+        outputs(&mut race);
+        race.handle(Input::Tick, at(59));
+        assert_eq!(ops(&mut race), []);
         race.handle(Input::Tick, at(60));
-        assert_eq!(ops(&mut race), [Op::Close { conn: Conn(1) }, Op::Accept { at: Conn(0), conn: Conn(33) }]);
+        assert_eq!(ops(&mut race), [Op::Close { conn: Conn(1) }]);
+    }
+
+    #[test]
+    fn a_second_key_changes_nothing() {
+        let mut race = started(Role::Sender, false, vec![direct("a")]);
+        outputs(&mut race);
+        let before = race.clone();
+        race.set_key(&TransitKey::from_bytes([8; 32]));
+        assert_eq!(race, before);
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Relay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transit::table;
+    use crate::table::Table;
 
     #[test]
     fn what_follows_the_ok_belongs_to_the_peer() {
@@ -116,6 +116,13 @@ mod tests {
             ("`ok\\n` and more", Input::Received(b"ok\n..".to_vec())),
             ("anything else", Input::Received(b"impatient\n".to_vec())),
         ];
-        table::check("transit-relay", "transit/relay.rs", &states, &inputs, Relay::step);
+        Table {
+            name: "transit-relay",
+            source: "transit/relay.rs",
+            about: "",
+            states: states.to_vec(),
+            inputs: inputs.to_vec(),
+        }
+        .check_named(Relay::step);
     }
 }

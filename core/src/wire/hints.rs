@@ -232,16 +232,23 @@ fn hint(item: Json<'_>) -> Option<Hint> {
     }
 }
 
-/// The addresses of a relay, where there are any.
+/// The addresses of a relay, where there are any. A relay within a relay is none, so that no nesting is followed.
 fn relay(list: Json<'_>) -> Option<Hint> {
     let mut addresses = Vec::new();
-    list.each(|item| match hint(item) {
-        Some(Hint::Direct(hint) | Hint::Tor(hint)) if addresses.len() < RELAY_ADDRESSES => {
-            addresses.push(hint);
+    list.each(|item| {
+        if addresses.len() < RELAY_ADDRESSES {
+            addresses.extend(relay_address(item));
         }
-        Some(Hint::Direct(_) | Hint::Tor(_) | Hint::Relay(_)) | None => {}
     })?;
     (!addresses.is_empty()).then_some(Hint::Relay(addresses))
+}
+
+fn relay_address(item: Json<'_>) -> Option<DirectHint> {
+    let [kind] = item.fields(["type"])?;
+    match kind?.bytes()?.as_slice() {
+        b"direct-tcp-v1" | b"tor-tcp-v1" => address(item),
+        _ => None,
+    }
 }
 
 fn address(item: Json<'_>) -> Option<DirectHint> {
@@ -315,6 +322,19 @@ mod tests {
         }
         assert_eq!(decode("[]"), None);
         assert_eq!(decode("null"), None);
+    }
+
+    #[test]
+    fn relays_within_relays_are_not_followed() {
+        let mut hint = String::from(r#"{"type": "direct-tcp-v1", "hostname": "h", "port": 1}"#);
+        let inner = format!(r#"{{"type": "relay-v1", "hints": [{hint}]}}"#);
+        assert_eq!(
+            decode(&format!(r#"{{"hints-v1": [{{"type": "relay-v1", "hints": [{inner}]}}]}}"#)),
+            Some(TransitInfo::default())
+        );
+        let depth = 20_000;
+        hint = [r#"{"type":"relay-v1","hints":["#.repeat(depth), hint, "]}".repeat(depth)].concat();
+        assert_eq!(decode(&format!(r#"{{"hints-v1": [{hint}]}}"#)), Some(TransitInfo::default()));
     }
 
     #[test]

@@ -76,23 +76,35 @@ pub enum TransferMessage {
 
 impl TransferMessage {
     /// Reads a plaintext that may hold several messages, and gives them in the order in which they count: `error`,
-    /// `transit`, then `offer` or `answer`. None where no key is known.
+    /// `transit`, then `offer` or `answer`. None where no key is known. An `error` counts whatever stands beside it.
     pub fn decode(plain: &[u8]) -> Result<Vec<Self>, Malformed> {
         let plain = Json::parse(plain).ok_or(Malformed)?;
         let fields = plain.fields(["error", "transit", "offer", "answer"]).ok_or(Malformed)?;
         let [error, transit, offer, answer] = fields;
+        let error = error.map(said).map(Self::Error);
+        match Self::decode_others(transit, offer, answer) {
+            Some(others) => Ok(error.into_iter().chain(others).collect()),
+            None => error.map(|error| Vec::from([error])).ok_or(Malformed),
+        }
+    }
+
+    /// The messages but for the error, if each can be read.
+    fn decode_others(
+        transit: Option<Json<'_>>,
+        offer: Option<Json<'_>>,
+        answer: Option<Json<'_>>,
+    ) -> Option<Vec<Self>> {
         let mut messages = Vec::new();
-        messages.extend(error.map(said).map(Self::Error));
         if let Some(transit) = transit {
-            messages.push(Self::Transit(TransitInfo::decode(transit).ok_or(Malformed)?));
+            messages.push(Self::Transit(TransitInfo::decode(transit)?));
         }
         if let Some(offer) = offer {
-            messages.push(Self::Offer(Offer::decode(offer).ok_or(Malformed)?));
+            messages.push(Self::Offer(Offer::decode(offer)?));
         }
         if let Some(answer) = answer {
-            messages.push(Self::Answer(Answer::decode(answer).ok_or(Malformed)?));
+            messages.push(Self::Answer(Answer::decode(answer)?));
         }
-        Ok(messages)
+        Some(messages)
     }
 
     /// The plaintext.
@@ -322,6 +334,15 @@ mod tests {
             ]
         );
         assert_eq!(TransferMessage::decode(br#"{"banana": 1}"#), Ok(vec![]));
+    }
+
+    #[test]
+    fn an_error_counts_whatever_stands_beside_it() {
+        let error = [TransferMessage::Error(Text::from("e"))];
+        for odd in [r#""offer": null"#, r#""transit": 1"#, r#""answer": "ok""#, r#""offer": {"file": {}}"#] {
+            let plain = format!(r#"{{{odd}, "error": "e"}}"#);
+            assert_eq!(TransferMessage::decode(plain.as_bytes()).unwrap(), error, "{plain}");
+        }
     }
 
     #[test]

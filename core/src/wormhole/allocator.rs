@@ -124,8 +124,8 @@ mod tests {
     use alloc::format;
 
     use super::*;
-    use crate::wormhole::samples::{nameplate, rng};
-    use crate::wormhole::table::{Table, on_line, with_lines};
+    use crate::table::Table;
+    use crate::wormhole::samples::{nameplate, on_line, rng, with_lines};
 
     #[test]
     fn the_table_is_as_written() {
@@ -135,6 +135,7 @@ mod tests {
         let states = [State::Idle, State::Waiting { words: 2 }, State::Abandoned, State::Finished];
         Table {
             name: "allocator",
+            source: "wormhole/allocator.rs",
             about: "`Stray`: the server spoke out of turn, which fails the wormhole.",
             states: states.map(|state| Allocator { state }).to_vec(),
             inputs: with_lines(&inputs, &down),

@@ -121,8 +121,8 @@ mod tests {
     use alloc::vec;
 
     use super::*;
+    use crate::table::Table;
     use crate::wormhole::samples::{code, nameplate};
-    use crate::wormhole::table::Table;
 
     #[test]
     fn the_table_is_as_written() {
@@ -139,6 +139,7 @@ mod tests {
             [State::None, State::Allocating, State::TypingNameplate, State::TypingWords, State::Known];
         Table {
             name: "code",
+            source: "wormhole/code.rs",
             about: "`Refuse` is what the application's call returns.",
             states: states.map(|state| Code { state }).to_vec(),
             inputs,

@@ -7,6 +7,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
 
+use zeroize::Zeroizing;
+
 use crate::code;
 use crate::error::Misuse;
 use crate::words;
@@ -21,7 +23,7 @@ pub(crate) enum Input {
     Nameplates(Vec<code::Nameplate>),
     Nameplate(code::Nameplate),
     Claimed,
-    Words(String),
+    Words(Zeroizing<String>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,8 +167,8 @@ mod tests {
 
     use super::*;
     use crate::error::CodeFault;
+    use crate::table::Table;
     use crate::wormhole::samples::{code, nameplate};
-    use crate::wormhole::table::Table;
 
     #[test]
     fn the_table_is_as_written() {
@@ -176,8 +178,8 @@ mod tests {
             Input::Nameplates(vec![nameplate()]),
             Input::Nameplate(nameplate()),
             Input::Claimed,
-            Input::Words("armistice-baboon".into()),
-            Input::Words("no spaces".into()),
+            Input::Words(words("armistice-baboon")),
+            Input::Words(words("no spaces")),
         ];
         let states = [
             State::Idle,
@@ -188,11 +190,12 @@ mod tests {
         ];
         Table {
             name: "input",
+            source: "wormhole/input.rs",
             about: "`Refuse` is what the application's call returns.",
             states: states.map(|state| Typing { state }).to_vec(),
             inputs,
         }
-        .check(|it| format!("{:?}", it.state), |input| format!("{input:?}"), Typing::handle);
+        .check(|it| format!("{:?}", it.state), show, Typing::handle);
     }
 
     #[test]
@@ -209,22 +212,34 @@ mod tests {
 
         assert_eq!(typing.handle(Input::Claimed), [Output::WordsWanted]);
         assert_eq!(typing.complete_words("armi"), Ok(vec!["armistice-".into()]));
-        assert_eq!(typing.handle(Input::Words("armistice-baboon".into())), [Output::Code(code())]);
+        assert_eq!(typing.handle(Input::Words(words("armistice-baboon"))), [Output::Code(code())]);
         assert_eq!(typing.complete_words("armi"), Err(Misuse::WordsAlreadyChosen));
     }
 
     #[test]
     fn words_that_are_no_code_can_be_typed_again() {
         let mut typing = Typing { state: State::Words(nameplate()) };
-        let refused = typing.handle(Input::Words("two words".into()));
+        let refused = typing.handle(Input::Words(words("two words")));
         assert_eq!(refused, [Output::Refuse(CodeFault::Space.into())]);
-        assert_eq!(typing.handle(Input::Words("armistice-baboon".into())), [Output::Code(code())]);
+        assert_eq!(typing.handle(Input::Words(words("armistice-baboon"))), [Output::Code(code())]);
     }
 
     #[test]
     fn words_may_be_chosen_before_the_claim_is_answered() {
         let mut typing = Typing { state: State::Claiming(nameplate()) };
-        assert_eq!(typing.handle(Input::Words("armistice-baboon".into())), [Output::Code(code())]);
+        assert_eq!(typing.handle(Input::Words(words("armistice-baboon"))), [Output::Code(code())]);
         assert_eq!(typing.handle(Input::Claimed), []);
+    }
+    fn show(input: &Input) -> String {
+        match input {
+            Input::Words(words) => format!("Words({:?})", words.as_str()),
+            Input::Start | Input::Refresh | Input::Nameplates(_) | Input::Nameplate(_) | Input::Claimed => {
+                format!("{input:?}")
+            }
+        }
+    }
+
+    fn words(typed: &str) -> Zeroizing<String> {
+        Zeroizing::new(typed.into())
     }
 }

@@ -261,8 +261,8 @@ mod tests {
     use alloc::vec;
 
     use super::*;
+    use crate::table::Table;
     use crate::wormhole::samples::rng;
-    use crate::wormhole::table::Table;
 
     const CONN: Conn = Conn(7);
 
@@ -291,6 +291,7 @@ mod tests {
         ];
         Table {
             name: "link",
+            source: "wormhole/link.rs",
             about: "The clock stands at 10 s. Waits have a random part of up to a second.",
             states: states.map(|state| Link { state }).to_vec(),
             inputs,

@@ -78,14 +78,16 @@ mod tests {
     use alloc::vec;
 
     use super::*;
+    use crate::table::Table;
     use crate::wormhole::samples::nameplate;
-    use crate::wormhole::table::{Table, on_line, with_lines};
+    use crate::wormhole::samples::{on_line, with_lines};
 
     #[test]
     fn the_table_is_as_written() {
         let inputs = [Input::Refresh, Input::LinkUp, Input::Nameplates(vec![nameplate()]), Input::Close];
         Table {
             name: "lister",
+            source: "wormhole/lister.rs",
             about: "The nameplates in use are asked for as often as the application likes.",
             states: [State::Idle, State::Wanting, State::Closed].map(|state| Lister { state }).to_vec(),
             inputs: with_lines(&inputs, &[Input::Refresh]),

@@ -311,8 +311,8 @@ mod tests {
     use alloc::vec;
 
     use super::*;
-    use crate::wormhole::samples::{mailbox, message, own, phase, theirs};
-    use crate::wormhole::table::{Table, on_line, with_lines};
+    use crate::table::Table;
+    use crate::wormhole::samples::{mailbox, message, on_line, own, phase, theirs, with_lines};
 
     #[test]
     fn the_table_is_as_written() {
@@ -340,6 +340,7 @@ mod tests {
         let outbox = Outbox { pending: VecDeque::from([own("pake")]), stored: Vec::new() };
         Table {
             name: "mailbox",
+            source: "wormhole/mailbox.rs",
             about: "Our `pake` is pending in each state. `Stray`: the server spoke out of turn, which fails the \
                     wormhole.",
             states: states.map(|state| Mailbox { outbox: outbox.clone(), seen: Seen::default(), state }).to_vec(),

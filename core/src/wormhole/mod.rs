@@ -32,8 +32,6 @@ mod route;
 #[cfg(test)]
 mod samples;
 mod send;
-#[cfg(test)]
-mod table;
 mod terminator;
 
 use alloc::collections::VecDeque;
@@ -41,6 +39,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::fmt;
+
+use zeroize::Zeroizing;
 
 use crate::code::{Code, Nameplate};
 use crate::crypto::{Secret, SessionKey, TransitKey, Verifier};
@@ -195,6 +195,8 @@ impl Wormhole {
         let mut rng = Rng::new(seed);
         let side = Side::draw(&mut rng);
         let scalar = key::Scalar::new(rng.bytes());
+        // What is drawn from later cannot tell what the key was made from.
+        let rng = Rng::new(rng.bytes());
         Self::assemble(config, side, scalar, rng, conns)
     }
 
@@ -297,7 +299,7 @@ impl Wormhole {
     ///
     /// The words are no part of a code, the nameplate is not yet chosen, the words are, or the wormhole is closed.
     pub fn choose_words(&mut self, words: &str) -> Result<(), Misuse> {
-        self.command(Task::Typing(input::Input::Words(words.into())))
+        self.command(Task::Typing(input::Input::Words(Zeroizing::new(words.into()))))
     }
 
     /// Sends a record. What waits for the peer or for the server is kept, up to [`QUEUE_RECORDS`] and [`QUEUE_BYTES`].
@@ -312,7 +314,7 @@ impl Wormhole {
         if !self.has_room() && self.terminator.is_open() {
             return Err(Misuse::QueueFull);
         }
-        self.command(Task::Send(send::Input::Send(record.into())))
+        self.command(Task::Send(send::Input::Send(Zeroizing::new(record.into()))))
     }
 
     /// Whether a record would be taken by [`send`](Self::send) now. Room comes back when the server confirms.
@@ -324,6 +326,19 @@ impl Wormhole {
     /// Whether the server has everything that was sent, so that closing loses nothing.
     pub fn all_stored(&self) -> bool {
         self.send.waiting() == 0 && self.mailbox.waiting() == 0
+    }
+
+    /// Whether the peer has proved that it knows the code, so that it can be told things.
+    pub(crate) const fn is_confirmed(&self) -> bool {
+        self.receive.is_confirmed()
+    }
+
+    /// Whether the server can hear us.
+    pub(crate) const fn is_linked(&self) -> bool {
+        match self.link.line() {
+            link::Line::Up => true,
+            link::Line::Down => false,
+        }
     }
 
     /// The application has used a record of this length. Nothing more is read from the server while too many told
@@ -362,6 +377,12 @@ impl Wormhole {
     /// Closes with this error, unless it is closing already.
     pub fn fail(&mut self, error: Error) {
         self.then(Task::Terminator(terminator::Input::Fail(error)));
+        self.settle();
+    }
+
+    /// Waits for no answer of the server any longer, where it is closing.
+    pub(crate) fn give_up(&mut self) {
+        self.then(Task::Terminator(terminator::Input::GiveUp));
         self.settle();
     }
 

@@ -145,8 +145,8 @@ mod tests {
     use alloc::vec;
 
     use super::*;
-    use crate::wormhole::samples::{mailbox, nameplate};
-    use crate::wormhole::table::{Table, on_line, with_lines};
+    use crate::table::Table;
+    use crate::wormhole::samples::{mailbox, nameplate, on_line, with_lines};
 
     #[test]
     fn the_table_is_as_written() {
@@ -169,6 +169,7 @@ mod tests {
         ];
         Table {
             name: "nameplate",
+            source: "wormhole/nameplate.rs",
             about: "`Stray`: the server spoke out of turn, which fails the wormhole.",
             states: states.map(|state| Nameplate { state }).to_vec(),
             inputs: with_lines(&inputs, &down),

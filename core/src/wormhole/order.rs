@@ -93,14 +93,15 @@ mod tests {
     use alloc::vec;
 
     use super::*;
+    use crate::table::Table;
     use crate::wormhole::samples::message;
-    use crate::wormhole::table::Table;
 
     #[test]
     fn the_table_is_as_written() {
         let states = [State::NoKey(vec![]), State::NoKey(vec![message("version")]), State::Key];
         Table {
             name: "order",
+            source: "wormhole/order.rs",
             about: "`Key`: the exchange has brought a key, so that the peer's `pake` and our code are there.",
             states: states.map(|state| Order { state }).to_vec(),
             inputs: vec![Input::Message(message("pake")), Input::Message(message("0")), Input::Key],

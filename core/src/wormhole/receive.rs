@@ -7,6 +7,8 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::mem;
 
+use zeroize::Zeroizing;
+
 use super::mailbox::Message;
 use crate::crypto::{SessionKey, secretbox};
 use crate::wire::Phase;
@@ -45,6 +47,14 @@ impl Receive {
         let mut out = Vec::new();
         self.state = mem::take(&mut self.state).step(input, &mut self.sorter, &mut out);
         out
+    }
+
+    /// Whether a message of the peer has opened.
+    pub(crate) const fn is_confirmed(&self) -> bool {
+        match self.state {
+            State::Confirmed(_) => true,
+            State::NoKey | State::Unconfirmed(_) | State::Scared => false,
+        }
     }
 }
 
@@ -104,7 +114,7 @@ fn scared(out: &mut Vec<Output>) -> State {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Sorter {
     next: u64,
-    early: BTreeMap<u64, Vec<u8>>,
+    early: BTreeMap<u64, Zeroizing<Vec<u8>>>,
     early_bytes: usize,
 }
 
@@ -121,7 +131,7 @@ impl Sorter {
     fn record(&mut self, number: u64, plain: Vec<u8>, out: &mut Vec<Output>) {
         if number != self.next {
             self.early_bytes = self.early_bytes.saturating_add(plain.len());
-            self.early.insert(number, plain);
+            self.early.insert(number, Zeroizing::new(plain));
             if self.early_bytes > EARLY_BYTES {
                 out.push(Output::TooMuch);
             }
@@ -129,9 +139,9 @@ impl Sorter {
         }
         out.push(Output::Record(plain));
         self.next = self.next.saturating_add(1);
-        while let Some(plain) = self.early.remove(&self.next) {
+        while let Some(mut plain) = self.early.remove(&self.next) {
             self.early_bytes = self.early_bytes.saturating_sub(plain.len());
-            out.push(Output::Record(plain));
+            out.push(Output::Record(mem::take(&mut plain)));
             self.next = self.next.saturating_add(1);
         }
     }
@@ -143,8 +153,8 @@ mod tests {
     use alloc::vec;
 
     use super::*;
+    use crate::table::Table;
     use crate::wormhole::samples::{key, message, theirs};
-    use crate::wormhole::table::Table;
 
     #[test]
     fn the_table_is_as_written() {
@@ -159,6 +169,7 @@ mod tests {
         ];
         Table {
             name: "receive",
+            source: "wormhole/receive.rs",
             about: "No record was told yet, so that record 1 waits for record 0.",
             states: states.map(|state| Receive { state, ..Receive::default() }).to_vec(),
             inputs: inputs.to_vec(),

@@ -30,6 +30,8 @@ pub(super) enum Task {
     Send(send::Input),
     Receive(receive::Input),
     Terminator(terminator::Input),
+    /// The last event, after all that is still to be asked for.
+    Closed(Result<(), Error>),
 }
 
 impl Wormhole {
@@ -77,6 +79,7 @@ impl Wormhole {
                 Task::Terminator(input) => {
                     each(self.terminator.handle(input), |it| self.after_terminator(it));
                 }
+                Task::Closed(result) => self.tell(Event::Closed(result)),
             }
         }
     }
@@ -297,7 +300,7 @@ impl Wormhole {
             }
             Out::Hurry => self.then(Task::Link(link::Input::Dial)),
             Out::StopLink => self.then(Task::Link(link::Input::Stop)),
-            Out::Closed(result) => self.tell(Event::Closed(result)),
+            Out::Closed(result) => self.then(Task::Closed(result)),
         }
     }
 

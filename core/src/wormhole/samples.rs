@@ -1,5 +1,11 @@
 //! Sample values for the tests of the machines.
 
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Debug;
+
+use super::link::Line;
 use super::mailbox::{Message, Own};
 use crate::code::{Code, Nameplate};
 use crate::crypto::SessionKey;
@@ -44,4 +50,18 @@ pub(super) fn own(name: &str) -> Own {
 
 pub(super) fn message(name: &str) -> Message {
     Message { side: theirs(), phase: phase(name), body: b"theirs".to_vec() }
+}
+
+/// The name of an input that is handled with the link up or down.
+pub(super) fn on_line<I: Debug>((input, line): &(I, Line)) -> String {
+    match line {
+        Line::Up => format!("{input:?}"),
+        Line::Down => format!("{input:?} while down"),
+    }
+}
+
+/// Each input with the link up, then those where it makes a difference with the link down.
+pub(super) fn with_lines<I: Clone>(inputs: &[I], down: &[I]) -> Vec<(I, Line)> {
+    let up = inputs.iter().cloned().map(|input| (input, Line::Up));
+    up.chain(down.iter().cloned().map(|input| (input, Line::Down))).collect()
 }

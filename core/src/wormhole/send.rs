@@ -6,6 +6,8 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem;
 
+use zeroize::Zeroizing;
+
 use super::mailbox::Own;
 use crate::crypto::{SessionKey, secretbox};
 use crate::rng::Rng;
@@ -13,7 +15,7 @@ use crate::wire::{Phase, Side};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
-    Send(Vec<u8>),
+    Send(Zeroizing<Vec<u8>>),
     /// The peer has this key, too.
     Confirmed(SessionKey),
     Close,
@@ -49,7 +51,7 @@ impl Send {
     /// The bytes of the records that wait for the key.
     pub(crate) fn waiting_bytes(&self) -> usize {
         match &self.state {
-            State::NoKey(held) => held.iter().map(Vec::len).sum(),
+            State::NoKey(held) => held.iter().map(|record| record.len()).sum(),
             State::Confirmed(_) | State::Closed => 0,
         }
     }
@@ -58,7 +60,7 @@ impl Send {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     /// Bounded by [`super::Wormhole::send`].
-    NoKey(VecDeque<Vec<u8>>),
+    NoKey(VecDeque<Zeroizing<Vec<u8>>>),
     Confirmed(SessionKey),
     Closed,
 }
@@ -106,34 +108,40 @@ fn seal(record: &[u8], next: &mut u64, key: &SessionKey, side: &Side, rng: &mut 
 #[cfg(test)]
 mod tests {
     use alloc::format;
+    use alloc::string::String;
     use alloc::vec;
 
     use super::*;
+    use crate::table::Table;
     use crate::wormhole::samples::{key, ours, rng};
-    use crate::wormhole::table::Table;
 
     #[test]
     fn the_table_is_as_written() {
         let states =
-            [State::NoKey(VecDeque::from([b"first".to_vec()])), State::Confirmed(key()), State::Closed];
+            [State::NoKey(VecDeque::from([record(b"first")])), State::Confirmed(key()), State::Closed];
         Table {
             name: "send",
-            about: "One record of five bytes waits in `NoKey`.",
+            source: "wormhole/send.rs",
+            about: "The key of the peer is not confirmed in `NoKey`.",
             states: states.map(|state| Send { next: 0, state }).to_vec(),
-            inputs: vec![Input::Send(b"next".to_vec()), Input::Confirmed(key()), Input::Close],
+            inputs: vec![
+                ("Send", Input::Send(record(b"next"))),
+                ("Confirmed", Input::Confirmed(key())),
+                ("Close", Input::Close),
+            ],
         }
-        .check(|it| format!("{:?}", it.state), |input| format!("{input:?}"), step);
+        .check(show, |(name, _)| (*name).into(), |it, (_, input)| step(it, input));
     }
 
     #[test]
     fn records_wait_for_the_key_and_are_numbered_in_the_order_of_sending() {
         let mut machine = Send::default();
-        assert_eq!(step(&mut machine, Input::Send(b"a".to_vec())), []);
-        assert_eq!(step(&mut machine, Input::Send(b"bc".to_vec())), []);
+        assert_eq!(step(&mut machine, Input::Send(record(b"a"))), []);
+        assert_eq!(step(&mut machine, Input::Send(record(b"bc"))), []);
         assert_eq!((machine.waiting(), machine.waiting_bytes()), (2, 3));
         let mut out = step(&mut machine, Input::Confirmed(key()));
         assert_eq!((machine.waiting(), machine.waiting_bytes()), (0, 0));
-        out.extend(step(&mut machine, Input::Send(b"d".to_vec())));
+        out.extend(step(&mut machine, Input::Send(record(b"d"))));
         let opened: Vec<_> = out
             .iter()
             .map(|Output::Add(own)| {
@@ -143,6 +151,17 @@ mod tests {
             .collect();
         let expected = [("0", b"a".to_vec()), ("1", b"bc".to_vec()), ("2", b"d".to_vec())];
         assert_eq!(opened, expected);
+    }
+
+    fn record(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(bytes.to_vec())
+    }
+
+    fn show(machine: &Send) -> String {
+        match &machine.state {
+            State::NoKey(held) => format!("NoKey, {} waiting", held.len()),
+            state @ (State::Confirmed(_) | State::Closed) => format!("{state:?}"),
+        }
     }
 
     fn step(machine: &mut Send, input: Input) -> Vec<Output> {

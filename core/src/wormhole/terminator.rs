@@ -18,6 +18,8 @@ pub(crate) enum Input {
     Confirmed,
     Close,
     Fail(Error),
+    /// Whoever waits for the end has no more time.
+    GiveUp,
     AllocatorFinished,
     NameplateFinished,
     MailboxFinished,
@@ -104,7 +106,8 @@ impl State {
                 Input::Confirmed => Self::Happy,
                 Input::Close => close(Mood::Lonely, Err(Error::Lonely), out),
                 Input::Fail(error) => close(lonely_mood(&error), Err(error), out),
-                Input::AllocatorFinished
+                Input::GiveUp
+                | Input::AllocatorFinished
                 | Input::NameplateFinished
                 | Input::MailboxFinished
                 | Input::LinkStopped
@@ -114,6 +117,7 @@ impl State {
                 Input::Close => close(Mood::Happy, Ok(()), out),
                 Input::Fail(error) => close(happy_mood(&error), Err(error), out),
                 Input::Confirmed
+                | Input::GiveUp
                 | Input::AllocatorFinished
                 | Input::NameplateFinished
                 | Input::MailboxFinished
@@ -129,6 +133,7 @@ impl State {
                     out.push(Output::StopLink);
                     Self::Stopping { result, limit }
                 }
+                Input::GiveUp => give_up(result, out),
                 Input::Tick(now) => {
                     if limit == Limit::FromNextTick {
                         out.push(Output::Hurry);
@@ -143,7 +148,7 @@ impl State {
                 }
             },
             Self::Stopping { result, limit } => match input {
-                Input::LinkStopped => closed(result, out),
+                Input::LinkStopped | Input::GiveUp => closed(result, out),
                 Input::Tick(now) => match tick(limit, now) {
                     Some(limit) => Self::Stopping { result, limit },
                     None => closed(result, out),
@@ -230,7 +235,7 @@ mod tests {
 
     use super::*;
     use crate::error::{PeerFault, ServerFault};
-    use crate::wormhole::table::Table;
+    use crate::table::Table;
 
     #[test]
     fn the_table_is_as_written() {
@@ -253,6 +258,7 @@ mod tests {
             Input::Fail(Error::WrongCode),
             Input::Fail(Error::Cancelled),
             Input::Fail(Error::Crowded),
+            Input::GiveUp,
             Input::AllocatorFinished,
             Input::NameplateFinished,
             Input::MailboxFinished,
@@ -261,6 +267,7 @@ mod tests {
         ];
         Table {
             name: "terminator",
+            source: "wormhole/terminator.rs",
             about: "Where it closes, only the mailbox is left to wait for.",
             states: states.map(|state| Terminator { state }).to_vec(),
             inputs,

@@ -202,6 +202,30 @@ fn before_that_a_server_that_fails_ends_it() {
 }
 
 #[test]
+fn what_our_user_does_meanwhile_does_not_hide_why_the_session_failed() {
+    let mut world = offered(file(7));
+    let told = world.net.server_says(SERVER_ERROR);
+    let inputs = told.len();
+    world.tell(told);
+    for _ in 0..inputs {
+        world.turn();
+    }
+    world.receiver().accept().unwrap();
+    world.finish();
+    assert_eq!(world.closed(1), Some(&Err(ServerFault::Said(Text::from("out of order")).into())));
+}
+
+#[test]
+fn who_has_nothing_to_say_does_not_wait_for_the_server() {
+    let mut world = World::new(vec![sender(config(), file(7))]);
+    world.net.server.is_deaf = true;
+    world.rest();
+    world.sender().finish(Err(Error::Failed("the disk is gone".into())));
+    world.rest();
+    assert_eq!(world.closed(0), Some(&Err(Error::Failed("the disk is gone".into()))));
+}
+
+#[test]
 fn a_failure_of_the_content_is_said() {
     let mut world = accepted(file(7), |_| {});
     world.sender().finish(Err(TransitFault::WrongHash.into()));

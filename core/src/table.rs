@@ -1,5 +1,8 @@
 //! Transition tables: each sample state of a machine is stepped with each sample input, and the outcome is compared
 //! with the table in `docs/machines/`. `REGENERATE_TABLES=1` writes the tables instead.
+//!
+//! A table shows [values](Table::check) where they are short, and the [names](Table::check_named) of its samples where
+//! they are not.
 
 extern crate std;
 
@@ -9,8 +12,6 @@ use alloc::vec::Vec;
 use core::fmt::Debug;
 use std::path::Path;
 use std::{env, fs};
-
-use super::link::Line;
 
 /// The types whose one value says all.
 const PLAIN: [(&str, &str); 7] = [
@@ -23,18 +24,19 @@ const PLAIN: [(&str, &str); 7] = [
     ("Instant(", ")"),
 ];
 
-/// A machine's table: `states` and `inputs` with the names they have in it.
+/// A machine's table: what it is called, and the samples that it is made from.
 pub(crate) struct Table<'a, M, I> {
-    /// The name of the machine's file.
+    /// Its name in `docs/machines/`.
     pub(crate) name: &'a str,
-    /// What must be known to read the table.
+    /// The file of the machine, below `core/src/`.
+    pub(crate) source: &'a str,
+    /// What must be known to read the table; nothing, if it is empty.
     pub(crate) about: &'a str,
     pub(crate) states: Vec<M>,
     pub(crate) inputs: Vec<I>,
 }
 
 /// Where a step leads: what a row shows of it.
-#[derive(PartialEq)]
 struct Row {
     state: String,
     inputs: Vec<String>,
@@ -43,6 +45,7 @@ struct Row {
 }
 
 impl<M: Clone, I: Clone> Table<'_, M, I> {
+    /// With states, inputs and outputs as they are.
     pub(crate) fn check<O: Debug>(
         &self,
         show_state: impl Fn(&M) -> String,
@@ -66,11 +69,14 @@ impl<M: Clone, I: Clone> Table<'_, M, I> {
     }
 
     fn compare(&self, rows: &[Row]) {
-        let mut text = format!("# {}\n\n{}\n\n", self.name, self.about);
-        text += &format!("Written by a test of `core/src/wormhole/{}.rs`.\n\n", self.name);
+        let mut text = format!("# {}\n\n", self.name);
+        if !self.about.is_empty() {
+            text += &format!("{}\n\n", self.about);
+        }
+        text += &format!("Written by a test of `core/src/{}`.\n\n", self.source);
         text += "| state | input | output | next |\n| --- | --- | --- | --- |\n";
         for row in rows {
-            let inputs = row.inputs.join(", ");
+            let inputs = row.inputs.join("; ");
             text += &format!("| {} | {inputs} | {} | {} |\n", row.state, row.outputs, row.next);
         }
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/machines");
@@ -84,6 +90,34 @@ impl<M: Clone, I: Clone> Table<'_, M, I> {
     }
 }
 
+impl<S: Clone + PartialEq + Debug, I: Clone> Table<'_, (&str, S), (&str, I)> {
+    /// With the names of states and inputs, and of outputs the variants only.
+    pub(crate) fn check_named<O: Debug>(&self, step: impl Fn(S, I, &mut Vec<O>) -> S) {
+        let mut rows = Vec::new();
+        for (name, state) in &self.states {
+            for (input_name, input) in &self.inputs {
+                let mut outputs = Vec::new();
+                let next = step(state.clone(), input.clone(), &mut outputs);
+                let next = if next == *state { String::from("same") } else { self.named(&next) };
+                let outputs: Vec<_> = outputs.iter().map(|output| brief(&format!("{output:?}"))).collect();
+                let inputs = Vec::from([String::from(*input_name)]);
+                merge(&mut rows, Row { state: (*name).into(), inputs, outputs: outputs.join(", "), next });
+            }
+        }
+        self.compare(&rows);
+    }
+
+    /// The name of the sample that it is, or else of its variant.
+    fn named(&self, state: &S) -> String {
+        let sample = self.states.iter().find(|(_, sample)| sample == state);
+        let variant = || {
+            let debug = format!("{state:?}");
+            String::from(debug.split(['(', ' ']).next().unwrap_or_default())
+        };
+        sample.map_or_else(variant, |(name, _)| String::from(*name))
+    }
+}
+
 /// Inputs that do the same in one state share a row.
 fn merge(rows: &mut Vec<Row>, row: Row) {
     let same = |it: &&mut Row| it.state == row.state && it.outputs == row.outputs && it.next == row.next;
@@ -91,20 +125,6 @@ fn merge(rows: &mut Vec<Row>, row: Row) {
         Some(found) => found.inputs.extend(row.inputs),
         None => rows.push(row),
     }
-}
-
-/// The name of an input that is handled with the link up or down.
-pub(crate) fn on_line<I: Debug>((input, line): &(I, Line)) -> String {
-    match line {
-        Line::Up => format!("{input:?}"),
-        Line::Down => format!("{input:?} while down"),
-    }
-}
-
-/// Each input with the link up, then those where it makes a difference with the link down.
-pub(crate) fn with_lines<I: Clone>(inputs: &[I], down: &[I]) -> Vec<(I, Line)> {
-    let up = inputs.iter().cloned().map(|input| (input, Line::Up));
-    up.chain(down.iter().cloned().map(|input| (input, Line::Down))).collect()
 }
 
 /// A `Debug` text without the names of types that hold one text, and without long numbers of bytes.
@@ -163,4 +183,13 @@ fn count_bytes(text: &str) -> String {
         }
     }
     plain
+}
+
+/// The variants of a `Debug` text from the outside in, without what structs hold.
+fn brief(debug: &str) -> String {
+    let named = debug.split([' ', '[', '{', '"']).next().unwrap_or_default();
+    let open = named.matches('(').count().saturating_sub(named.matches(')').count());
+    let kept = named.trim_end_matches([',', '(']);
+    let open = open.min(kept.matches('(').count());
+    format!("{kept}{}", ")".repeat(open)).replace('|', "\\|")
 }

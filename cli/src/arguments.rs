@@ -1,0 +1,240 @@
+//! What can be typed behind `wormhole`, with the names, aliases and environment variables of the reference.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand};
+use wormhole_core::defaults;
+use wormhole_core::error::Misuse;
+use wormhole_core::wire::hints::{DirectHint, parse_relay_argument};
+
+/// Variable that names the transit relay. Empty means the default, as with the reference.
+pub(crate) const HELPER_VARIABLE: &str = "WORMHOLE_TRANSIT_HELPER";
+
+/// Send text, files and directories to another computer with a short code that is read aloud.
+#[derive(Debug, Parser)]
+#[command(name = "wormhole", version, max_term_width = 100, disable_help_subcommand = false)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command, before or after it.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct Common {
+    /// Mailbox server where both sides meet, ws://HOST:PORT/v1 or wss://HOST/v1
+    #[arg(long, global = true, value_name = "URL", env = "WORMHOLE_RELAY_URL", value_parser = mailbox_url)]
+    #[arg(hide_env_values = true)]
+    relay_url: Option<String>,
+    /// Relay for where no direct connection is possible, tcp:HOST:PORT; "" for none [env:
+    /// WORMHOLE_TRANSIT_HELPER]
+    #[arg(long, global = true, value_name = "tcp:HOST:PORT", value_parser = relay)]
+    transit_helper: Option<Relay>,
+    /// Namespace of the codes; both sides need the same
+    #[arg(long, global = true, value_name = "APPID", default_value = defaults::TRANSFER_APPID)]
+    #[arg(hide_default_value = true)]
+    pub(crate) appid: String,
+    /// Let the other side connect to this computer (the default)
+    #[arg(long, global = true, overrides_with = "no_listen")]
+    listen: bool,
+    /// Open no port on this computer: connect to the other side, or meet it at the relay
+    #[arg(long, global = true, overrides_with = "listen")]
+    pub(crate) no_listen: bool,
+    /// Show no progress bar
+    #[arg(long, global = true)]
+    pub(crate) hide_progress: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Send a text, a file or a directory
+    #[command(alias = "tx")]
+    Send(Send),
+    /// Receive what somebody sends
+    #[command(aliases = ["rx", "recv", "recieve"])]
+    Receive(Receive),
+    /// Show a whole transfer on this computer, with servers of its own
+    Demo(Demo),
+}
+
+/// Options of `send`.
+#[derive(Debug, Args)]
+pub(crate) struct Send {
+    /// File or directory to send; without it and without --text, a text is asked for
+    #[arg(value_name = "PATH", conflicts_with = "text")]
+    pub(crate) path: Option<PathBuf>,
+    /// Text to send; "-" reads it from standard input
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Option<OsString>,
+    /// Use this code, made up by you or by the receiver, instead of a new one
+    #[arg(long, value_name = "CODE", conflicts_with = "code_length")]
+    pub(crate) code: Option<String>,
+    /// Words in a new code
+    #[arg(short, long, value_name = "NUMWORDS", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) code_length: Option<u8>,
+    /// Compare a verifier with the receiver before anything is sent
+    #[arg(short, long)]
+    pub(crate) verify: bool,
+}
+
+/// Options of `receive`.
+#[derive(Debug, Args)]
+pub(crate) struct Receive {
+    /// The sender's code; without it, it is asked for
+    #[arg(value_name = "CODE")]
+    pub(crate) code: Option<String>,
+    /// Take a file or directory without asking
+    #[arg(long, env = "WORMHOLE_ACCEPT_FILE", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    #[arg(hide_env_values = true)]
+    pub(crate) accept_file: bool,
+    /// Where to put it: a new name, a directory to put it into, or a file to replace
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output_file: Option<PathBuf>,
+    /// Show the verifier, to be compared with the sender's
+    #[arg(short, long)]
+    pub(crate) verify: bool,
+    /// Make the code on this side; the sender gives it to `send --code`
+    #[arg(short, long, conflicts_with = "code")]
+    pub(crate) allocate: bool,
+    /// Words in the code of --allocate
+    #[arg(short, long, value_name = "NUMWORDS", value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(requires = "allocate")]
+    pub(crate) code_length: Option<u8>,
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// File or directory to send; without it, a file of 256 MiB is made up
+    #[arg(value_name = "PATH")]
+    pub(crate) path: Option<PathBuf>,
+}
+
+impl Common {
+    /// The mailbox server; an empty value is none.
+    pub(crate) fn mailbox(&self) -> &str {
+        self.relay_url.as_deref().filter(|url| !url.is_empty()).unwrap_or(defaults::MAILBOX)
+    }
+
+    /// The transit relay: the option's, else the environment's, else the public one.
+    pub(crate) fn relay(&self) -> Result<Option<DirectHint>, String> {
+        if let Some(Relay(relay)) = &self.transit_helper {
+            return Ok(relay.clone());
+        }
+        match env::var(HELPER_VARIABLE) {
+            Ok(text) if !text.is_empty() => match relay(&text) {
+                Ok(Relay(relay)) => Ok(relay),
+                Err(why) => Err(format!("the variable {HELPER_VARIABLE}: {why}")),
+            },
+            Ok(_) | Err(_) => parse_relay_argument(defaults::RELAY).map_err(|fault| fault.to_string()),
+        }
+    }
+}
+
+/// A relay as an option has it; the empty one is no relay.
+#[derive(Clone, Debug)]
+struct Relay(Option<DirectHint>);
+
+fn relay(text: &str) -> Result<Relay, Misuse> {
+    parse_relay_argument(text).map(Relay)
+}
+
+fn mailbox_url(text: &str) -> Result<String, String> {
+    let scheme = text.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    match scheme.as_str() {
+        "" | "ws" | "wss" => Ok(text.to_owned()),
+        "tcp" => Err("this is a transit relay: give it to --transit-helper. --relay-url names the mailbox \
+                      server and begins with ws:// or wss://"
+            .to_owned()),
+        _ => Err("a mailbox server begins with ws:// or wss://".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_before_or_after_the_command() {
+        for line in [
+            ["wormhole", "--relay-url", "ws://h:1/v1", "send", "f"],
+            ["wormhole", "send", "--relay-url", "ws://h:1/v1", "f"],
+            ["wormhole", "send", "f", "--relay-url", "ws://h:1/v1"],
+        ] {
+            assert_eq!(parse(&line).unwrap().common.mailbox(), "ws://h:1/v1");
+        }
+    }
+
+    #[test]
+    fn aliases_of_the_reference_are_known() {
+        assert!(matches!(parse(&["wormhole", "tx", "f"]).unwrap().command, Command::Send(_)));
+        for alias in ["rx", "recv", "recieve", "receive"] {
+            assert!(matches!(parse(&["wormhole", alias]).unwrap().command, Command::Receive(_)));
+        }
+    }
+
+    #[test]
+    fn a_relay_given_as_mailbox_server_is_told_apart() {
+        let error = parse(&["wormhole", "--relay-url", "tcp:h:4001", "receive"]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ValueValidation);
+        assert!(error.to_string().contains("--transit-helper"));
+    }
+
+    #[test]
+    fn an_empty_mailbox_server_is_the_default() {
+        assert_eq!(
+            parse(&["wormhole", "--relay-url", "", "send"]).unwrap().common.mailbox(),
+            defaults::MAILBOX
+        );
+    }
+
+    #[test]
+    fn an_empty_relay_is_none() {
+        let parsed = parse(&["wormhole", "--transit-helper", "", "send"]).unwrap();
+        assert_eq!(parsed.common.relay(), Ok(None));
+    }
+
+    #[test]
+    fn the_last_of_listen_and_no_listen_counts() {
+        assert!(parse(&["wormhole", "--listen", "--no-listen", "send"]).unwrap().common.no_listen);
+        assert!(!parse(&["wormhole", "send", "--no-listen", "--listen"]).unwrap().common.no_listen);
+    }
+
+    #[test]
+    fn a_code_needs_words() {
+        for words in ["0", "-1", "x", "65"] {
+            assert!(parse(&["wormhole", "send", "-c", words, "f"]).is_err());
+        }
+    }
+
+    #[test]
+    fn text_and_path_exclude_each_other() {
+        let error = parse(&["wormhole", "send", "--text", "hi", "f"]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
+    fn code_length_on_receive_needs_allocate() {
+        assert!(parse(&["wormhole", "receive", "-c", "3"]).is_err());
+        assert!(parse(&["wormhole", "receive", "-a", "-c", "3"]).is_ok());
+        assert!(parse(&["wormhole", "receive", "-a", "4-a-b"]).is_err());
+    }
+
+    fn parse(line: &[&str]) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line)
+    }
+}

@@ -1,0 +1,106 @@
+//! Questions to the user. Each is asked on a plain thread of its own, so that the conversation with the other side goes
+//! on meanwhile and the program can leave while nobody answers.
+
+use std::future::pending;
+use std::io::{self, BufRead, Read, Write};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+/// The longest line that is taken as an answer.
+const LINE_LIMIT: u64 = 1 << 20;
+
+/// An answer that is awaited: the line without its end, or `None` where the input has ended.
+pub(crate) type Answer = oneshot::Receiver<Option<String>>;
+
+/// Asks on standard error, where no result is written, and reads one line of standard input.
+pub(crate) fn ask(question: String) -> Answer {
+    on_a_thread(move || {
+        let mut error = io::stderr().lock();
+        // A question that nobody can see is still answered by a pipe.
+        let _ = write!(error, "{question}").and_then(|()| error.flush());
+        drop(error);
+        line()
+    })
+}
+
+/// Runs what may block for ever on a thread that nobody waits for. Its end without a result closes the channel.
+pub(crate) fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> oneshot::Receiver<T> {
+    let (done, result) = oneshot::channel();
+    let work = move || {
+        // Nobody may be listening any more.
+        let _ = done.send(work());
+    };
+    // Where no thread can be had, the channel closes, which reads as the end of the input.
+    drop(thread::Builder::new().name("prompt".to_owned()).spawn(work));
+    result
+}
+
+/// Waits for the answer to a question with what it was about; for ever where there is none. May be dropped half-way.
+pub(crate) async fn answered<T>(question: &mut Option<(T, Answer)>) -> (T, Option<String>) {
+    let Some((_, answer)) = question else { return pending().await };
+    let line = answer.await.unwrap_or_default();
+    match question.take() {
+        Some((about, _)) => (about, line),
+        None => pending().await,
+    }
+}
+
+/// The next line of standard input.
+fn line() -> Option<String> {
+    let mut bytes = Vec::new();
+    let read = io::stdin().lock().take(LINE_LIMIT).read_until(b'\n', &mut bytes).ok()?;
+    if read == 0 {
+        return None;
+    }
+    let text = String::from_utf8(bytes).ok()?;
+    Some(text.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+/// What an answer to `ok? (Y/n)` means.
+pub(crate) fn accepts(answer: Option<&str>) -> bool {
+    answer.is_some_and(|line| {
+        let line = line.trim();
+        line.is_empty() || line.starts_with(['y', 'Y'])
+    })
+}
+
+/// What an answer to `(yes/no)` means; `None` where it has to be asked again.
+pub(crate) fn confirms(answer: Option<&str>) -> Option<bool> {
+    let Some(line) = answer else { return Some(false) };
+    match line.trim().to_ascii_lowercase().as_str() {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_line_and_every_word_with_y_accept() {
+        for line in ["", " ", "y", "Y", "yes", "Yep"] {
+            assert!(accepts(Some(line)), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn everything_else_and_the_end_of_the_input_refuse() {
+        for line in [Some("n"), Some("no"), Some("ok"), Some("q"), None] {
+            assert!(!accepts(line), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_verifier_needs_a_whole_word() {
+        assert_eq!(confirms(Some("YES ")), Some(true));
+        assert_eq!(confirms(Some("no")), Some(false));
+        assert_eq!(confirms(Some("y")), None);
+        assert_eq!(confirms(Some("")), None);
+        assert_eq!(confirms(None), Some(false));
+    }
+}

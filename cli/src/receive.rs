@@ -1,0 +1,348 @@
+//! The receiving side: the code, the consent, the place, and the conversation as its user sees it.
+
+use std::future::pending;
+use std::path::{self, Path, PathBuf};
+use std::sync::mpsc;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use wormhole_core::code::Code;
+use wormhole_core::defaults;
+use wormhole_core::untrusted::Text;
+use wormhole_core::wormhole::Event as Session;
+use wormhole_tokio::transfer::{Destination, Event, Incoming, Offer, Receiver};
+
+use crate::arguments::{Common, Receive};
+use crate::code_prompt::{self, Told};
+use crate::failure::Failure;
+use crate::interrupts::Interrupts;
+use crate::prompt::{self, Answer};
+use crate::screen::{Screen, shown};
+use crate::sides::{self, LEAVE_LIMIT, or_interrupted};
+use crate::sizes::Bytes;
+use crate::view::View;
+
+/// `wormhole receive`.
+pub(crate) async fn run(
+    common: &Common,
+    options: &Receive,
+    interrupts: &mut Interrupts,
+) -> Result<(), Failure> {
+    // An empty code is none, as with the reference.
+    let code = options.code.as_deref().filter(|code| !code.trim().is_empty());
+    let code = code.map(sides::code).transpose()?;
+    let config = sides::config(common, false)?;
+    let mut receiver = Receiver::new(config, wormhole_tokio::runtime())?;
+    let mut view = View::new(Screen::new(common.hide_progress), common.mailbox());
+    let stage = match code {
+        Some(code) => {
+            receiver.set_code(code)?;
+            view.wait(WAITING);
+            Stage::Talking
+        }
+        None if options.allocate => {
+            receiver.allocate_code(options.code_length.map_or(defaults::CODE_WORDS, usize::from))?;
+            Stage::Talking
+        }
+        None => {
+            receiver.input_code()?;
+            Stage::Connecting
+        }
+    };
+    let wishes = Wishes {
+        accept: options.accept_file,
+        place: options.output_file.clone(),
+        show_verifier: options.verify,
+        show_code: options.allocate,
+    };
+    Receiving { stage, ..Receiving::new(receiver, view, wishes) }.until_done(interrupts).await
+}
+
+const WAITING: &str = "Waiting for sender...";
+
+/// What the user said beforehand.
+pub(crate) struct Wishes {
+    /// Takes a file or directory without asking.
+    pub(crate) accept: bool,
+    /// Where to put it.
+    pub(crate) place: Option<PathBuf>,
+    /// Shows the verifier.
+    pub(crate) show_verifier: bool,
+    /// Shows the code, which was made on this side.
+    pub(crate) show_code: bool,
+}
+
+impl Wishes {
+    fn destination(&self) -> Destination {
+        // The empty path is the directory that the program runs in, and leaves the name alone.
+        self.place.clone().map_or_else(|| Destination::Into(PathBuf::new()), Destination::At)
+    }
+}
+
+/// A receiver and what its user sees and is asked.
+pub(crate) struct Receiving {
+    receiver: Receiver,
+    view: View,
+    wishes: Wishes,
+    stage: Stage,
+    is_directory: bool,
+    /// What went wrong on this side, where the conversation only knows that something did.
+    failure: Option<Failure>,
+}
+
+/// What the user is needed for.
+enum Stage {
+    /// The code will be asked for, once the server is there.
+    Connecting,
+    /// The code is being typed.
+    Typing {
+        told: UnboundedReceiver<Told>,
+        /// What to answer to the Tab key when the server's list comes.
+        wanted: Option<(String, mpsc::Sender<Vec<String>>)>,
+    },
+    /// For nothing.
+    Talking,
+    /// Whether there is a place for what is offered is being found out.
+    Placing(oneshot::Receiver<Place>),
+    /// To say whether what is offered may come.
+    Asked(Option<((), Answer)>),
+}
+
+/// Where what is offered would go.
+enum Place {
+    /// It can, and this is how the user is told.
+    Free(String),
+    /// It cannot: to accept it now is to have it refused with the reason.
+    Taken,
+}
+
+/// What came of the user, or of this computer.
+enum Local {
+    Told(Option<Told>),
+    Placed(Place),
+    Answered(Option<String>),
+}
+
+impl Stage {
+    /// Waits for the user or this computer; for ever where neither is needed. May be dropped half-way.
+    async fn local(&mut self) -> Local {
+        match self {
+            Self::Connecting | Self::Talking => pending().await,
+            Self::Typing { told, .. } => Local::Told(told.recv().await),
+            Self::Placing(found) => Local::Placed(found.await.unwrap_or(Place::Taken)),
+            Self::Asked(question) => Local::Answered(prompt::answered(question).await.1),
+        }
+    }
+}
+
+impl Receiving {
+    pub(crate) const fn new(receiver: Receiver, view: View, wishes: Wishes) -> Self {
+        Self { receiver, view, wishes, stage: Stage::Talking, is_directory: false, failure: None }
+    }
+
+    pub(crate) fn set_code(&mut self, code: Code) -> Result<(), Failure> {
+        self.receiver.set_code(code)?;
+        self.view.wait(WAITING);
+        Ok(())
+    }
+
+    /// Runs the conversation to its end.
+    pub(crate) async fn until_done(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
+        loop {
+            tokio::select! {
+                biased;
+                () = interrupts.next() => return self.leave(Failure::Interrupted, interrupts).await,
+                local = self.stage.local() => {
+                    if let Err(failure) = self.take(local) {
+                        return self.leave(failure, interrupts).await;
+                    }
+                }
+                event = self.receiver.next_event() => {
+                    if let Some(end) = self.see(event) {
+                        return end;
+                    }
+                }
+                () = self.view.due() => self.view.tick(&self.receiver.progress()),
+            }
+        }
+    }
+
+    /// What the user said, or this computer found out. An error ends the conversation.
+    fn take(&mut self, local: Local) -> Result<(), Failure> {
+        match local {
+            Local::Told(told) => self.told(told.unwrap_or(Told::Ended))?,
+            Local::Placed(Place::Taken) => self.accept(),
+            Local::Placed(Place::Free(announcement)) => {
+                self.view.screen.note(announcement);
+                if self.wishes.accept {
+                    self.accept();
+                } else {
+                    self.stage = Stage::Asked(Some(((), prompt::ask("ok? (Y/n): ".to_owned()))));
+                }
+            }
+            Local::Answered(line) if prompt::accepts(line.as_deref()) => self.accept(),
+            Local::Answered(_) => {
+                self.stage = Stage::Talking;
+                self.receiver.refuse()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn told(&mut self, told: Told) -> Result<(), Failure> {
+        match told {
+            Told::Code(code) => {
+                self.receiver.choose_nameplate(code.nameplate())?;
+                let words = code.as_str().split_once('-').map_or("", |(_, words)| words);
+                self.receiver.choose_words(words)?;
+                self.view.wait(WAITING);
+                self.stage = Stage::Talking;
+            }
+            Told::Nameplates { typed, answer } => {
+                self.receiver.refresh_nameplates()?;
+                if let Stage::Typing { wanted, .. } = &mut self.stage {
+                    *wanted = Some((typed, answer));
+                }
+            }
+            Told::NoCode(fault) => return Err(fault.into()),
+            Told::Ended => return Err(Failure::NoCode),
+            Told::Interrupted => return Err(Failure::Interrupted),
+        }
+        Ok(())
+    }
+
+    /// Shows what happened; gives the outcome with the last of it.
+    fn see(&mut self, event: Event) -> Option<Result<(), Failure>> {
+        match event {
+            Event::Session(event) => self.see_session(&event),
+            Event::Answered | Event::Sent => {}
+            Event::Offered(offer) => self.offered(offer),
+            Event::Stored(path) => self.stored(&path),
+            Event::Connected(path) => self.view.begin("Receiving", path, &self.receiver.progress()),
+            Event::Closed(outcome) => {
+                self.view.end(&self.receiver.progress());
+                if let Stage::Asked(Some(_)) = self.stage {
+                    // The question is still on the last line.
+                    self.view.screen.note("");
+                }
+                // What we know ourselves is nearer to the cause than what the conversation made of it.
+                return Some(outcome.map_err(|error| self.failure.take().unwrap_or_else(|| error.into())));
+            }
+        }
+        None
+    }
+
+    fn see_session(&mut self, event: &Session) {
+        self.view.session(event);
+        match event {
+            Session::Welcome(_) => {
+                if let Stage::Connecting = self.stage {
+                    self.stage = Stage::Typing { told: code_prompt::start(), wanted: None };
+                }
+            }
+            Session::Nameplates(_) => self.answer_tab(),
+            Session::Code(code) if self.wishes.show_code => {
+                self.view.screen.note(format_args!(
+                    "Allocated code: {code}\nOn the other computer, please run:\n   wormhole send --code {code} <filename>"
+                ));
+            }
+            Session::Verifier(verifier) if self.wishes.show_verifier => {
+                self.view.screen.note(format_args!("Verifier {verifier}."));
+            }
+            Session::LinkUp
+            | Session::LinkDown { .. }
+            | Session::WordsWanted
+            | Session::Code(_)
+            | Session::PeerHeard
+            | Session::UnverifiedKey
+            | Session::Verifier(_)
+            | Session::Versions(_)
+            | Session::Record(_)
+            | Session::CodeConsumed
+            | Session::Closed(_) => {}
+        }
+    }
+
+    /// The list that the Tab key waits for is there.
+    fn answer_tab(&mut self) {
+        if let Stage::Typing { wanted, .. } = &mut self.stage
+            && let Some((typed, answer)) = wanted.take()
+        {
+            let found = self.receiver.complete_nameplate(&typed).unwrap_or_default();
+            // The prompt may have waited long enough.
+            let _ = answer.send(found);
+        }
+    }
+
+    fn offered(&mut self, offer: Offer) {
+        match &offer {
+            Offer::Text(text) => self.take_text(text),
+            Offer::File { .. } | Offer::Directory { .. } => {
+                self.is_directory = matches!(offer, Offer::Directory { .. });
+                let destination = self.wishes.destination();
+                // Asking a disk may take its time.
+                self.stage = Stage::Placing(prompt::on_a_thread(move || place(&offer, &destination)));
+            }
+            // The conversation has refused it.
+            Offer::Unknown => {}
+        }
+    }
+
+    fn take_text(&mut self, text: &Text) {
+        let text = text.to_string();
+        // A text that cannot be shown was not received.
+        match self.view.screen.result(text.strip_suffix('\n').unwrap_or(&text)) {
+            Ok(()) => drop(self.receiver.accept_text()),
+            Err(error) => {
+                self.failure = Some(Failure::Here(format!("the text cannot be shown: {error}")));
+                self.receiver.cancel();
+            }
+        }
+    }
+
+    /// Accepts the file or directory. Where there is no place for it, that refuses it, and the reason is the outcome.
+    fn accept(&mut self) {
+        self.stage = Stage::Talking;
+        drop(self.receiver.accept(&self.wishes.destination()));
+    }
+
+    fn stored(&mut self, path: &Path) {
+        self.view.end(&self.receiver.progress());
+        let what = if self.is_directory { "files" } else { "file" };
+        let whole = path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        self.view.screen.note(format_args!("Received {what} written to: {}", shown(&whole)));
+    }
+
+    /// Tells the other side, frees the code, and ends with `why`; at once if the user insists.
+    async fn leave(&mut self, why: Failure, interrupts: &mut Interrupts) -> Result<(), Failure> {
+        self.receiver.cancel();
+        let goodbye = timeout(LEAVE_LIMIT, async {
+            loop {
+                if let Event::Closed(outcome) = self.receiver.next_event().await {
+                    return outcome;
+                }
+            }
+        });
+        match or_interrupted(interrupts, goodbye).await? {
+            // It was complete before we could stop it.
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(why),
+        }
+    }
+}
+
+/// Looks for the place, on a disk that may take its time.
+fn place(offer: &Offer, destination: &Destination) -> Place {
+    let Ok(path) = Incoming::place(offer, destination) else { return Place::Taken };
+    let at = shown(&path);
+    Place::Free(match offer {
+        Offer::File { size, .. } => format!("Receiving file ({}) into: '{at}'", Bytes(*size)),
+        Offer::Directory { zip_size, bytes, files, .. } => format!(
+            "Receiving directory ({}) into: '{at}'/\n{files} files, {} (uncompressed)",
+            Bytes(*zip_size),
+            Bytes(*bytes)
+        ),
+        Offer::Text(_) | Offer::Unknown => String::new(),
+    })
+}

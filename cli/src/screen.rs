@@ -1,0 +1,137 @@
+//! What the user sees: results on standard output, everything else on standard error.
+//!
+//! A stream that nobody reads any more is no reason to stop a transfer, so what cannot be written to standard error is
+//! passed over. Where a progress bar is drawn, lines go above it.
+
+use std::fmt::{Arguments, Display};
+use std::io::{self, Write};
+use std::path::Path;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use wormhole_core::untrusted::Text;
+
+use crate::sizes::Bytes;
+
+/// Line of a progress bar, close to the reference's.
+const BAR: &str = "{prefix}{percent:>3}%|{wide_bar}| {decimal_bytes}/{decimal_total_bytes} \
+                   [{elapsed_precise}<{eta_precise}, {decimal_bytes_per_sec}]";
+
+/// Where one side of a transfer shows itself.
+pub(crate) struct Screen {
+    /// Stands before each line, where one screen shows several sides.
+    prefix: &'static str,
+    bars: MultiProgress,
+    meter: Meter,
+}
+
+/// How progress is shown.
+enum Meter {
+    /// Not at all.
+    Hidden,
+    /// As a bar that is redrawn, while there is something to show.
+    Bar(Option<ProgressBar>),
+    /// As a line at each quarter, for where nothing can be redrawn.
+    Lines { quarters: u64 },
+}
+
+impl Screen {
+    /// The screen of a program with one side. Only a terminal gets a bar.
+    pub(crate) fn new(hide_progress: bool) -> Self {
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let meter = if hide_progress || bars.is_hidden() { Meter::Hidden } else { Meter::Bar(None) };
+        Self { prefix: "", bars, meter }
+    }
+
+    /// The screen of one of several sides, who share `bars`. Progress is also shown where there is no terminal.
+    pub(crate) fn shared(prefix: &'static str, bars: &MultiProgress, hide_progress: bool) -> Self {
+        let meter = match (hide_progress, bars.is_hidden()) {
+            (true, _) => Meter::Hidden,
+            (false, true) => Meter::Lines { quarters: 0 },
+            (false, false) => Meter::Bar(None),
+        };
+        Self { prefix, bars: bars.clone(), meter }
+    }
+
+    /// Shows text on standard error, each of its lines behind the prefix.
+    pub(crate) fn note(&self, text: impl Display) {
+        let text = text.to_string();
+        self.bars.suspend(|| {
+            for line in text.split('\n') {
+                note(format_args!("{}{line}", self.prefix));
+            }
+        });
+    }
+
+    /// Writes a line to standard output.
+    pub(crate) fn result(&self, line: impl Display) -> io::Result<()> {
+        self.bars.suspend(|| {
+            let mut output = io::stdout().lock();
+            writeln!(output, "{}{line}", self.prefix)?;
+            output.flush()
+        })
+    }
+
+    /// Content begins to flow.
+    pub(crate) fn begin(&mut self, total: u64) {
+        if let Meter::Bar(bar) = &mut self.meter {
+            let new = self.bars.add(ProgressBar::new(total).with_prefix(self.prefix));
+            // The template is a constant; a bar without it is a bar all the same.
+            if let Ok(style) = ProgressStyle::with_template(BAR) {
+                new.set_style(style.progress_chars("█▌ "));
+            }
+            *bar = Some(new);
+        }
+    }
+
+    /// So much of the content has flown.
+    pub(crate) fn at(&mut self, done: u64, total: u64) {
+        match &mut self.meter {
+            Meter::Hidden => {}
+            Meter::Bar(bar) => {
+                if let Some(bar) = bar {
+                    bar.set_position(done);
+                }
+            }
+            Meter::Lines { quarters } => {
+                let now = done.saturating_mul(4).checked_div(total).unwrap_or_default();
+                if now > *quarters {
+                    *quarters = now;
+                    self.note(format_args!("{}% of {}", now * 25, Bytes(total)));
+                }
+            }
+        }
+    }
+
+    /// No more content will flow; the last state of a bar stays on the screen.
+    pub(crate) fn end(&mut self) {
+        if let Meter::Bar(bar) = &mut self.meter
+            && let Some(bar) = bar.take()
+        {
+            bar.abandon();
+        }
+    }
+}
+
+/// Shows a line on standard error.
+pub(crate) fn note(line: Arguments<'_>) {
+    // Nobody is left to be told.
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// A path of this computer, fit for a terminal in one line.
+pub(crate) fn shown(path: &Path) -> String {
+    let text = Text::from(path.to_string_lossy().as_ref()).to_string();
+    text.replace('\n', "\\n").replace('\t', "\\t")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_cannot_steer_the_terminal() {
+        let shown = shown(Path::new("/tmp/\x1b[31mred\nline"));
+        assert!(!shown.contains(['\x1b', '\n']), "{shown:?}");
+        assert!(shown.contains("red"));
+    }
+}

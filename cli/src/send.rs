@@ -1,0 +1,259 @@
+//! The sending side: what to send, the code, and the conversation as its user sees it.
+
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use wormhole_core::code::Code;
+use wormhole_core::crypto::Verifier;
+use wormhole_core::defaults;
+use wormhole_core::untrusted::Name;
+use wormhole_core::wormhole::{Event as Session, RECORD_BYTES};
+use wormhole_tokio::transfer::{Content, Event, OurOffer, Sender};
+
+use crate::arguments::{Common, Send};
+use crate::failure::Failure;
+use crate::interrupts::Interrupts;
+use crate::prompt::{self, Answer};
+use crate::screen::Screen;
+use crate::sides::{self, LEAVE_LIMIT, or_interrupted};
+use crate::sizes::Bytes;
+use crate::view::View;
+
+/// `wormhole send`.
+pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interrupts) -> Result<(), Failure> {
+    let code = options.code.as_deref().map(sides::code).transpose()?;
+    let config = sides::config(common, options.verify)?;
+    let screen = Screen::new(common.hide_progress);
+    let content = or_interrupted(interrupts, content(options, &screen)).await??;
+    announce(&content, &screen);
+    let is_text = matches!(content.offer(), OurOffer::Text(_));
+    let mut sender = Sender::new(config, content, wormhole_tokio::runtime())?;
+    match code {
+        Some(code) => sender.set_code(code)?,
+        None => sender.allocate_code(options.code_length.map_or(defaults::CODE_WORDS, usize::from))?,
+    }
+    let view = View::new(screen, common.mailbox());
+    Sending::new(sender, view, is_text, options.verify).until_done(interrupts).await
+}
+
+/// What to send. All that may take its time happens on a thread.
+async fn content(options: &Send, screen: &Screen) -> Result<Content, Failure> {
+    match (&options.path, &options.text) {
+        (Some(path), _) => open(path.clone()).await,
+        (None, Some(text)) if text == "-" => {
+            screen.note("Reading text message from stdin..");
+            prompt::on_a_thread(read_text).await.unwrap_or_else(|_| Err(no_thread()))
+        }
+        (None, Some(text)) => match text.to_str() {
+            Some(text) => Ok(Content::text(text)),
+            None => Err(not_text("what --text has")),
+        },
+        (None, None) => match prompt::ask("Text to send: ".to_owned()).await {
+            Ok(Some(text)) => Ok(Content::text(text)),
+            Ok(None) | Err(_) => {
+                Err(Failure::Here("there is no text to send: the input has ended".to_owned()))
+            }
+        },
+    }
+}
+
+/// Looks at a file, or walks through a directory.
+pub(crate) async fn open(path: PathBuf) -> Result<Content, Failure> {
+    match prompt::on_a_thread(move || Content::open(&path)).await {
+        Ok(content) => Ok(content?),
+        Err(_) => Err(no_thread()),
+    }
+}
+
+fn no_thread() -> Failure {
+    Failure::Here("no thread can be started".to_owned())
+}
+
+fn not_text(what: &str) -> Failure {
+    Failure::Here(format!("{what} is not valid UTF-8, and so no text. Send it as a file"))
+}
+
+/// All of standard input.
+fn read_text() -> Result<Content, Failure> {
+    let mut bytes = Vec::new();
+    // One byte more than can be sent is enough to find out that it is too long.
+    let limit = u64::try_from(RECORD_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    let read = io::stdin().lock().take(limit).read_to_end(&mut bytes);
+    read.map_err(|error| Failure::Here(format!("standard input cannot be read: {error}")))?;
+    String::from_utf8(bytes).map(Content::text).map_err(|_| not_text("standard input"))
+}
+
+/// Says what will be sent.
+pub(crate) fn announce(content: &Content, screen: &Screen) {
+    match content.offer() {
+        OurOffer::Text(text) => {
+            screen.note(format_args!("Sending text message ({})", Bytes(text.len() as u64)));
+        }
+        OurOffer::File { name, size } => {
+            screen.note(format_args!("Sending {} file named '{}'", Bytes(*size), Name::from(name.as_str())));
+        }
+        OurOffer::Directory { name, zip_size, files, .. } => {
+            let (size, name) = (Bytes(*zip_size), Name::from(name.as_str()));
+            screen.note(format_args!("Sending directory ({size}, {files} files) named '{name}'"));
+        }
+    }
+    match content.renamed() {
+        0 => {}
+        1 => screen.note("One name in it is no plain text and is sent with substitutes."),
+        several => screen
+            .note(format_args!("{several} names in it are no plain text and are sent with substitutes.")),
+    }
+}
+
+/// A sender and what its user sees and is asked.
+pub(crate) struct Sending {
+    sender: Sender,
+    view: View,
+    /// A text needs no connection and no confirmation of its own.
+    is_text: bool,
+    verify: bool,
+    /// The verifier that the user is looking at, and what they say to it.
+    question: Option<(Verifier, Answer)>,
+}
+
+impl Sending {
+    pub(crate) const fn new(sender: Sender, view: View, is_text: bool, verify: bool) -> Self {
+        Self { sender, view, is_text, verify, question: None }
+    }
+
+    /// Runs the conversation until there is a code.
+    pub(crate) async fn until_code(&mut self) -> Result<Code, Failure> {
+        loop {
+            let event = self.sender.next_event().await;
+            let code = match &event {
+                Event::Session(Session::Code(code)) => Some(code.clone()),
+                Event::Session(_)
+                | Event::Offered(_)
+                | Event::Answered
+                | Event::Connected(_)
+                | Event::Sent
+                | Event::Stored(_)
+                | Event::Closed(_) => None,
+            };
+            if let Some(end) = self.see(event) {
+                end?;
+            }
+            if let Some(code) = code {
+                return Ok(code);
+            }
+        }
+    }
+
+    /// How long content has flown.
+    pub(crate) const fn flow(&self) -> Duration {
+        self.view.flow()
+    }
+
+    /// Runs the conversation to its end.
+    pub(crate) async fn until_done(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
+        loop {
+            tokio::select! {
+                biased;
+                () = interrupts.next() => return self.leave(interrupts).await,
+                answer = prompt::answered(&mut self.question) => self.verified(answer)?,
+                event = self.sender.next_event() => {
+                    if let Some(end) = self.see(event) {
+                        return end;
+                    }
+                }
+                () = self.view.due() => self.view.tick(&self.sender.progress()),
+            }
+        }
+    }
+
+    /// Shows what happened; gives the outcome with the last of it.
+    fn see(&mut self, event: Event) -> Option<Result<(), Failure>> {
+        match event {
+            Event::Session(event) => self.see_session(&event),
+            Event::Offered(_) | Event::Answered | Event::Stored(_) => {}
+            Event::Connected(path) => self.view.begin("Sending", path, &self.sender.progress()),
+            Event::Sent => {
+                self.view.end(&self.sender.progress());
+                self.view.screen.note("File sent.. waiting for confirmation");
+            }
+            Event::Closed(outcome) => {
+                self.view.end(&self.sender.progress());
+                return Some(outcome.map_err(Failure::from).map(|()| self.done()));
+            }
+        }
+        None
+    }
+
+    fn see_session(&mut self, event: &Session) {
+        self.view.session(event);
+        match event {
+            Session::Code(code) => self.show_code(code),
+            Session::CodeConsumed => {
+                // Nobody reads it, which changes nothing for the transfer.
+                let _ = self.view.screen.result("Note: code has been consumed and can no longer be used.");
+            }
+            Session::Verifier(verifier) if self.verify => self.ask(verifier.clone()),
+            Session::LinkUp
+            | Session::LinkDown { .. }
+            | Session::Welcome(_)
+            | Session::Nameplates(_)
+            | Session::WordsWanted
+            | Session::PeerHeard
+            | Session::UnverifiedKey
+            | Session::Verifier(_)
+            | Session::Versions(_)
+            | Session::Record(_)
+            | Session::Closed(_) => {}
+        }
+    }
+
+    fn show_code(&self, code: &Code) {
+        let verify = if self.verify { "--verify " } else { "" };
+        self.view.screen.note(format_args!(
+            "Wormhole code is: {code}\nOn the other computer, please run:\n\nwormhole receive {verify}{code}\n"
+        ));
+    }
+
+    fn ask(&mut self, verifier: Verifier) {
+        let answer = prompt::ask(format!("Verifier {verifier}. ok? (yes/no): "));
+        self.question = Some((verifier, answer));
+    }
+
+    fn verified(&mut self, (verifier, line): (Verifier, Option<String>)) -> Result<(), Failure> {
+        match prompt::confirms(line.as_deref()) {
+            Some(same) => self.sender.confirm_verifier(same)?,
+            None => self.ask(verifier),
+        }
+        Ok(())
+    }
+
+    fn done(&self) {
+        self.view.screen.note(if self.is_text {
+            "text message sent"
+        } else {
+            "Confirmation received. Transfer complete."
+        });
+    }
+
+    /// Tells the other side, frees the code, and ends; at once if the user insists.
+    async fn leave(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
+        self.sender.cancel();
+        let goodbye = timeout(LEAVE_LIMIT, async {
+            loop {
+                if let Event::Closed(outcome) = self.sender.next_event().await {
+                    return outcome;
+                }
+            }
+        });
+        match or_interrupted(interrupts, goodbye).await? {
+            // It was complete before we could stop it.
+            Ok(Ok(())) => {
+                self.done();
+                Ok(())
+            }
+            Ok(Err(_)) | Err(_) => Err(Failure::Interrupted),
+        }
+    }
+}

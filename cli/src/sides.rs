@@ -1,0 +1,62 @@
+//! What the sending and the receiving side share: their configuration, and how they leave.
+
+use std::future::Future;
+use std::time::Duration;
+
+use wormhole_core::code::Code;
+use wormhole_core::error::CodeFault;
+use wormhole_core::wormhole;
+use wormhole_tokio::transfer::Config;
+
+use crate::arguments::Common;
+use crate::failure::Failure;
+use crate::interrupts::Interrupts;
+
+/// How long a side that was interrupted may say goodbye. A second is what a user waits for.
+pub(crate) const LEAVE_LIMIT: Duration = Duration::from_millis(700);
+
+/// The command line as the transfer takes it.
+pub(crate) fn config(common: &Common, verify: bool) -> Result<Config, Failure> {
+    let session = wormhole::Config::new(&common.appid).map_err(|fault| Failure::Usage(fault.to_string()))?;
+    let relay = common.relay().map_err(Failure::Usage)?;
+    Ok(Config {
+        session: session.mailbox(common.mailbox()),
+        relays: relay.into_iter().collect(),
+        listen: !common.no_listen,
+        verify,
+    })
+}
+
+/// A code as a person typed or pasted it. One without words keeps no secret, so it is refused here.
+pub(crate) fn code(typed: &str) -> Result<Code, CodeFault> {
+    let code = Code::parse(typed.trim())?;
+    if code.has_words() { Ok(code) } else { Err(CodeFault::NoWords) }
+}
+
+/// What the future comes to, unless the user wants to leave first.
+pub(crate) async fn or_interrupted<T>(
+    interrupts: &mut Interrupts,
+    work: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        () = interrupts.next() => Err(Failure::Interrupted),
+        result = work => Ok(result),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_around_a_code_are_passed_over() {
+        assert_eq!(code(" 7-crossover-clockwork\r\n").unwrap().as_str(), "7-crossover-clockwork");
+    }
+
+    #[test]
+    fn a_code_without_words_is_refused() {
+        assert_eq!(code("4-"), Err(CodeFault::NoWords));
+        assert_eq!(code("4"), Err(CodeFault::NoDash));
+    }
+}
