@@ -10,7 +10,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::ops::Range;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use wormhole_core::defaults::{RECORD_CONTENT, RECORD_LIMIT};
 use wormhole_core::error::{Misuse, TransitFault};
@@ -150,9 +150,15 @@ impl<S: Stream> Wire<S> {
         Ok(())
     }
 
-    /// Reads until `inbox` is full, or holds a whole record and the socket has no more for now. `come` is told how many
-    /// bytes of content there are in it, after each read.
-    pub async fn receive_many(&mut self, inbox: &mut Inbox, mut come: impl FnMut(u64)) -> Result<(), Broken> {
+    /// Reads until `inbox` is full, or holds a whole record while the socket has no more for now and `is_wanted` says that
+    /// somebody waits for it; where it says no, it wakes when that changes. `come` is told how many bytes of content
+    /// there are in it, after each read.
+    pub async fn receive_many(
+        &mut self,
+        inbox: &mut Inbox,
+        mut is_wanted: impl FnMut(&Context<'_>) -> bool,
+        mut come: impl FnMut(u64),
+    ) -> Result<(), Broken> {
         loop {
             let has_whole = inbox.has_whole();
             let room = inbox.room();
@@ -166,7 +172,7 @@ impl<S: Stream> Wire<S> {
                 let stream = &mut self.stream;
                 let read = poll_fn(|cx| match stream.poll_read(cx, room) {
                     Poll::Ready(read) => Poll::Ready(Some(read)),
-                    Poll::Pending if has_whole => Poll::Ready(None),
+                    Poll::Pending if has_whole && is_wanted(cx) => Poll::Ready(None),
                     Poll::Pending => Poll::Pending,
                 });
                 match read.await {
@@ -441,7 +447,7 @@ impl fmt::Debug for Inbox {
 mod tests {
     use std::collections::VecDeque;
     use std::pin::pin;
-    use std::task::{Context, Waker};
+    use std::task::Waker;
 
     use wormhole_core::crypto::Key;
 
@@ -487,7 +493,7 @@ mod tests {
             let mut opened = Vec::new();
             let (mut inbox, mut next) = (Inbox::new(), Inbox::new());
             while opened.len() < lens.len() {
-                now(wire.receive_many(&mut inbox, |_| ())).unwrap().unwrap();
+                now(wire.receive_many(&mut inbox, |_| true, |_| ())).unwrap().unwrap();
                 next.clear();
                 inbox.carry_over(&mut next).unwrap();
                 let before = opened.len();
@@ -500,7 +506,10 @@ mod tests {
             }
             assert_eq!(inbox.begun(), 0);
             assert!(opened.iter().zip(&lens).all(|(got, len)| *got == content(*len)), "{at_once}");
-            assert!(matches!(now(wire.receive_many(&mut inbox, |_| ())).unwrap(), Err(Broken::Ended)));
+            assert!(matches!(
+                now(wire.receive_many(&mut inbox, |_| true, |_| ())).unwrap(),
+                Err(Broken::Ended)
+            ));
         }
     }
 
