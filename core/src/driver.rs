@@ -10,6 +10,8 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
+use crate::untrusted::Text;
+
 /// A moment, counted from the driver's start. The core never reads a clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(Duration);
@@ -258,7 +260,9 @@ pub enum Why {
 }
 
 impl fmt::Display for Why {
+    /// One harmless line: what a library or a server has put into a text is not trusted.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |text: &str| Text::from(text);
         match self {
             Self::Asked => f.write_str("closed by us"),
             Self::Ended => f.write_str("closed by the other end"),
@@ -268,11 +272,11 @@ impl fmt::Display for Why {
             Self::NoSuchName => f.write_str("no address is known for that name"),
             Self::TimedOut => f.write_str("no answer in time"),
             Self::Reset => f.write_str("the connection broke"),
-            Self::Tls(text) => write!(f, "TLS failed: {text}"),
-            Self::WebSocket(text) => write!(f, "not a usable WebSocket: {text}"),
+            Self::Tls(how) => write!(f, "TLS failed: {}", text(how).short()),
+            Self::WebSocket(how) => write!(f, "not a usable WebSocket: {}", text(how).short()),
             Self::TooLong => f.write_str("a message was too long"),
-            Self::BadUrl(text) => write!(f, "not a usable server address: {text}"),
-            Self::Other(text) => f.write_str(text),
+            Self::BadUrl(how) => write!(f, "not a usable server address: {}", text(how).short()),
+            Self::Other(how) => text(how).short().fmt(f),
         }
     }
 }

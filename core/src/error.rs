@@ -274,7 +274,8 @@ impl fmt::Display for TransitFault {
             }
             Self::TooMuch => f.write_str("the other side sent more than it had announced"),
             Self::Unconfirmed(text) => {
-                write!(f, "the connection ended before the other side confirmed: {text}")
+                let text = Text::from(text.as_str());
+                write!(f, "the connection ended before the other side confirmed: {}", text.short())
             }
             Self::Refused(text) => write!(f, "the other side did not confirm: {}", text.short()),
             Self::WrongHash => f.write_str("the other side received something else than was sent"),
@@ -363,12 +364,17 @@ mod tests {
 
     #[test]
     fn an_error_is_one_harmless_line_whatever_the_others_said() {
-        let text = || Text::from("first\nsecond \x1b[31m");
+        let raw = || String::from("first\nsecond \x1b[31m");
+        let text = || Text::from(raw().as_str());
         for error in [
             Error::Unwelcome(text()),
             ServerFault::Said(text()).into(),
             PeerFault::Said(text()).into(),
             TransitFault::Refused(text()).into(),
+            TransitFault::Unconfirmed(raw()).into(),
+            ServerFault::Unreachable { url: "url".into(), why: Why::WebSocket(raw()) }.into(),
+            ServerFault::Unreachable { url: "url".into(), why: Why::Tls(raw()) }.into(),
+            ServerFault::Unreachable { url: "url".into(), why: Why::Other(raw()) }.into(),
         ] {
             let shown = error.to_string();
             assert!(shown.ends_with("first second \\x1b[31m"), "{shown}");

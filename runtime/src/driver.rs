@@ -151,6 +151,8 @@ impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, 
         loop {
             let deadline = self.settle();
             if let Poll::Ready(found) = ready(&mut self.machine, &mut self.seen) {
+                // The other side may wait for what was written on the way, and the caller take long to come back.
+                self.nudge().await;
                 return found;
             }
             let input = self.runtime.next(deadline).await.unwrap_or(Input::Tick);
@@ -161,7 +163,7 @@ impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, 
     /// Starts what the machine wants and lets it happen as far as it can without waiting: what a command wrote
     /// leaves now, not at the next call of [`Driver::until`].
     ///
-    /// The future is ready at its first poll, so that a command followed by this is done or not begun.
+    /// The future is ready at its first poll, so that whatever comes before it is done or not begun.
     pub async fn nudge(&mut self) {
         let now = self.runtime.now();
         for _ in 0..NUDGES {

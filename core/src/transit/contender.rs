@@ -147,3 +147,55 @@ impl Contender {
         }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    use super::super::{Role, lines};
+    use super::*;
+    use crate::crypto::TransitKey;
+
+    #[test]
+    fn what_comes_with_the_relays_ok_is_the_peers() {
+        let (ours, theirs) = (lines::sender_line(&key()), lines::receiver_line(&key()));
+        let mut contender = Contender::by_relay(Address::new("relay", 1));
+        let greeting = vec![Output::Write(lines::relay_line(&key(), "side")), Output::Read];
+        assert_eq!(contender.handle(opened(), Some(&lines())), greeting);
+        let all = [b"ok\n".as_slice(), &theirs, b"and more"].concat();
+        let out = contender.handle(Input::Received(all), Some(&lines()));
+        assert_eq!(out, [Output::Write(ours), Output::Complete(b"and more".to_vec())]);
+        assert_eq!(contender.handle(Input::Received(b"later".to_vec()), Some(&lines())), []);
+    }
+
+    #[test]
+    fn what_comes_with_the_relays_ok_must_be_the_peers() {
+        let mut contender = Contender::by_relay(Address::new("relay", 1));
+        contender.handle(opened(), Some(&lines()));
+        let out = contender.handle(Input::Received(b"ok\nimpatient\n".to_vec()), Some(&lines()));
+        assert_eq!(out.last(), Some(&Output::Foreign));
+    }
+
+    #[test]
+    fn a_caller_before_the_key_is_neither_greeted_nor_read() {
+        let mut contender = Contender::caller();
+        assert_eq!(contender.handle(opened(), None), []);
+        assert_eq!(contender.path.to_string(), "<-10.0.0.1:9");
+        let greeting = vec![Output::Write(lines::sender_line(&key())), Output::Read];
+        assert_eq!(contender.handle(Input::Key, Some(&lines())), greeting);
+        assert_eq!(contender.handle(Input::Key, Some(&lines())), []);
+    }
+
+    fn opened() -> Input {
+        Input::Opened { from: Some("10.0.0.1:9".parse().unwrap()), until: Instant::START }
+    }
+
+    fn lines() -> Lines {
+        Lines::new(Role::Sender, &key(), "side")
+    }
+
+    fn key() -> TransitKey {
+        TransitKey::from_bytes([7; 32])
+    }
+}

@@ -151,6 +151,59 @@ fn a_record_far_ahead_is_refused() {
 }
 
 #[test]
+fn phases_that_are_nearly_numbers_are_passed_over() {
+    let mut alone = Alone::met();
+    let key = alone.key();
+    for phase in ["version", "01", "-1", "+1", " 0", "", "18446744073709551616", "1e0"] {
+        alone.hear_sealed(&key, phase, b"{}");
+    }
+    assert!(!alone.events.iter().any(|event| matches!(event, Event::Record(_) | Event::Closed(_))));
+    alone.hear_sealed(&key, "0", b"first");
+    assert_eq!(alone.last(), Some(&Event::Record(b"first".to_vec())));
+    alone.hear_sealed(&key, "18446744073709551615", b"x");
+    assert_eq!(alone.result(), Err(PeerFault::TooMuch.into()));
+}
+
+#[test]
+fn echoes_of_what_we_never_said_leave_no_trace() {
+    let mut alone = Alone::met();
+    let before = alone.wormhole.clone();
+    let side = alone.side.clone();
+    for number in 0..5000 {
+        let phase = number.to_string();
+        alone.hear(&json!({"type": "message", "side": side, "phase": phase, "body": "not even hex"}));
+        alone.hear(&json!({"type": "message", "side": side, "phase": phase, "body": ""}));
+    }
+    assert_eq!(alone.wormhole, before);
+}
+
+#[test]
+fn a_peer_that_invents_phases_is_refused() {
+    let mut alone = Alone::met();
+    let key = alone.key();
+    for number in 0..2000 {
+        alone.hear_sealed(&key, &format!("later-{number}"), b"x");
+    }
+    assert_eq!(alone.result(), Err(PeerFault::TooMuch.into()));
+}
+
+#[test]
+fn a_storm_of_losses_adds_nothing_but_the_same_words_again() {
+    let mut alone = Alone::open();
+    for _ in 0..1000 {
+        alone.said.clear();
+        alone.cut();
+        alone.pump();
+        alone.now = alone.now.plus(Duration::from_secs(3));
+        alone.wormhole.handle(Input::Tick, alone.now);
+        alone.pump();
+        alone.hear(&json!({"type": "claimed", "mailbox": "mb"}));
+        let types: Vec<&str> = alone.said.iter().map(|said| said["type"].as_str().unwrap()).collect();
+        assert_eq!(types, ["bind", "claim", "open", "add"]);
+    }
+}
+
+#[test]
 fn what_an_earlier_connection_still_brings_concerns_nobody() {
     let mut alone = Alone::open();
     let old = alone.conn.unwrap();
@@ -174,6 +227,8 @@ fn the_session_key_can_be_used_before_the_peer_has_confirmed_it() {
 #[derive(Clone, Debug)]
 enum Happening {
     Hear(usize),
+    /// A message of the peer, sealed as it should be, whose text is the name of its phase.
+    HearSealed(usize),
     Cut,
     Refuse,
     Tick(u64),
@@ -186,11 +241,16 @@ proptest! {
 
     #[test]
     fn whatever_happens_a_close_is_over_within_the_limit(
+        is_met: bool,
         happenings in prop::collection::vec(happening(), 0..60),
     ) {
-        let mut alone = Alone::new();
+        let mut alone = if is_met { Alone::met() } else { Alone::new() };
         for happening in happenings {
             alone.suffer(&happening);
+        }
+        let is_record = |event: &Event| matches!(event, Event::Record(_));
+        for (number, record) in alone.events.iter().filter(|event| is_record(event)).enumerate() {
+            prop_assert_eq!(record, &Event::Record(number.to_string().into_bytes()));
         }
         alone.wormhole.close();
         alone.pump();
@@ -209,6 +269,7 @@ proptest! {
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         8 => (0..FRAMES).prop_map(Happening::Hear),
+        8 => (0..PHASES.len()).prop_map(Happening::HearSealed),
         1 => Just(Happening::Cut),
         1 => Just(Happening::Refuse),
         2 => (0..5000_u64).prop_map(Happening::Tick),
@@ -218,6 +279,22 @@ fn happening() -> impl Strategy<Value = Happening> {
 }
 
 const FRAMES: usize = 15;
+const PHASES: [&str; 14] = [
+    "version",
+    "0",
+    "1",
+    "2",
+    "3",
+    "4000",
+    "18446744073709551615",
+    "18446744073709551616",
+    "01",
+    "-1",
+    "+1",
+    "",
+    "dilate-0",
+    "later",
+];
 
 fn frame(index: usize) -> Value {
     let pake = pake::start(&code(), &appid(), &[2; 64]);
@@ -327,6 +404,12 @@ impl Alone {
     fn suffer(&mut self, happening: &Happening) {
         match happening {
             Happening::Hear(index) => self.hear(&frame(*index)),
+            Happening::HearSealed(index) if self.pake.is_empty() => self.hear_message(PHASES[*index], b""),
+            Happening::HearSealed(index) => {
+                let phase = PHASES[*index];
+                let plain = if phase == "version" { "{}" } else { phase };
+                self.hear_sealed(&self.key(), phase, plain.as_bytes());
+            }
             Happening::Cut => self.cut(),
             Happening::Refuse => {
                 self.cut();

@@ -1,4 +1,4 @@
-//! A race under any sequence of inputs, possible or not: it asks only for what can be, and ends at most once.
+//! Races and transfers under any sequence of inputs, possible or not: they ask only for what can be, and end once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,10 +6,15 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use wormhole_core::crypto::TransitKey;
+use wormhole_core::defaults::{ANSWER_LIMIT, CLOSE_LIMIT};
 use wormhole_core::driver::{Address, Conn, Conns, Input, Instant, Machine, Op, Output, Why};
+use wormhole_core::error::Error;
+use wormhole_core::transfer::Offer;
 use wormhole_core::transit::race::Event;
 use wormhole_core::transit::{Race, Role};
 use wormhole_core::wire::hints::{DirectHint, Hint, Priority, TransitInfo};
+
+use super::world::{World, config, double, file, receiver, sender};
 
 proptest! {
     #[test]
@@ -45,6 +50,83 @@ proptest! {
         prop_assert_eq!(race.poll(), Output::Wait(None));
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// With a peer that says anything and a network that does anything, a cancellation is the end for us.
+    #[test]
+    fn a_transfer_ends_and_leaves_nothing_behind(
+        role in 0..4_usize,
+        script in vec((0..4_usize, 0..SAYINGS.len()), 0..6),
+        steps in vec((0..10_u8, 0..3000_u64), 0..30),
+    ) {
+        let script = script.into_iter().map(|(after, saying)| (after, SAYINGS[saying].into())).collect();
+        let mut config = config();
+        config.verify = role == 3;
+        let (ours, sides) = match role {
+            0 => (0, vec![sender(config, file(7)), double(script)]),
+            1 => (0, vec![sender(config, Offer::Text("text".into())), double(script)]),
+            _ => (1, vec![double(script), receiver(config)]),
+        };
+        let mut world = World::new(sides);
+        for (step, time) in steps {
+            suffer(&mut world, ours, step, Duration::from_millis(time));
+        }
+        match ours {
+            0 => world.sender().cancel(),
+            _ => world.receiver().cancel(),
+        }
+        // Whatever ended it before may have had more to say.
+        world.run(ANSWER_LIMIT + CLOSE_LIMIT);
+        prop_assert!(world.closed(ours).is_some());
+        prop_assert!(world.net.left_open().iter().all(|(node, _)| *node != ours));
+        prop_assert!(!world.net.is_at_server(ours));
+    }
+}
+
+fn suffer(world: &mut World, ours: usize, step: u8, time: Duration) {
+    match step {
+        0 => {
+            let lost = world.net.cut_server();
+            world.tell(lost);
+        }
+        1 => world.net.server_up = true,
+        2 => world.net.server.is_deaf = !world.net.server.is_deaf,
+        3 => world.net.direct_up = !world.net.direct_up,
+        4 => {
+            for client in world.net.left_open() {
+                let told = world.net.break_connection(client);
+                world.tell(told);
+            }
+        }
+        5 if ours == 1 => world.receiver().accept().unwrap_or_default(),
+        6 if ours == 1 => world.receiver().refuse(Error::Rejected).unwrap_or_default(),
+        5 | 6 => world.sender().confirm_verifier(true).unwrap_or_default(),
+        7 if ours == 1 => world.receiver().confirm_verifier(time.as_millis() > 100).unwrap_or_default(),
+        7 => world.sender().finish(Ok(())),
+        8 => world.turns(time.as_millis() as usize % 7),
+        _ => world.run(time),
+    }
+}
+
+/// What a peer says, in its turn or out of it.
+const SAYINGS: [&str; 14] = [
+    r#"{"transit": {"abilities-v1": [], "hints-v1": []}}"#,
+    r#"{"transit": {"hints-v1": [{"type": "direct-tcp-v1", "hostname": "10.0.0.9", "port": 9}]}}"#,
+    r#"{"offer": {"file": {"filename": "f", "filesize": 18446744073709551615}}}"#,
+    r#"{"offer": {"message": "hello"}}"#,
+    r#"{"offer": {"directory": {"mode": "zipfile", "dirname": "d", "zipsize": 1, "numbytes": 1, "numfiles": 1}}}"#,
+    r#"{"offer": {}}"#,
+    r#"{"answer": {"file_ack": "ok"}}"#,
+    r#"{"answer": {"message_ack": "ok"}}"#,
+    r#"{"answer": {"file_ack": "no"}}"#,
+    r#"{"error": "failed"}"#,
+    r#"{"error": "failed", "offer": null}"#,
+    r#"{"banana": 1}"#,
+    "no JSON",
+    "",
+];
 
 /// What was asked for so far.
 #[derive(Default)]

@@ -142,6 +142,11 @@ impl Net {
         open.map(|(client, _)| *client).collect()
     }
 
+    /// Whether a node has a connection to the server.
+    pub(crate) fn is_at_server(&self, node: usize) -> bool {
+        self.ends.iter().any(|(client, end)| client.0 == node && end.far == Far::Server)
+    }
+
     /// Who is at the other end.
     pub(crate) fn partner(&self, client: Client) -> Option<Client> {
         match self.ends.get(&client)?.far {

@@ -158,7 +158,9 @@ impl World {
     fn accept_offered(&mut self) {
         if self.offered(1).is_some() {
             // A second time it is refused.
-            self.receiver().accept().ok();
+            if let Side::Receiver(receiver) = &mut self.sides[1] {
+                receiver.accept().ok();
+            }
         }
     }
 

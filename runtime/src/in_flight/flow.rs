@@ -52,12 +52,6 @@ impl Out {
         self.bytes.len() <= self.written
     }
 
-    /// What has not left yet.
-    pub(super) fn rest(mut self) -> Vec<u8> {
-        self.bytes.drain(..self.written.min(self.bytes.len()));
-        self.bytes
-    }
-
     /// Writes as much as the stream takes; answers how many writes were finished, and whether all are.
     pub(super) fn poll<T: Stream>(
         &mut self,
@@ -109,7 +103,6 @@ impl<T: Stream> Flow<T> {
             let wrote = self.out.poll(&mut self.stream, cx, &mut sent);
             done.extend((0..sent).map(|_| Input::Sent { conn }));
             if let Poll::Ready(Err(why)) = wrote {
-                self.out = Out::default();
                 self.failed = Some(why);
             }
         }
@@ -120,6 +113,11 @@ impl<T: Stream> Flow<T> {
                 self.failed = failed;
                 let bytes = scratch.get(..count).unwrap_or(&[]).to_vec();
                 done.push_back(Input::Received { conn, bytes });
+                if self.failed.is_some() {
+                    // Nobody shall wait for a write before reading on.
+                    let lost = mem::take(&mut self.out).marks.len();
+                    done.extend((0..lost).map(|_| Input::Sent { conn }));
+                }
                 Ok(())
             }
             (_, Some(why)) => Err(why),

@@ -125,8 +125,8 @@ fn bind_one(at: SocketAddr) -> io::Result<TcpListener> {
         // Each family has a socket of its own, so that no address comes in disguise.
         socket.set_only_v6(true)?;
     }
-    // On Windows this option would let others share the port.
-    if cfg!(unix) && at.port() != 0 {
+    // Else nobody could listen here for a minute after us. On Windows this option would let others share the port.
+    if cfg!(unix) {
         socket.set_reuse_address(true)?;
     }
     socket.bind(&at.into())?;

@@ -125,8 +125,8 @@ impl<S: Sockets> Runtime for InFlight<S> {
 
     fn take(&mut self, conn: Conn) -> Option<Self::Stream> {
         let (stream, out, unread) = self.take_flow(conn)?;
-        let mut given = Given::new(stream, out.rest(), unread);
-        // What cannot leave at once leaves when the pipe first polls; an error shows again there.
+        let mut given = Given::new(stream, out, unread);
+        // What cannot leave at once leaves when the pipe first polls.
         let _ = given.poll_unsent(&mut Context::from_waker(Waker::noop()));
         Some(given)
     }

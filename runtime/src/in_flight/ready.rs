@@ -86,7 +86,9 @@ impl Call {
 
     /// To be said before the key is polled: a call from now on counts again.
     pub(super) fn answered(&self) {
-        self.listed.store(false, Ordering::Release);
+        // Not only a store: whoever found itself listed must be seen to have called, with all it did before, or what
+        // is polled next could miss it.
+        self.listed.swap(false, Ordering::AcqRel);
     }
 }
 

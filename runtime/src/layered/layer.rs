@@ -70,6 +70,8 @@ const NO_ANSWER: &str = "the server closed instead of answering";
 
 /// The most answers of our own under way: whoever sends pings and reads nothing waits.
 const OWN_LIMIT: usize = 16;
+/// The most bytes that answer the signs of one read before they are written.
+const OWN_BYTES: usize = 2 << 10;
 
 impl Layer {
     pub(super) fn new(stage: Stage, now: Instant) -> Self {
@@ -169,7 +171,7 @@ impl Layer {
         let Stage::Open(socket) = &mut self.stage else { return Now::Same };
         let mut plain = Vec::new();
         let now = loop {
-            if !self.wanted || self.own >= OWN_LIMIT || plain.len() >= OWN_LIMIT * 128 {
+            if !self.wanted || self.own >= OWN_LIMIT || plain.len() >= OWN_BYTES {
                 break Now::Same;
             }
             match socket.next(&mut plain) {
@@ -208,10 +210,8 @@ impl Layer {
         self.speak(out, WebSocket::ping);
     }
 
-    /// Leaves in order, with this as its reason.
-    pub(super) fn close(&mut self, why: Why, out: &mut Vec<u8>) {
+    pub(super) fn goodbye(&mut self, out: &mut Vec<u8>) {
         self.speak(out, WebSocket::goodbye);
-        self.over(why, out);
     }
 
     /// The connection below has ended. Answers why the one above has, unless there is still something to tell.
@@ -249,7 +249,21 @@ impl Layer {
         if self.sents.is_empty() {
             self.sents = VecDeque::new();
         }
+        if !self.reading {
+            // It takes what it is sent, and we do not look for more.
+            self.unanswered = None;
+        }
         for_above
+    }
+
+    /// Whether any sign of life would be seen: an answer that is read, or a write that is taken.
+    pub(super) fn is_watched(&self) -> bool {
+        self.reading || !self.sents.is_empty()
+    }
+
+    /// No write is taken any more; answers how many of them were asked for above.
+    pub(super) fn drop_writes(&mut self) -> usize {
+        mem::take(&mut self.sents).into_iter().filter(|for_above| *for_above).count()
     }
 
     /// What is pinged, how often, and how long it may stay silent, depends on who we are.

@@ -197,8 +197,8 @@ impl<R: Runtime> Layered<R> {
 
     fn write(&mut self, below: Conn, bytes: Vec<u8>) {
         let Some(layer) = self.open.get_mut(&below) else { return };
-        if let Some(why) = layer.gone.clone() {
-            return self.end(below, why);
+        if layer.down {
+            return self.drop_writes(below, 1);
         }
         let mut out = Vec::new();
         layer.say(bytes, &mut out);
@@ -210,9 +210,9 @@ impl<R: Runtime> Layered<R> {
             Some(Place::At(below)) => {
                 if let Some(layer) = self.open.get_mut(&below) {
                     let mut out = Vec::new();
-                    layer.close(Why::Asked, &mut out);
+                    layer.goodbye(&mut out);
                     self.send(below, out, false);
-                    self.below.start(Op::Close { conn: below });
+                    self.end(below, Why::Asked);
                 }
             }
             Some(Place::Awaited(at)) => {
@@ -382,8 +382,12 @@ impl<R: Runtime> Layered<R> {
         {
             listener.accepting = false;
         }
-        if let Some(why) = layer.ended(why) {
-            self.forget(below, why);
+        match layer.ended(why) {
+            Some(why) => self.forget(below, why),
+            None => {
+                let writes = layer.drop_writes();
+                self.drop_writes(below, writes);
+            }
         }
     }
 
@@ -417,6 +421,14 @@ impl<R: Runtime> Layered<R> {
         if let Some(layer) = self.open.get_mut(&below) {
             layer.writing(for_above);
             self.below.start(Op::Write { conn: below, bytes });
+        }
+    }
+
+    /// Writes to a connection that has ended, before all that came from it is read: nobody shall wait for them
+    /// instead of reading.
+    fn drop_writes(&mut self, below: Conn, count: usize) {
+        if let Some(conn) = self.open.get(&below).and_then(|layer| layer.above) {
+            self.done.extend((0..count).map(|_| Input::Sent { conn }));
         }
     }
 

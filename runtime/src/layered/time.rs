@@ -19,6 +19,7 @@ const SWEEP: Duration = Duration::from_secs(5);
 const CLIENT_PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(60));
 /// How often a server pings, and how long it waits.
 const SERVER_PING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
+
 impl<R: Runtime> Layered<R> {
     /// Something begins to open, for which there is a limit.
     pub(super) fn opens(&mut self, below: Conn) {
@@ -55,8 +56,8 @@ impl<R: Runtime> Layered<R> {
                 Some(Role::Server) => SERVER_PING,
                 None => continue,
             };
-            if slept || !layer.reading {
-                // It may have answered, and we have not looked.
+            if slept || !layer.is_watched() {
+                // It may be alive, and we have not looked.
                 layer.unanswered = layer.unanswered.map(|_| now);
             }
             if layer.unanswered.is_some_and(|since| now >= since.plus(limit)) {
@@ -79,13 +80,21 @@ impl<R: Runtime> Layered<R> {
 
     /// A caller more: the oldest that is no WebSocket yet must go, if there are too many.
     pub(super) fn make_room(&mut self) {
+        let mut dials = Vec::new();
         while self.callers > OPENING
-            && let Some((_, below)) = self.opening.pop_front()
+            && let Some((at, below)) = self.opening.pop_front()
         {
-            if self.open.get(&below).is_some_and(|layer| layer.counted) {
-                self.uncount(below);
-                self.end(below, Why::TimedOut);
+            match self.open.get(&below) {
+                Some(layer) if layer.counted => {
+                    self.uncount(below);
+                    self.end(below, Why::TimedOut);
+                }
+                Some(layer) if layer.is_opening() => dials.push((at, below)),
+                Some(_) | None => {}
             }
+        }
+        for dial in dials.into_iter().rev() {
+            self.opening.push_front(dial);
         }
     }
 }

@@ -147,7 +147,9 @@ fn what_was_said_before_the_end_is_read_though_writing_fails() {
     drop(caller);
     runtime.start(Op::Read { conn: Conn(9) });
     runtime.start(Op::Write { conn: Conn(9), bytes: b"too late".to_vec() });
-    assert_eq!(settle(&mut runtime), [Input::Received { conn: Conn(9), bytes: b"last words".to_vec() }]);
+    let received = Input::Received { conn: Conn(9), bytes: b"last words".to_vec() };
+    let nobody_waits_for_it = Input::Sent { conn: Conn(9) };
+    assert_eq!(settle(&mut runtime), [received, nobody_waits_for_it]);
     runtime.start(Op::Read { conn: Conn(9) });
     assert_eq!(settle(&mut runtime), [Input::Closed { conn: Conn(9), why: Why::Reset }]);
 }
@@ -409,6 +411,128 @@ fn dropping_next_again_and_again_loses_nothing() {
 }
 
 /// Two ends of one connection, in one runtime.
+#[test]
+fn what_is_left_of_a_join_waits_for_a_slow_reader() {
+    let (net, mut runtime, mut near, mut far) = joined();
+    let mut sent = 0;
+    while near.try_write(&[7; 1 << 10]) {
+        sent += 1 << 10;
+        settle(&mut runtime);
+    }
+    drop(near);
+    settle(&mut runtime);
+    // A disk may take its time.
+    for _ in 0..20 {
+        net.advance(Duration::from_secs(1));
+        settle(&mut runtime);
+    }
+    let mut got = 0;
+    loop {
+        let (bytes, ended) = far.read();
+        got += bytes.iter().filter(|byte| **byte == 7).count();
+        if ended {
+            break;
+        }
+        settle(&mut runtime);
+    }
+    assert!(got >= sent, "{got} of {sent}");
+}
+
+#[test]
+fn who_speaks_to_a_side_that_has_left_still_hears_all_it_said() {
+    let (_net, mut runtime, mut near, mut far) = joined();
+    let mut sent = 0;
+    while far.try_write(&[7; 1 << 10]) {
+        sent += 1 << 10;
+        settle(&mut runtime);
+    }
+    drop(far);
+    near.write(b"are you there?");
+    settle(&mut runtime);
+    let mut got = 0;
+    loop {
+        let (bytes, ended) = near.read();
+        got += bytes.iter().filter(|byte| **byte == 7).count();
+        if ended {
+            break;
+        }
+        settle(&mut runtime);
+    }
+    assert!(got >= sent, "{got} of {sent}");
+}
+
+#[test]
+fn each_of_a_thousand_joins_carries_its_own() {
+    const PAIRS: u64 = 1000;
+    let net = Net::default();
+    let mut runtime = in_flight(&net);
+    let port = listen(&mut runtime, LISTENER, Listen::Relay);
+    let mut callers = Vec::new();
+    for number in 0..2 * PAIRS {
+        runtime.start(Op::Accept { at: LISTENER, conn: Conn(100 + number) });
+        callers.push(net.call(port));
+    }
+    assert_eq!(settle(&mut runtime).len(), callers.len());
+    for pair in 0..PAIRS {
+        runtime.start(Op::Join { a: Conn(100 + 2 * pair), b: Conn(101 + 2 * pair) });
+    }
+    settle(&mut runtime);
+    for (number, caller) in callers.iter_mut().enumerate() {
+        caller.write(number.to_string().as_bytes());
+    }
+    settle(&mut runtime);
+    for (number, caller) in callers.iter_mut().enumerate() {
+        assert_eq!(caller.read(), ((number ^ 1).to_string().into_bytes(), false));
+    }
+    net.polls();
+    callers[0].write(b"x");
+    settle(&mut runtime);
+    assert!(net.polls() <= 8, "the others are not touched");
+    callers.truncate(1);
+    let told = settle(&mut runtime);
+    assert_eq!(told.len() as u64, 2 * PAIRS);
+    assert!(told.iter().all(|input| matches!(input, Input::Closed { why: Why::Joined { .. }, .. })));
+}
+
+#[test]
+fn what_the_other_side_said_is_read_from_what_was_taken_out_though_writing_fails() {
+    let (_net, mut runtime) = pair();
+    runtime.start(Op::Write { conn: B, bytes: b"an error".to_vec() });
+    settle(&mut runtime);
+    runtime.start(Op::Write { conn: A, bytes: vec![1; WINDOW + 5] });
+    let mut taken = runtime.take(A).unwrap();
+    drop(runtime);
+    let mut buf = [0; 100];
+    assert_eq!(poll_read(&mut taken, &mut buf), 8);
+    assert_eq!(&buf[..8], b"an error");
+    let mut cx = std::task::Context::from_waker(Waker::noop());
+    let wrote = wormhole_runtime::Stream::poll_write(&mut taken, &mut cx, b"x");
+    assert!(matches!(wrote, Poll::Ready(Err(_))));
+}
+
+#[test]
+fn a_job_that_is_over_at_once_is_told_once() {
+    let mut runtime = in_flight(&Net::default());
+    let job = runtime.beside(async {});
+    assert_eq!(settle(&mut runtime), [Input::Tick]);
+    drop(job);
+    assert_eq!(settle(&mut runtime), []);
+}
+
+#[test]
+fn a_clock_that_goes_back_harms_nobody() {
+    let (net, mut runtime) = pair();
+    net.silence("127.0.0.1:9");
+    net.advance(Duration::from_secs(50));
+    runtime.start(Op::Open { conn: Conn(9), target: peer(9) });
+    assert_eq!(settle(&mut runtime), []);
+    net.set(Duration::from_secs(5));
+    runtime.start(Op::Write { conn: A, bytes: b"x".to_vec() });
+    assert_eq!(settle(&mut runtime), [Input::Sent { conn: A }]);
+    net.set(Duration::from_secs(61));
+    assert_eq!(settle(&mut runtime), [Input::Closed { conn: Conn(9), why: Why::TimedOut }]);
+}
+
 fn pair() -> (Net, InFlight<Net>) {
     let net = Net::default();
     let mut runtime = in_flight(&net);

@@ -6,7 +6,7 @@ use wormhole_core::defaults::MESSAGE_LIMIT;
 use wormhole_core::driver::{Conn, Input, Listen, Op, Target, Why};
 use wormhole_runtime::{InFlight, Layered, Runtime};
 
-use crate::net::{Caller, Net, in_flight, listen, peer, settle};
+use crate::net::{Caller, Net, WINDOW, in_flight, listen, peer, settle};
 
 const LISTENER: Conn = Conn(0);
 const CLIENT: Conn = Conn(1);
@@ -95,8 +95,14 @@ fn a_sudden_end_is_an_end_after_all_that_came_before() {
     runtime.start(Op::Read { conn: SERVER });
     assert_eq!(settle(&mut runtime), [Input::Received { conn: SERVER, bytes: b"one".to_vec() }]);
     drop(caller);
-    runtime.start(Op::Write { conn: SERVER, bytes: b"into the void".to_vec() });
-    assert_eq!(settle(&mut runtime), []);
+    for _ in 0..2 {
+        runtime.start(Op::Write { conn: SERVER, bytes: b"into the void".to_vec() });
+        assert_eq!(
+            settle(&mut runtime),
+            [Input::Sent { conn: SERVER }],
+            "nobody waits for it instead of reading"
+        );
+    }
     runtime.start(Op::Read { conn: SERVER });
     assert_eq!(settle(&mut runtime), [Input::Received { conn: SERVER, bytes: b"two".to_vec() }]);
     runtime.start(Op::Read { conn: SERVER });
@@ -248,6 +254,21 @@ fn too_many_callers_cost_the_oldest_its_place() {
 }
 
 #[test]
+fn too_many_callers_do_not_make_a_dial_wait_for_ever() {
+    let net = Net::default();
+    let mut runtime = layered(&net);
+    let silent = listen(&mut runtime, Conn(5), Listen::Relay);
+    let port = listen(&mut runtime, LISTENER, Listen::Mailbox);
+    runtime.start(Op::Open { conn: CLIENT, target: url(silent) });
+    runtime.start(Op::Accept { at: LISTENER, conn: SERVER });
+    settle(&mut runtime);
+    let _callers: Vec<_> = (0..4097).map(|_| net.call(port)).collect();
+    assert_eq!(settle(&mut runtime), []);
+    net.advance(Duration::from_secs(10));
+    assert_eq!(settle(&mut runtime), [Input::Closed { conn: CLIENT, why: Why::TimedOut }]);
+}
+
+#[test]
 fn callers_who_came_together_are_accepted_one_after_another() {
     let net = Net::default();
     let mut runtime = layered(&net);
@@ -382,6 +403,111 @@ fn a_loop_that_slept_does_not_blame_the_other_side() {
     settle(&mut runtime);
     net.advance(Duration::from_secs(100_000));
     assert_eq!(settle(&mut runtime), []);
+}
+
+#[test]
+fn closing_what_has_ended_with_messages_unread_has_a_last_word_too() {
+    let net = Net::default();
+    let (mut runtime, mut caller) = accepted(&net);
+    caller.write(&[masked(0x81, b"one"), masked(0x81, b"two")].concat());
+    runtime.start(Op::Read { conn: SERVER });
+    assert_eq!(settle(&mut runtime), [Input::Received { conn: SERVER, bytes: b"one".to_vec() }]);
+    drop(caller);
+    runtime.start(Op::Write { conn: SERVER, bytes: b"into the void".to_vec() });
+    assert_eq!(settle(&mut runtime), [Input::Sent { conn: SERVER }]);
+    runtime.start(Op::Close { conn: SERVER });
+    assert_eq!(settle(&mut runtime), [Input::Closed { conn: SERVER, why: Why::Asked }]);
+}
+
+#[test]
+fn a_client_that_never_reads_is_given_up_and_one_that_reads_slowly_is_not() {
+    for reads in [false, true] {
+        let net = Net::default();
+        let (mut runtime, mut caller) = accepted(&net);
+        // More than the network holds, so that it is waited for; and nothing is read, as a server does then.
+        for _ in 0..40 {
+            runtime.start(Op::Write { conn: SERVER, bytes: vec![b'x'; WINDOW / 10] });
+        }
+        settle(&mut runtime);
+        let mut given_up = None;
+        for waited in (5..=1000).step_by(5) {
+            net.advance(Duration::from_secs(5));
+            if reads && waited % 500 == 0 {
+                assert!(caller.read_some(WINDOW / 5) > 0);
+            }
+            for input in settle(&mut runtime) {
+                if input == (Input::Closed { conn: SERVER, why: Why::TimedOut }) {
+                    given_up = Some(waited);
+                } else {
+                    assert_eq!(input, Input::Sent { conn: SERVER });
+                }
+            }
+        }
+        assert_eq!(given_up.is_none(), reads, "{given_up:?}");
+        assert!(given_up.is_none_or(|waited| (655..=670).contains(&waited)), "{given_up:?}");
+    }
+}
+
+#[test]
+fn thousands_who_never_ask_for_a_websocket_cost_no_more_than_their_places() {
+    let net = Net::default();
+    let mut runtime = layered(&net);
+    let port = listen(&mut runtime, LISTENER, Listen::Mailbox);
+    runtime.start(Op::Accept { at: LISTENER, conn: SERVER });
+    let mut silent: Vec<_> = (0..10_000).map(|_| net.call(port)).collect();
+    assert_eq!(settle(&mut runtime), []);
+    let mut caller = net.call(port);
+    caller.write(UPGRADE.as_bytes());
+    assert!(matches!(settle(&mut runtime)[..], [Input::Opened { conn: SERVER, .. }]));
+    net.advance(Duration::from_secs(11));
+    assert_eq!(settle(&mut runtime), []);
+    assert!(silent.iter_mut().all(|caller| caller.read().1), "all were shown out");
+}
+
+#[test]
+fn a_request_and_frames_may_come_a_byte_at_a_time() {
+    let net = Net::default();
+    let mut runtime = layered(&net);
+    let port = listen(&mut runtime, LISTENER, Listen::Mailbox);
+    runtime.start(Op::Accept { at: LISTENER, conn: SERVER });
+    let mut caller = net.call(port);
+    let mut seen = Vec::new();
+    for byte in [UPGRADE.as_bytes(), &masked(0x01, b"one"), &masked(0x80, b"")].concat() {
+        caller.write(&[byte]);
+        for input in settle(&mut runtime) {
+            runtime.start(Op::Read { conn: SERVER });
+            seen.push(input);
+        }
+    }
+    seen.extend(settle(&mut runtime));
+    let message = Input::Received { conn: SERVER, bytes: b"one".to_vec() };
+    assert!(matches!(&seen[..], [Input::Opened { conn: SERVER, .. }, last] if *last == message), "{seen:?}");
+}
+
+#[test]
+fn a_client_that_is_not_read_from_is_held_up() {
+    let net = Net::default();
+    let (mut runtime, mut caller) = accepted(&net);
+    let frame = masked(0x81, &[b'x'; 100]);
+    let mut sent = 0;
+    while caller.try_write(&frame) {
+        sent += frame.len();
+        settle(&mut runtime);
+    }
+    assert!(sent <= WINDOW, "{sent} bytes were taken from somebody to whom nobody listens");
+}
+
+#[test]
+fn a_goodbye_with_or_without_a_reason_is_answered_and_is_the_end() {
+    for payload in [&b""[..], &[0x03, 0xe8], &[0x0b, 0xb8, b'o', b'k']] {
+        let net = Net::default();
+        let (mut runtime, mut caller) = accepted(&net);
+        caller.write(&masked(0x88, payload));
+        runtime.start(Op::Read { conn: SERVER });
+        assert_eq!(settle(&mut runtime), [Input::Closed { conn: SERVER, why: Why::Ended }]);
+        let (answer, ended) = caller.read();
+        assert_eq!((answer[0], ended), (0x88, true), "{payload:?}");
+    }
 }
 
 fn layered(net: &Net) -> Layered<InFlight<Net>> {

@@ -58,9 +58,14 @@ pub(crate) struct Listener(Arc<Mutex<Backlog>>);
 
 impl Net {
     pub(crate) fn advance(&self, by: Duration) {
+        let now = self.0.lock().unwrap().now;
+        self.set(now + by);
+    }
+
+    pub(crate) fn set(&self, now: Duration) {
         let sleepers = {
             let mut world = self.0.lock().unwrap();
-            world.now += by;
+            world.now = now;
             std::mem::take(&mut world.sleepers)
         };
         sleepers.into_iter().for_each(Waker::wake);
@@ -238,6 +243,15 @@ impl Caller {
     pub(crate) fn try_write(&mut self, bytes: &[u8]) -> bool {
         let wrote = self.0.poll_write(&mut Context::from_waker(Waker::noop()), bytes);
         matches!(wrote, Poll::Ready(Ok(count)) if count == bytes.len())
+    }
+
+    /// Reads at most this much; answers how much it was.
+    pub(crate) fn read_some(&mut self, most: usize) -> usize {
+        let mut buf = vec![0; most];
+        match self.0.poll_read(&mut Context::from_waker(Waker::noop()), &mut buf) {
+            Poll::Ready(Ok(count)) => count,
+            Poll::Ready(Err(_)) | Poll::Pending => 0,
+        }
     }
 
     /// What has come so far, and whether that is all there will be.
