@@ -121,7 +121,7 @@ const fn of_server(fault: &ServerFault) -> &'static str {
             "Look at your network, or choose another server with --relay-url; both sides need the same."
         }
         ServerFault::Said(_) => NEW_CODE,
-        ServerFault::OutOfTurn | ServerFault::Malformed => {
+        ServerFault::OutOfTurn | ServerFault::Malformed | ServerFault::TooLong => {
             "Choose another server with --relay-url; both sides need the same."
         }
     }
