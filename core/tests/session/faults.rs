@@ -221,6 +221,7 @@ fn a_message_that_is_too_long_would_come_again_so_it_ends_the_wormhole() {
     let mut alone = Alone::open();
     let conn = alone.conn.take().unwrap();
     alone.wormhole.handle(Input::Closed { conn, why: Why::TooLong }, alone.now);
+    alone.wormhole.handle(Input::Tick, alone.now);
     assert_eq!(alone.result(), Err(ServerFault::TooLong.into()));
 }
 
