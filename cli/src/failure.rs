@@ -149,7 +149,9 @@ const fn of_transit(fault: &TransitFault) -> &'static str {
         TransitFault::BadRecord | TransitFault::RecordTooLong | TransitFault::TooMuch => {
             "Nothing was kept. Try again with a new code."
         }
-        TransitFault::Lost { .. } => "Try again with a new code; nothing incomplete was kept.",
+        TransitFault::Lost { .. } | TransitFault::Stalled => {
+            "Try again with a new code; nothing incomplete was kept."
+        }
         TransitFault::Unconfirmed(_) => "Ask the other side whether it has everything, or try again.",
         TransitFault::Refused(_) | TransitFault::WrongHash | TransitFault::MalformedAck => NEW_CODE,
     }

@@ -112,6 +112,8 @@ pub enum TransitFault {
         /// Bytes of content that were promised.
         want: u64,
     },
+    /// The connection stands, but for long nothing has moved on it.
+    Stalled,
     /// More content came than was promised.
     TooMuch,
     /// The connection ended, or failed, before the other side confirmed; the text is the system's.
@@ -275,6 +277,7 @@ impl fmt::Display for TransitFault {
             Self::Lost { got, want } => {
                 write!(f, "the connection was lost after {got} of {want} bytes")
             }
+            Self::Stalled => f.write_str("the other side has stopped: for minutes nothing has moved"),
             Self::TooMuch => f.write_str("the other side sent more than it had announced"),
             Self::Unconfirmed(text) => {
                 let text = Text::from(text.as_str());
