@@ -1,4 +1,4 @@
-//! The transit relay: all connections and who waits for whom, one machine (`transit.md`, section 4).
+//! The transit relay: all connections and who waits for whom, one machine (`docs/transit.md`, "The relay").
 //!
 //! A driver feeds it with what happens to connections. A client says its line, waits for a partner with the same token,
 //! and leaves the machine with it by [`Op::Join`]. The relay ends with its listener.
@@ -258,5 +258,143 @@ impl Relay {
 
     fn start(&mut self, op: Op) {
         self.out.push_back(Output::Do(op));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::{String, ToString};
+    use alloc::vec;
+    use core::time::Duration;
+    use std::path::Path;
+    use std::{env, fs};
+
+    use super::*;
+
+    /// The file that the table is kept in, below the root of the workspace.
+    const TABLE: &str = "docs/machines/server-relay.md";
+    /// Waits under token `b`, in all samples.
+    const OTHER: Conn = Conn(1);
+    /// The client that the samples are about.
+    const CLIENT: Conn = Conn(2);
+
+    #[test]
+    fn the_table_of_transitions_is_the_one_in_the_docs() {
+        let mut text = String::from("# relay (one of its clients)\n\n");
+        text += "Another client waits under token b. What is done to it is said with its name.\n\n";
+        text += "Written by a test of `server/src/relay.rs`.\n\n";
+        text += "| state | input | output | next |\n| --- | --- | --- | --- |\n";
+        for (state, inputs, outputs, next) in rows() {
+            text += &format!("| {state} | {} | {outputs} | {next} |\n", inputs.join(", "));
+        }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(TABLE);
+        if env::var_os("REGENERATE_TABLES").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        assert!(kept == text, "{TABLE} differs; REGENERATE_TABLES=1 writes it anew");
+    }
+
+    /// Inputs that do the same in one state share a row.
+    fn rows() -> Vec<(String, Vec<String>, String, String)> {
+        let mut rows: Vec<(String, Vec<String>, String, String)> = Vec::new();
+        for said in [None, Some(line('a')), Some(line('b')), Some("nonsense\n".into())] {
+            for (name, input, after) in inputs() {
+                let mut relay = relay(said.as_deref());
+                let before = show_state(&relay);
+                relay.handle(input, Instant::after_start(after));
+                let outputs: Vec<String> = outputs(&mut relay).iter().filter_map(show_output).collect();
+                let (outputs, next) = (outputs.join(", "), show_state(&relay));
+                let next = if next == before { "same".to_string() } else { next };
+                match rows.iter_mut().find(|row| row.0 == before && row.2 == outputs && row.3 == next) {
+                    Some(row) => row.1.push(name.into()),
+                    None => rows.push((before, vec![name.into()], outputs, next)),
+                }
+            }
+        }
+        rows
+    }
+
+    fn inputs() -> Vec<(&'static str, Input, Duration)> {
+        let said = |text: &str| Input::Received { conn: CLIENT, bytes: text.as_bytes().to_vec() };
+        let closed = |conn| Input::Closed { conn, why: Why::Ended };
+        vec![
+            ("a part of a line", said("please"), Duration::ZERO),
+            ("a line with token a", said(&line('a')), Duration::ZERO),
+            ("a line with token a and more", said(&format!("{}!", line('a'))), Duration::ZERO),
+            ("a line with token b", said(&line('b')), Duration::ZERO),
+            ("a line with token b and more", said(&format!("{}!", line('b'))), Duration::ZERO),
+            ("another line", said("nonsense\n"), Duration::ZERO),
+            ("too much", said(&"x".repeat(limits::LINE_BYTES + 1)), Duration::ZERO),
+            ("its end", closed(CLIENT), Duration::ZERO),
+            ("the end of the other", closed(OTHER), Duration::ZERO),
+            ("the time for a line is over", Input::Tick, limits::LINE_TIME),
+            ("the time to wait is over", Input::Tick, limits::WAIT_TIME),
+        ]
+    }
+
+    /// A relay with the client that waits, and one that has said this.
+    fn relay(said: Option<&str>) -> Relay {
+        let mut relay = Relay::new(Options { listen: Address::new("127.0.0.1", 1) });
+        let mut inputs = vec![
+            Input::Listening { conn: Conn(0), at: Vec::new() },
+            Input::Opened { conn: OTHER, peer: None },
+            Input::Received { conn: OTHER, bytes: line('b').replace('1', "2").into_bytes() },
+            Input::Opened { conn: CLIENT, peer: None },
+        ];
+        inputs.extend(said.map(|text| Input::Received { conn: CLIENT, bytes: text.as_bytes().to_vec() }));
+        for input in inputs {
+            relay.handle(input, Instant::START);
+            outputs(&mut relay);
+        }
+        relay
+    }
+
+    fn line(token: char) -> String {
+        format!("please relay {} for side {}\n", token.to_string().repeat(64), "1".repeat(16))
+    }
+
+    fn outputs(relay: &mut Relay) -> Vec<Output<Event>> {
+        let poll = || match relay.poll() {
+            Output::Wait(_) => None,
+            output @ (Output::Do(_) | Output::Tell(_)) => Some(output),
+        };
+        core::iter::from_fn(poll).collect()
+    }
+
+    fn show_state(relay: &Relay) -> String {
+        match relay.clients.get(&CLIENT) {
+            None => "Gone",
+            Some(Client::Speaking { .. }) => "Speaking",
+            Some(Client::Waiting { .. }) => "Waiting",
+            Some(Client::Paired { .. }) => "Paired",
+            Some(Client::Closing) => "Closing",
+        }
+        .into()
+    }
+
+    fn show_output(output: &Output<Event>) -> Option<String> {
+        let (what, conn) = match output {
+            Output::Do(Op::Read { conn }) => ("read", *conn),
+            Output::Do(Op::Write { conn, bytes }) => {
+                let what = match bytes.as_slice() {
+                    OK => "write `ok`",
+                    BAD_HANDSHAKE => "write `bad handshake`",
+                    IMPATIENT => "write `impatient`",
+                    bytes if bytes.starts_with(OK) => "write `ok` and the rest",
+                    _ => "write what came",
+                };
+                (what, *conn)
+            }
+            Output::Do(Op::Close { conn }) => ("close", *conn),
+            Output::Do(Op::Join { .. }) => ("join", CLIENT),
+            // The door's, as in every state.
+            Output::Do(Op::Open { .. } | Op::Listen { .. } | Op::Accept { .. } | Op::Store(_)) => {
+                return None;
+            }
+            Output::Tell(_) | Output::Wait(_) => return None,
+        };
+        Some(if conn == OTHER { format!("other: {what}") } else { what.into() })
     }
 }

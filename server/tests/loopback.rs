@@ -3,9 +3,9 @@
 
 use std::future::Future;
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use wormhole_core::driver::Address;
@@ -69,27 +69,6 @@ fn a_relay_delivers_what_came_before_the_end() {
     assert_eq!(read_to_end(b), 256 << 10);
 }
 
-/// `cargo test -p wormhole-server --test loopback -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn how_fast_a_relay_is() {
-    const LENGTH: usize = 1 << 30;
-    for round in 0..3 {
-        for (name, direct) in [("direct", true), ("by relay", false)] {
-            let (a, b) = if direct { neighbours() } else { partners(serve_relay()) };
-            let begun = Instant::now();
-            let writer = thread::spawn(move || {
-                let mut a = a;
-                write(&mut a, LENGTH);
-            });
-            assert_eq!(read_to_end(b), LENGTH);
-            writer.join().unwrap();
-            let rate = LENGTH as f64 / 1e6 / begun.elapsed().as_secs_f64();
-            println!("{round} {name}: {rate:.0} MB/s, peak {}", peak_memory());
-        }
-    }
-}
-
 /// A mailbox server in a task of its own, and its URL.
 async fn serve(port: u16) -> (String, JoinHandle<()>) {
     let options = mailbox::Options::new(Address::new("127.0.0.1", port), 0.0);
@@ -143,6 +122,7 @@ async fn say_goodbye(mut alice: Wormhole, mut bob: Wormhole) -> Result<(), Error
 }
 
 /// A relay on a thread of its own, which ends with the process.
+#[expect(clippy::disallowed_methods, reason = "its clients block")]
 fn serve_relay() -> SocketAddr {
     let (tell, told) = std::sync::mpsc::channel();
     thread::spawn(move || {
@@ -172,13 +152,6 @@ fn partners(relay: SocketAddr) -> (TcpStream, TcpStream) {
         assert_eq!(&ok, b"ok\n");
     }
     (a, b)
-}
-
-/// Two clients without a relay between them.
-fn neighbours() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let a = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (a, listener.accept().unwrap().0)
 }
 
 /// Both write and read at once.
@@ -227,12 +200,6 @@ fn read_to_end(mut from: impl Read) -> usize {
             return at;
         }
     }
-}
-
-/// What the system says of this process.
-fn peak_memory() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("unknown").trim().to_owned()
 }
 
 /// No test waits for longer than this.

@@ -1,7 +1,7 @@
 //! `wss://`, against a server that shares nothing with ours but its libraries.
 
-use std::io::Write;
-use std::net::TcpListener;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
@@ -31,6 +31,21 @@ async fn messages_of_any_length_go_through_tls() {
     }
     runtime.start(Op::Close { conn: CONN });
     assert_eq!(next(&mut runtime).await, Input::Closed { conn: CONN, why: Why::Asked });
+}
+
+#[tokio::test]
+async fn records_may_come_a_byte_at_a_time_and_end_without_a_word() {
+    let (port, root) = serve_with("localhost", 1, 1);
+    let mut runtime = runtime(vec![root]);
+    open(&mut runtime, port);
+    assert!(matches!(next(&mut runtime).await, Input::Opened { conn: CONN, .. }));
+    runtime.start(Op::Write { conn: CONN, bytes: b"only".to_vec() });
+    assert_eq!(next(&mut runtime).await, Input::Sent { conn: CONN });
+    runtime.start(Op::Read { conn: CONN });
+    assert_eq!(next(&mut runtime).await, Input::Received { conn: CONN, bytes: b"only".to_vec() });
+    // The server is gone without having closed its TLS.
+    runtime.start(Op::Read { conn: CONN });
+    assert_eq!(next(&mut runtime).await, Input::Closed { conn: CONN, why: Why::Ended });
 }
 
 #[tokio::test]
@@ -86,6 +101,11 @@ async fn next(runtime: &mut wormhole_tokio::Runtime) -> Input {
 
 /// Says back what one client says, under a new certificate for this name.
 fn serve(name: &str) -> (u16, Vec<u8>) {
+    serve_with(name, usize::MAX, usize::MAX)
+}
+
+/// The same, in pieces of this length, and no more than so many messages.
+fn serve_with(name: &str, piece: usize, messages: usize) -> (u16, Vec<u8>) {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let root = made.cert.der().clone();
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
@@ -99,13 +119,36 @@ fn serve(name: &str) -> (u16, Vec<u8>) {
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
         let (socket, _) = listener.accept().unwrap();
+        socket.set_nodelay(true).unwrap();
         let session = ServerConnection::new(Arc::new(config)).unwrap();
-        let Ok(mut socket) = tungstenite::accept(StreamOwned::new(session, socket)) else { return };
-        while let Ok(message) = socket.read() {
+        let Ok(mut socket) = tungstenite::accept(StreamOwned::new(session, Pieces(socket, piece))) else {
+            return;
+        };
+        for _ in 0..messages {
+            let Ok(message) = socket.read() else { return };
             if message.is_text() && socket.send(message).is_err() {
                 return;
             }
         }
     });
     (port, root.to_vec())
+}
+
+/// A connection that writes no more than this at a time.
+struct Pieces(TcpStream, usize);
+
+impl Read for Pieces {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
+impl Write for Pieces {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.write(&buf[..buf.len().min(self.1)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }

@@ -22,6 +22,8 @@ pub(super) struct Side<T> {
     pub(super) out: Out,
     /// Bytes that came from this side.
     pub(super) came: u64,
+    /// It takes nothing more. What it said before may still be on its way to the other.
+    deaf: bool,
 }
 
 /// How far a direction has come.
@@ -30,22 +32,29 @@ enum Reached {
     Still,
     /// There may be more: others first.
     More,
-    /// One of the two has ended.
+    /// The side that speaks has ended, and the other has all of it.
     End,
 }
 
 impl<T: Stream> Side<T> {
     pub(super) fn new(stream: T, out: Out) -> Self {
-        Self { stream, out, came: 0 }
+        Self { stream, out, came: 0, deaf: false }
+    }
+
+    fn turn_deaf(&mut self) -> Reached {
+        self.deaf = true;
+        self.out = Out::default();
+        Reached::More
     }
 }
 
 impl<T: Stream> Pair<T> {
-    /// Copies; ready once either side has ended.
+    /// Copies; ready once all that one side said before its end is on its way to the other.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<()> {
         let there = copy(&mut self.a, &mut self.b, cx, scratch);
         let back = copy(&mut self.b, &mut self.a, cx, scratch);
         match (there, back) {
+            _ if self.a.deaf && self.b.deaf => Poll::Ready(()),
             (Reached::End, _) | (_, Reached::End) => Poll::Ready(()),
             (Reached::More, _) | (_, Reached::More) => {
                 cx.waker().wake_by_ref();
@@ -62,10 +71,13 @@ fn copy<T: Stream>(
     cx: &mut Context<'_>,
     scratch: &mut [u8],
 ) -> Reached {
+    if to.deaf {
+        return Reached::Still;
+    }
     for _ in 0..ROUNDS {
         match to.out.poll(&mut to.stream, cx, &mut 0) {
             Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(_)) => return Reached::End,
+            Poll::Ready(Err(_)) => return to.turn_deaf(),
             Poll::Pending => return Reached::Still,
         }
         let read = match from.stream.poll_read(cx, scratch) {
@@ -76,7 +88,7 @@ fn copy<T: Stream>(
         from.came += u64::try_from(read.len()).unwrap_or(u64::MAX);
         let written = match to.stream.poll_write(cx, read) {
             Poll::Ready(Ok(count)) => count,
-            Poll::Ready(Err(_)) => return Reached::End,
+            Poll::Ready(Err(_)) => return to.turn_deaf(),
             Poll::Pending => 0,
         };
         if let Some(left) = read.get(written..)

@@ -70,6 +70,8 @@ const NO_ANSWER: &str = "the server closed instead of answering";
 
 /// The most answers of our own under way: whoever sends pings and reads nothing waits.
 const OWN_LIMIT: usize = 16;
+/// The most bytes that answer the signs of one read before they are written.
+const OWN_BYTES: usize = 2 << 10;
 
 impl Layer {
     pub(super) fn new(stage: Stage, now: Instant) -> Self {
@@ -169,7 +171,7 @@ impl Layer {
         let Stage::Open(socket) = &mut self.stage else { return Now::Same };
         let mut plain = Vec::new();
         let now = loop {
-            if !self.wanted || self.own >= OWN_LIMIT || plain.len() >= OWN_LIMIT * 128 {
+            if !self.wanted || self.own >= OWN_LIMIT || plain.len() >= OWN_BYTES {
                 break Now::Same;
             }
             match socket.next(&mut plain) {

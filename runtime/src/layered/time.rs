@@ -15,7 +15,7 @@ const OPENING_LIMIT: Duration = Duration::from_secs(10);
 const OPENING: usize = 4096;
 /// How often we look who should be pinged, and who has been silent for too long.
 const SWEEP: Duration = Duration::from_secs(5);
-/// How often a client pings, and how long it waits for a sign of life (`rendezvous.md` section 1).
+/// How often a client pings, and how long it waits for a sign of life (`docs/server-protocol.md`, "Keep-alive").
 const CLIENT_PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(60));
 /// How often a server pings, and how long it waits.
 const SERVER_PING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
@@ -80,13 +80,21 @@ impl<R: Runtime> Layered<R> {
 
     /// A caller more: the oldest that is no WebSocket yet must go, if there are too many.
     pub(super) fn make_room(&mut self) {
+        let mut dials = Vec::new();
         while self.callers > OPENING
-            && let Some((_, below)) = self.opening.pop_front()
+            && let Some((at, below)) = self.opening.pop_front()
         {
-            if self.open.get(&below).is_some_and(|layer| layer.counted) {
-                self.uncount(below);
-                self.end(below, Why::TimedOut);
+            match self.open.get(&below) {
+                Some(layer) if layer.counted => {
+                    self.uncount(below);
+                    self.end(below, Why::TimedOut);
+                }
+                Some(layer) if layer.is_opening() => dials.push((at, below)),
+                Some(_) | None => {}
             }
+        }
+        for dial in dials.into_iter().rev() {
+            self.opening.push_front(dial);
         }
     }
 }

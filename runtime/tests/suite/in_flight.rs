@@ -439,6 +439,29 @@ fn what_is_left_of_a_join_waits_for_a_slow_reader() {
 }
 
 #[test]
+fn who_speaks_to_a_side_that_has_left_still_hears_all_it_said() {
+    let (_net, mut runtime, mut near, mut far) = joined();
+    let mut sent = 0;
+    while far.try_write(&[7; 1 << 10]) {
+        sent += 1 << 10;
+        settle(&mut runtime);
+    }
+    drop(far);
+    near.write(b"are you there?");
+    settle(&mut runtime);
+    let mut got = 0;
+    loop {
+        let (bytes, ended) = near.read();
+        got += bytes.iter().filter(|byte| **byte == 7).count();
+        if ended {
+            break;
+        }
+        settle(&mut runtime);
+    }
+    assert!(got >= sent, "{got} of {sent}");
+}
+
+#[test]
 fn each_of_a_thousand_joins_carries_its_own() {
     const PAIRS: u64 = 1000;
     let net = Net::default();

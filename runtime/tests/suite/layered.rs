@@ -254,6 +254,21 @@ fn too_many_callers_cost_the_oldest_its_place() {
 }
 
 #[test]
+fn too_many_callers_do_not_make_a_dial_wait_for_ever() {
+    let net = Net::default();
+    let mut runtime = layered(&net);
+    let silent = listen(&mut runtime, Conn(5), Listen::Relay);
+    let port = listen(&mut runtime, LISTENER, Listen::Mailbox);
+    runtime.start(Op::Open { conn: CLIENT, target: url(silent) });
+    runtime.start(Op::Accept { at: LISTENER, conn: SERVER });
+    settle(&mut runtime);
+    let _callers: Vec<_> = (0..4097).map(|_| net.call(port)).collect();
+    assert_eq!(settle(&mut runtime), []);
+    net.advance(Duration::from_secs(10));
+    assert_eq!(settle(&mut runtime), [Input::Closed { conn: CLIENT, why: Why::TimedOut }]);
+}
+
+#[test]
 fn callers_who_came_together_are_accepted_one_after_another() {
     let net = Net::default();
     let mut runtime = layered(&net);

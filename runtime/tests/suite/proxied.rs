@@ -23,9 +23,9 @@ fn a_conversation_goes_by_either_kind_with_and_without_a_password() {
             let proxy = if login.is_some() { plain.login("user", "pass").unwrap() } else { plain };
             let mut alice = world.wormhole(&proxy);
             let mut bob = world.wormhole(&proxy);
-            world.to_the_end(alice.set_code("4-purple-sausages")).unwrap();
-            world.to_the_end(bob.set_code("4-purple-sausages")).unwrap();
-            world.to_the_end(alice.send(b"hello")).unwrap();
+            world.whole(alice.set_code("4-purple-sausages")).unwrap();
+            world.whole(bob.set_code("4-purple-sausages")).unwrap();
+            world.whole(alice.send(b"hello")).unwrap();
             let (_, came) = world.both(alice.stored(), bob.receive());
             assert_eq!(came.unwrap(), b"hello");
             let place = format!("mailbox.test:{}", world.mailbox);
@@ -41,7 +41,7 @@ fn what_a_proxy_refuses_is_told_in_its_words() {
         world.mailbox = if mailbox == 0 { world.mailbox } else { mailbox };
         let proxy = make(world.port);
         let mut alice = world.wormhole(&proxy);
-        match world.to_the_end(alice.welcome()) {
+        match world.whole(alice.welcome()) {
             Err(Error::Server(ServerFault::Unreachable { why, .. })) => why,
             other => panic!("{other:?}"),
         }
@@ -165,7 +165,7 @@ impl World {
         }
     }
 
-    fn to_the_end<T>(&mut self, future: impl Future<Output = T>) -> T {
+    fn whole<T>(&mut self, future: impl Future<Output = T>) -> T {
         self.both(future, std::future::ready(())).0
     }
 
