@@ -33,7 +33,7 @@ pub(crate) async fn run(
     let code = options.code.as_deref().filter(|code| !code.trim().is_empty());
     let code = code.map(sides::code).transpose()?;
     let config = sides::config(common, false)?;
-    let mut receiver = Receiver::new(config, wormhole_tokio::runtime())?;
+    let mut receiver = Receiver::new(config)?;
     let mut view = View::new(Screen::new(common.hide_progress), common.mailbox());
     let stage = match code {
         Some(code) => {

@@ -29,7 +29,7 @@ pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interr
     let content = or_interrupted(interrupts, content(options, &screen)).await??;
     announce(&content, &screen);
     let is_text = matches!(content.offer(), OurOffer::Text(_));
-    let mut sender = Sender::new(config, content, wormhole_tokio::runtime())?;
+    let mut sender = Sender::new(config, content)?;
     match code {
         Some(code) => sender.set_code(code)?,
         None => sender.allocate_code(options.code_length.map_or(defaults::CODE_WORDS, usize::from))?,

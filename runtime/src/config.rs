@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use wormhole_core::defaults::{CLOSE_LIMIT, CODE_WORDS, MAILBOX, RELAY};
+use wormhole_core::defaults::{CLOSE_LIMIT, CODE_WORDS, MAILBOX, RELAY, TRANSFER_APPID};
 use wormhole_core::error::Misuse;
 use wormhole_core::wire::hints::{DirectHint, parse_relay_argument};
 use wormhole_core::wormhole;
@@ -32,11 +32,12 @@ use crate::proxied::Proxy;
 pub struct Config {
     appid: String,
     mailbox: String,
-    relays: Vec<String>,
+    relays: Result<Vec<DirectHint>, Misuse>,
     app_versions: String,
     client_version: Option<(String, String)>,
     code_words: usize,
     listen: Option<bool>,
+    verify: bool,
     network: Network,
     wait_limit: Option<Duration>,
     close_limit: Duration,
@@ -49,11 +50,12 @@ impl Config {
         Self {
             appid: appid.into(),
             mailbox: MAILBOX.into(),
-            relays: vec![RELAY.into()],
+            relays: parsed([RELAY]),
             app_versions: "{}".into(),
             client_version: None,
             code_words: CODE_WORDS,
             listen: None,
+            verify: false,
             network: Network::default(),
             wait_limit: None,
             close_limit: CLOSE_LIMIT,
@@ -69,8 +71,14 @@ impl Config {
     /// Other transit relays, each as `tcp:HOST:PORT`; none leaves those of the other side. They carry content where no
     /// direct connection can be made.
     #[must_use]
-    pub fn relays<T: Into<String>>(self, relays: impl IntoIterator<Item = T>) -> Self {
-        Self { relays: relays.into_iter().map(Into::into).collect(), ..self }
+    pub fn relays<T: AsRef<str>>(self, relays: impl IntoIterator<Item = T>) -> Self {
+        Self { relays: parsed(relays), ..self }
+    }
+
+    /// As [`Config::relays`], where they are known as hints already.
+    #[must_use]
+    pub fn relay_hints(self, relays: Vec<DirectHint>) -> Self {
+        Self { relays: Ok(relays), ..self }
     }
 
     /// What the other side is told as `app_versions`, a JSON text; `{}` if nothing is said.
@@ -96,6 +104,13 @@ impl Config {
     #[must_use]
     pub fn listen(self, listen: bool) -> Self {
         Self { listen: Some(listen), ..self }
+    }
+
+    /// Whether our user compares verifiers with the other one's before a transfer offers, shows or answers anything; not,
+    /// to begin with.
+    #[must_use]
+    pub fn verify(self, verify: bool) -> Self {
+        Self { verify, ..self }
     }
 
     /// The ports of which one is taken to listen for peers, for whoever has to open them in a firewall.
@@ -153,12 +168,13 @@ impl Config {
     /// # Errors
     ///
     /// One of them cannot be read.
-    pub fn relay_hints(&self) -> Result<Vec<DirectHint>, Misuse> {
-        let mut hints = Vec::new();
-        for relay in &self.relays {
-            hints.extend(parse_relay_argument(relay)?);
-        }
-        Ok(hints)
+    pub fn transit_relays(&self) -> Result<Vec<DirectHint>, Misuse> {
+        self.relays.clone()
+    }
+
+    /// Whether our user compares verifiers before anything is transferred.
+    pub const fn verifies(&self) -> bool {
+        self.verify
     }
 
     /// How many words a code has that is made here.
@@ -182,6 +198,21 @@ impl Config {
     }
 }
 
+fn parsed<T: AsRef<str>>(relays: impl IntoIterator<Item = T>) -> Result<Vec<DirectHint>, Misuse> {
+    let mut hints = Vec::new();
+    for relay in relays {
+        hints.extend(parse_relay_argument(relay.as_ref())?);
+    }
+    Ok(hints)
+}
+
+/// For the transfer of text, files and directories, so that it meets every program that does the same.
+impl Default for Config {
+    fn default() -> Self {
+        Self::new(TRANSFER_APPID)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,8 +232,8 @@ mod tests {
         let limit = Misuse::TooLong { limit_bytes: 256 };
         assert_eq!(Config::new(&"x".repeat(257)).session(), Err(limit));
         assert_eq!(Config::new("app").app_versions("{").session(), Err(Misuse::NotJson));
-        assert!(matches!(Config::new("app").relays(["h:1"]).relay_hints(), Err(Misuse::Address(_))));
-        assert_eq!(Config::new("app").relays([""]).relay_hints(), Ok(Vec::new()));
-        assert_eq!(Config::new("app").relay_hints().unwrap().len(), 1);
+        assert!(matches!(Config::new("app").relays(["h:1"]).transit_relays(), Err(Misuse::Address(_))));
+        assert_eq!(Config::new("app").relays([""]).transit_relays(), Ok(Vec::new()));
+        assert_eq!(Config::new("app").transit_relays().unwrap().len(), 1);
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use wormhole_core::transit::Path;
 use wormhole_core::wire::peer::Offer;
 use wormhole_core::wormhole;
+use wormhole_runtime::Status;
 
 use crate::error::Error;
 
@@ -26,4 +27,19 @@ pub enum Event {
     Stored(PathBuf),
     /// The end, and how it came to it.
     Closed(Result<(), Error>),
+}
+
+impl Event {
+    /// Takes down what this event changes.
+    pub(crate) fn note(&self, status: &mut Status) {
+        match self {
+            Self::Session(event) => status.note(event),
+            Self::Connected(path) => status.path = Some(path.clone()),
+            Self::Closed(end) => {
+                let end = end.clone().map_err(|error| error.for_the_machine());
+                status.note(&wormhole::Event::Closed(end));
+            }
+            Self::Offered(_) | Self::Answered | Self::Sent | Self::Stored(_) => {}
+        }
+    }
 }
