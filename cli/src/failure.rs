@@ -111,6 +111,7 @@ const fn of_misuse(fault: &Misuse) -> &'static str {
         | Misuse::Closed
         | Misuse::QueueFull
         | Misuse::NotJson
+        | Misuse::Snapshot(_)
         | Misuse::OutOfTurn(_) => "This is a fault of the program: please report it.",
     }
 }

@@ -14,6 +14,7 @@ use crate::untrusted::Text;
 
 /// A moment, counted from the driver's start. The core never reads a clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Instant(Duration);
 
 impl Instant {
@@ -227,6 +228,7 @@ pub enum Input<A = Infallible> {
 
 /// Why a connection ended, or never came to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Why {
     /// [`Op::Close`] asked for it.
     Asked,

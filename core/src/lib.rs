@@ -70,6 +70,8 @@ pub mod defaults;
 pub mod driver;
 pub mod error;
 pub mod rng;
+#[cfg(feature = "serde")]
+mod saved;
 #[cfg(test)]
 mod table;
 pub mod transcribe;

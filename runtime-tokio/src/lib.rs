@@ -49,6 +49,8 @@ pub use sockets::{Socket, Tokio};
 pub use wormhole_core::code::Code;
 pub use wormhole_core::error::Error;
 pub use wormhole_core::wormhole::Event;
+#[cfg(feature = "serde")]
+pub use wormhole_runtime::Snapshot;
 pub use wormhole_runtime::{CodeStatus, Config, KeyStatus, LinkStatus, Network, Proxy, Roots, Status};
 use wormhole_runtime::{InFlight, Layered, OnNetwork, Proxied};
 

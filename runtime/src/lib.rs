@@ -69,4 +69,6 @@ pub use layered::Layered;
 pub use network::{Network, OnNetwork, Roots};
 pub use proxied::{Proxied, Proxy};
 pub use status::{CodeStatus, KeyStatus, LinkStatus, Status};
+#[cfg(feature = "serde")]
+pub use wormhole::Snapshot;
 pub use wormhole::Wormhole;

@@ -20,6 +20,7 @@ use wormhole_core::wormhole::Event;
 /// assert_eq!(status.key, KeyStatus::Unverified);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Status {
     /// The connection to the mailbox server.
     pub link: LinkStatus,
@@ -30,6 +31,7 @@ pub struct Status {
     /// Whether anything of the other side has come.
     pub peer_heard: bool,
     /// Which way content goes, where some does and it is known.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub path: Option<Path>,
     /// In which mood it was closed, as the server was told.
     pub mood: Option<Mood>,
@@ -39,6 +41,7 @@ pub struct Status {
 
 /// How the connection to the mailbox server stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum LinkStatus {
     /// It is made for the first time.
     #[default]
@@ -53,6 +56,7 @@ pub enum LinkStatus {
 
 /// How the code stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum CodeStatus {
     /// There is none.
     #[default]
@@ -65,6 +69,7 @@ pub enum CodeStatus {
 
 /// How the key stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum KeyStatus {
     /// There is none.
     #[default]

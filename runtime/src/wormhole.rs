@@ -1,5 +1,8 @@
 //! The user's wormhole: an ordered, encrypted channel of records with whoever knows the code.
 
+#[cfg(feature = "serde")]
+mod snapshot;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::task::Poll;
@@ -17,6 +20,9 @@ use crate::config::Config;
 use crate::driver::{Driver, Note, Runtime};
 use crate::network::OnNetwork;
 use crate::status::Status;
+
+#[cfg(feature = "serde")]
+pub use self::snapshot::Snapshot;
 
 /// The most events kept for [`Wormhole::next_event`]; the oldest goes first.
 const EVENTS: usize = 64;
@@ -58,6 +64,7 @@ pub struct Wormhole<R> {
 
 /// What the machine has told.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Seen {
     welcome: Option<Welcome>,
     nameplates: Option<Vec<Nameplate>>,
@@ -73,6 +80,7 @@ struct Seen {
 }
 
 /// A record that waits for [`Wormhole::receive`].
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Record(Vec<u8>);
 
 impl fmt::Debug for Record {

@@ -26,6 +26,7 @@ pub const DERIVED_BYTES: usize = 255 * 32;
 
 /// What both sides know after the key exchange, if their codes were the same.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SessionKey([u8; 32]);
 
 impl SessionKey {
@@ -146,6 +147,7 @@ impl Secret {
 
 /// What the two users compare aloud. `Display` writes 64 hex digits.
 #[derive(Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Verifier([u8; 32]);
 
 impl Verifier {

@@ -32,6 +32,8 @@ mod route;
 #[cfg(test)]
 mod samples;
 mod send;
+#[cfg(feature = "serde")]
+mod snapshot;
 mod terminator;
 
 use alloc::collections::VecDeque;
@@ -53,7 +55,10 @@ use crate::wire::peer::Versions;
 use crate::wire::server::Welcome;
 use crate::wire::{AppId, ID_BYTES, RawJson, Side};
 
+pub(crate) use self::key::Scalar;
 use self::route::Task;
+#[cfg(feature = "serde")]
+pub use self::snapshot::{SNAPSHOT_VERSION, Snapshot};
 
 /// The longest record: sealed, in hex and with all that surrounds it, it fits in a message of the server.
 pub const RECORD_BYTES: usize = (MESSAGE_LIMIT - 4096) / 2 - 40;
@@ -134,6 +139,7 @@ fn raw_json(json: &str) -> Result<RawJson, Misuse> {
 
 /// What the application is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Event {
     /// The server is connected, for the first time or again.
     LinkUp,
@@ -200,6 +206,7 @@ pub struct Wormhole {
 
 /// Records that were told and are not yet used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Untaken {
     records: usize,
     bytes: usize,
@@ -210,13 +217,13 @@ impl Wormhole {
     pub fn new(config: Config, seed: Seed, conns: Conns) -> Self {
         let mut rng = Rng::new(seed);
         let side = Side::draw(&mut rng);
-        let scalar = key::Scalar::new(rng.bytes());
+        let scalar = Scalar::new(rng.bytes());
         // What is drawn from later cannot tell what the key was made from.
         let rng = Rng::new(rng.bytes());
         Self::assemble(config, side, scalar, rng, conns)
     }
 
-    fn assemble(config: Config, side: Side, scalar: key::Scalar, rng: Rng, conns: Conns) -> Self {
+    fn assemble(config: Config, side: Side, scalar: Scalar, rng: Rng, conns: Conns) -> Self {
         let terminator = terminator::Terminator::new(config.close_limit);
         let mut wormhole = Self {
             config,

@@ -39,6 +39,7 @@ pub(crate) enum Output {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Terminator {
     /// How long the server may take.
     limit: Duration,
@@ -64,6 +65,24 @@ impl Terminator {
         }
     }
 
+    /// The time of another process means nothing to this one: closing begins to count anew.
+    #[cfg(feature = "serde")]
+    pub(crate) fn count_anew(&mut self) {
+        match &mut self.state {
+            State::Closing { limit, .. } | State::Stopping { limit, .. } => *limit = Limit::FromNextTick,
+            State::Lonely | State::Happy | State::Closed => {}
+        }
+    }
+
+    /// Whether there is still something to say to the server.
+    #[cfg(feature = "serde")]
+    pub(crate) const fn needs_link(&self) -> bool {
+        match self.state {
+            State::Lonely | State::Happy | State::Closing { .. } => true,
+            State::Stopping { .. } | State::Closed => false,
+        }
+    }
+
     pub(crate) const fn deadline(&self) -> Option<Limit> {
         match self.state {
             State::Closing { limit, .. } | State::Stopping { limit, .. } => Some(limit),
@@ -74,12 +93,14 @@ impl Terminator {
 
 /// When closing must be over. `close` is told no time, so that the first tick after it begins the count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum Limit {
     FromNextTick,
     Until(Instant),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum State {
     /// No message of a peer has opened.
     #[default]
@@ -99,6 +120,7 @@ enum State {
 
 /// Who has something to give back to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Part {
     Allocator,
     Nameplate,

@@ -7,4 +7,7 @@ mod network;
 #[cfg(test)]
 mod pairs;
 #[cfg(test)]
+#[cfg(feature = "serde")]
+mod snapshots;
+#[cfg(test)]
 mod transcribe;

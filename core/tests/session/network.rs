@@ -205,6 +205,9 @@ pub(crate) trait Side:
     fn act(app: &mut App<Self>, told: Option<&Self::Event>);
 }
 
+/// A wormhole, or what is like it, as another process goes on with it.
+pub(crate) type Elsewhere<M> = fn(&M) -> M;
+
 /// What an application does in these tests: it sends, and closes when it has what it waits for.
 pub(crate) struct App<M: Side = Wormhole> {
     pub(crate) wormhole: M,
@@ -214,6 +217,8 @@ pub(crate) struct App<M: Side = Wormhole> {
     /// Uses records at once.
     pub(crate) takes: bool,
     pub(crate) to_send: VecDeque<Vec<u8>>,
+    /// After so many events another process goes on.
+    pub(crate) moves: Option<(usize, Elsewhere<M>)>,
     reading: bool,
     up: bool,
     conn: Option<Conn>,
@@ -230,6 +235,7 @@ impl<M: Side> App<M> {
             closes_after: None,
             takes: true,
             to_send: VecDeque::new(),
+            moves: None,
             reading: false,
             up: false,
             conn: None,
@@ -404,6 +410,19 @@ impl<M: Side> World<M> {
         self.server.clients.remove(&(index, conn));
     }
 
+    /// Another process goes on with one application: nothing is left of the connection.
+    pub(crate) fn go_on_elsewhere(&mut self, index: usize, elsewhere: Elsewhere<M>) {
+        let app = &mut self.apps[index];
+        app.wormhole = elsewhere(&app.wormhole);
+        app.up = false;
+        app.reading = false;
+        app.to_server.clear();
+        app.from_server.clear();
+        if let Some(conn) = app.conn.take() {
+            self.server.clients.remove(&(index, conn));
+        }
+    }
+
     /// The server starts anew without its memory.
     pub(crate) fn restart(&mut self) {
         for index in 0..self.apps.len() {
@@ -436,6 +455,12 @@ impl<M: Side> World<M> {
                     assert!(!app.events.last().is_some_and(M::is_last), "an event after the last: {event:?}");
                     app.events.push(event.clone());
                     M::act(app, Some(&event));
+                    if let Some((at, elsewhere)) = app.moves
+                        && app.events.len() == at
+                    {
+                        app.moves = None;
+                        self.go_on_elsewhere(index, elsewhere);
+                    }
                 }
                 Output::Wait(_) => {
                     M::act(app, None);

@@ -260,6 +260,77 @@ fn a_swap_that_cannot_be_says_so() {
     assert_eq!(dropping!(world, initiator.finish()), Err(Error::Cancelled));
 }
 
+#[cfg(feature = "serde")]
+#[test]
+fn another_process_goes_on_at_every_step_of_a_conversation() {
+    for at in 0..10 {
+        let mut world = World::new();
+        let (mut alice, mut bob) = (world.wormhole(), world.wormhole());
+        let mut step = 0;
+        let mut next = |alice: &mut Wormhole<Simulated>, bob: &mut Wormhole<Simulated>, world: &World| {
+            if step == at {
+                world.move_on(alice);
+                world.move_on(bob);
+            }
+            step += 1;
+        };
+        next(&mut alice, &mut bob, &world);
+        dropping!(world, alice.allocate_code(2)).unwrap();
+        next(&mut alice, &mut bob, &world);
+        let code = dropping!(world, alice.code()).unwrap();
+        next(&mut alice, &mut bob, &world);
+        dropping!(world, bob.set_code(code.as_str())).unwrap();
+        dropping!(world, alice.send(b"early")).unwrap();
+        next(&mut alice, &mut bob, &world);
+        let (theirs, ours) = dropping!(world, alice.verifier(), bob.verifier());
+        next(&mut alice, &mut bob, &world);
+        assert_eq!(theirs.unwrap(), dropping!(world, bob.verifier()).unwrap());
+        assert_eq!(ours.unwrap(), dropping!(world, alice.verifier()).unwrap(), "it is still known");
+        dropping!(world, alice.send(b"late")).unwrap();
+        next(&mut alice, &mut bob, &world);
+        let (_, came) = dropping!(world, alice.stored(), bob.receive());
+        assert_eq!(came.unwrap(), b"early");
+        next(&mut alice, &mut bob, &world);
+        let (_, came) = dropping!(world, alice.stored(), bob.receive());
+        assert_eq!(came.unwrap(), b"late");
+        next(&mut alice, &mut bob, &world);
+        assert_eq!(dropping!(world, alice.welcome()).unwrap().motd.unwrap().to_string(), "hello");
+        assert_eq!(dropping!(world, bob.code()).unwrap(), code);
+        assert_eq!(dropping!(world, bob.close()), Ok(()));
+        next(&mut alice, &mut bob, &world);
+        assert_eq!(dropping!(world, alice.close()), Ok(()));
+        next(&mut alice, &mut bob, &world);
+        assert_eq!(dropping!(world, alice.close()), Ok(()), "it stays over");
+    }
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_snapshot_of_another_version_or_purpose_is_refused() {
+    use wormhole_core::error::SnapshotFault as Fault;
+    let world = World::new();
+    let alice = world.wormhole();
+    let snapshot = alice.snapshot().unwrap();
+    let text = std::str::from_utf8(snapshot.as_bytes()).unwrap();
+    let restored = |config: Config, text: &str| {
+        let runtime = Layered::new(in_flight(&world.net));
+        match Wormhole::restore_on(runtime, config, text.as_bytes()) {
+            Err(Error::Misuse(Misuse::Snapshot(fault))) => Some(fault),
+            Ok(_) => None,
+            Err(other) => panic!("{other}"),
+        }
+    };
+    assert_eq!(restored(world.config(), text), None);
+    let newer = text.replacen("\"version\":1,", "\"version\":2,", 1);
+    assert_eq!(restored(world.config(), &newer), Some(Fault::Version { found: 2, known: 1 }));
+    assert_eq!(restored(world.config(), "{\"version\":7}"), Some(Fault::Version { found: 7, known: 1 }));
+    assert_eq!(restored(world.config(), &text[1..]), Some(Fault::Malformed));
+    assert_eq!(restored(world.config(), "{\"version\":1}"), Some(Fault::Malformed));
+    assert_eq!(restored(Config::new("other").mailbox(&world.url), text), Some(Fault::Config));
+    let shown = format!("{snapshot:?}");
+    assert!(shown.starts_with("Snapshot(") && shown.len() < 30, "{shown}");
+}
+
 #[test]
 fn a_wrong_code_is_told_to_both() {
     let mut world = World::new();
@@ -314,6 +385,14 @@ impl World {
 
     fn wormhole(&self) -> Wormhole<Simulated> {
         Wormhole::on(Layered::new(in_flight(&self.net)), self.config()).unwrap()
+    }
+
+    /// Nothing but bytes comes from the one process to the other.
+    #[cfg(feature = "serde")]
+    fn move_on(&self, wormhole: &mut Wormhole<Simulated>) {
+        let bytes = wormhole.snapshot().unwrap().as_bytes().to_vec();
+        let runtime = Layered::new(in_flight(&self.net));
+        *wormhole = Wormhole::restore_on(runtime, self.config(), &bytes).unwrap();
     }
 
     fn config(&self) -> Config {
