@@ -190,9 +190,12 @@ impl<S: Stream> Receiving<S> {
         match filled {
             Some(Ok(())) => Ok(()),
             Some(Err(broken)) => Err(self.broken(&broken, got.saturating_add(inbox.begun() as u64))),
-            None => match self.empty().await {
-                Ok(_) => Err(Error::NoThread),
-                Err(error) => Err(error),
+            None => loop {
+                match self.to_disk.take().await {
+                    Taken::Buffer(_) => {}
+                    Taken::Ended(Some(Err(error))) => break Err(error),
+                    Taken::Ended(Some(Ok(_)) | None) => break Err(Error::NoThread),
+                }
             },
         }
     }
@@ -264,7 +267,9 @@ mod tests {
     use wormhole_core::wire::peer::Offer;
 
     use super::*;
+    use crate::archive::layout::Entry;
     use crate::doubles::{End, connection, settle};
+    use crate::error::BadArchive;
     use crate::incoming::Destination;
 
     #[test]
@@ -386,6 +391,20 @@ mod tests {
         let pipe = Pipe::new(ours, &keys(2, 1), vec![0xff; 4]);
         let receiving = Receiving::start(work.incoming("a", 5), pipe, Progress::default()).unwrap();
         assert_eq!(settle(receiving.run()), Err(transit(TransitFault::RecordTooLong)));
+    }
+
+    #[test]
+    fn why_the_thread_failed_is_told_though_the_other_side_sends_no_more() {
+        let work = Work::new();
+        let (ours, theirs) = connection(1 << 20);
+        let mut begun = Vec::new();
+        Entry { name: "../a", size: 5, mode: 0o644 }.write_local(true, &mut begun);
+        let mut pipe = Pipe::new(theirs, &keys(1, 2), Vec::new());
+        settle(pipe.send(&begun)).unwrap();
+        let (name, mode) = (Name::from("d"), "zipfile/deflated".to_owned());
+        let incoming = work.prepare(&Offer::Directory { name, mode, zip_size: 1000, bytes: 5, files: 1 });
+        assert_eq!(receive(ours, incoming), Err(BadArchive::Path("../a".to_owned()).into()));
+        assert!(work.names().is_empty());
     }
 
     #[test]
