@@ -16,6 +16,9 @@ use crate::system;
 /// The most directories in one archive: the offer does not count them, and each costs the disk something.
 const DIRECTORY_LIMIT: u64 = 1 << 20;
 
+/// Our user can look into every directory, whatever its permissions were on the other side.
+const OWNER_LOOKS: u32 = 0o500;
+
 /// What the offer announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
@@ -91,7 +94,7 @@ impl Tree {
             return Ok(());
         }
         if found.is_dir() {
-            self.modes.push((at, mode));
+            self.modes.push((at, mode | OWNER_LOOKS));
             return Ok(());
         }
         set_mode(&at, mode)
