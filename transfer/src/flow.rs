@@ -88,8 +88,8 @@ pub(crate) mod doubles {
         }
     }
 
-    /// Content that nobody wants any more once it is all there.
-    pub(crate) struct Unwanted<'a>(pub(crate) Chunks<'a>);
+    /// Content that nobody wants any more once no more than so many bytes of it are left.
+    pub(crate) struct Unwanted<'a>(pub(crate) Chunks<'a>, pub(crate) usize);
 
     impl Source for Unwanted<'_> {
         fn chunk(&mut self) -> Result<&[u8], Error> {
@@ -101,7 +101,7 @@ pub(crate) mod doubles {
         }
 
         fn check_wanted(&self) -> Result<(), Error> {
-            if self.0.bytes.is_empty() { Err(CoreError::Cancelled.into()) } else { Ok(()) }
+            if self.0.bytes.len() <= self.1 { Err(CoreError::Cancelled.into()) } else { Ok(()) }
         }
     }
 

@@ -238,7 +238,7 @@ mod tests {
         crate::archive::layout::End::default().write(&mut archive);
         for (offer, bytes) in [(file("a", 5), &b"hello"[..]), (directory("d", 0), &archive)] {
             let incoming = Incoming::prepare(&offer, &destination).unwrap();
-            let outcome = incoming.take(&mut Unwanted(Chunks { bytes, at_once: 3 }));
+            let outcome = incoming.take(&mut Unwanted(Chunks { bytes, at_once: 3 }, 0));
             assert_eq!(outcome, Err(CoreError::Cancelled.into()));
             assert!(names(work.path()).is_empty());
         }

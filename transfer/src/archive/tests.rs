@@ -224,13 +224,15 @@ fn a_name_that_comes_twice_is_refused() {
 
 #[test]
 fn an_archive_that_nobody_wants_any_more_is_not_unpacked() {
-    let archive = deflated(&[("a", b"1")]);
-    let to = TempDir::new().unwrap();
-    let waiting = Waiting { directory: to.path().parent().unwrap(), len: archive.len() as u64 };
-    let mut source = Unwanted(Chunks { bytes: &archive, at_once: 9 });
-    let outcome = unpack::unpack(&mut source, &mut Tree::new(to.path(), MANY), waiting);
-    assert_eq!(outcome, Err(wormhole_core::error::Error::Cancelled.into()));
-    assert_eq!(tree(to.path()), []);
+    // Ours as soon as that is so, others once they have come.
+    for (archive, left) in [(archive_of(sample().path()).0, usize::MAX), (deflated(&[("a", b"1")]), 0)] {
+        let to = TempDir::new().unwrap();
+        let waiting = Waiting { directory: to.path().parent().unwrap(), len: archive.len() as u64 };
+        let mut source = Unwanted(Chunks { bytes: &archive, at_once: 9 }, left);
+        let outcome = unpack::unpack(&mut source, &mut Tree::new(to.path(), MANY), waiting);
+        assert_eq!(outcome, Err(wormhole_core::error::Error::Cancelled.into()));
+        assert_eq!(tree(to.path()), []);
+    }
 }
 
 #[test]
