@@ -410,6 +410,7 @@ mod tests {
     #[test]
     fn only_the_right_confirmation_is_one() {
         let hash: Hash = Sha256::digest(b"12345").into();
+        let upper: String = hash.iter().map(|byte| format!("{byte:02X}")).collect();
         let refused = Text::from("disk full");
         let cases = [
             (Ack { ok: Ok(()), sha256: Some(hash) }.encode(), Ok(())),
@@ -420,6 +421,8 @@ mod tests {
                 Err(TransitFault::Refused(refused)),
             ),
             (b"[]".to_vec(), Err(TransitFault::MalformedAck)),
+            (format!(r#"{{"new": {{}}, "sha256": "{upper}", "ack": "ok"}}"#).into(), Ok(())),
+            (vec![b' '; ACK_LIMIT + 1], Err(TransitFault::RecordTooLong)),
         ];
         for (ack, expected) in cases {
             let work = Work::new();
