@@ -24,6 +24,10 @@ const REASON_LIMIT: Duration = Duration::from_secs(2);
 /// How long the end waits for the thread of the disk to clean up, from the last thing that it removed. A dead disk is
 /// not waited for.
 const CLEAN_UP_LIMIT: Duration = Duration::from_millis(500);
+/// How long the content may stand still. A peer that was stopped keeps its connection, and would be waited for for ever.
+const STALL_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// How long the receiver may take after the last byte: it may have a large archive to unpack.
+const STORE_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// A machine of the core, of either side.
 pub(crate) trait Side:
@@ -65,13 +69,7 @@ pub(crate) enum Step<W> {
 
 impl<M: Side, R: Runtime, W: Send + 'static> Session<M, R, W> {
     pub(crate) fn new(machine: M, runtime: R) -> Self {
-        let machine = Patient {
-            machine,
-            now: Instant::START,
-            held: None,
-            clean_up: CleanUp::NotYet,
-            removals: Removals::default(),
-        };
+        let machine = Patient::new(machine);
         Self {
             driver: Driver { machine, runtime, seen: Seen::default() },
             worked: Slot::default(),
@@ -127,11 +125,12 @@ impl<M: Side, R: Runtime, W: Send + 'static> Session<M, R, W> {
     pub(crate) fn work(&mut self, job: impl Future<Output = W> + Send + 'static, thread: Option<Ended>) {
         let worked = self.worked.clone();
         self.thread = thread.or_else(|| self.thread.take());
+        self.driver.machine.watch(&self.progress);
         self.job = Some(self.driver.runtime.beside(async move { worked.put(job.await) }));
     }
 
     /// What tells how far the clean-up has come.
-    pub(crate) fn watch(&mut self, removals: Removals) {
+    pub(crate) fn count_removals(&mut self, removals: Removals) {
         self.driver.machine.removals = removals;
     }
 
@@ -197,10 +196,12 @@ impl Note<Told> for Seen {
     }
 }
 
-/// A machine, and the two waits that only the content needs.
+/// A machine, and the waits that only the content needs.
 struct Patient<M> {
     machine: M,
     now: Instant,
+    /// The content, while it flows.
+    watch: Option<Watch>,
     /// A verdict that waits for a better one.
     held: Option<(CoreError, Instant)>,
     clean_up: CleanUp,
@@ -215,8 +216,43 @@ enum CleanUp {
     Over,
 }
 
+/// How far the content had come, and until when it must have come further.
+struct Watch {
+    progress: Progress,
+    done: u64,
+    until: Instant,
+}
+
+impl Watch {
+    fn new(progress: Progress, now: Instant) -> Self {
+        let done = progress.done();
+        let limit = if done < progress.total() { STALL_LIMIT } else { STORE_LIMIT };
+        Self { progress, done, until: now.plus(limit) }
+    }
+}
+
 impl<M: Side> Patient<M> {
+    fn new(machine: M) -> Self {
+        let (now, clean_up, removals) = (Instant::START, CleanUp::NotYet, Removals::default());
+        Self { machine, now, watch: None, held: None, clean_up, removals }
+    }
+
+    fn watch(&mut self, progress: &Progress) {
+        self.watch = Some(Watch::new(progress.clone(), self.now));
+    }
+
+    /// Looks whether the content moves, when the time for it has come.
+    fn look(&mut self) {
+        let Some(watch) = self.watch.take_if(|watch| watch.until <= self.now) else { return };
+        if watch.progress.done() == watch.done {
+            self.machine.finish(Err(TransitFault::Stalled.into()));
+        } else {
+            self.watch = Some(Watch::new(watch.progress, self.now));
+        }
+    }
+
     fn finish(&mut self, outcome: Result<(), CoreError>) {
+        self.watch = None;
         match outcome {
             Err(error @ CoreError::Transit(TransitFault::Lost { .. } | TransitFault::Unconfirmed(_))) => {
                 self.held.get_or_insert_with(|| (error, self.now.plus(REASON_LIMIT)));
@@ -244,6 +280,7 @@ impl<M: Side> Machine for Patient<M> {
     fn handle(&mut self, input: Input, now: Instant) {
         self.now = self.now.max(now);
         self.machine.handle(input, now);
+        self.look();
         if let Some((error, until)) = self.held.take() {
             if until <= self.now {
                 self.machine.finish(Err(error));
@@ -268,7 +305,7 @@ impl<M: Side> Machine for Patient<M> {
             Output::Do(op) => return Output::Do(op),
             Output::Tell(event) => {
                 if let transfer::Event::Closed(_) = event {
-                    self.held = None;
+                    (self.watch, self.held) = (None, None);
                 }
                 return Output::Tell(Told::Machine(event));
             }
@@ -279,7 +316,8 @@ impl<M: Side> Machine for Patient<M> {
             CleanUp::Until(until, _) => Some(until),
             CleanUp::NotYet | CleanUp::Over => None,
         };
-        Output::Wait([deadline, held, clean_up].into_iter().flatten().min())
+        let watch = self.watch.as_ref().map(|watch| watch.until);
+        Output::Wait([deadline, watch, held, clean_up].into_iter().flatten().min())
     }
 }
 
@@ -348,6 +386,31 @@ mod tests {
     }
 
     #[test]
+    fn content_that_stands_still_is_not_waited_for_for_ever() {
+        let mut patient = patient();
+        let progress = Progress::default();
+        progress.set_total(10);
+        patient.watch(&progress);
+        assert_eq!(told(&mut patient), (vec![], Some(at(300_000))));
+        progress.set(5);
+        patient.handle(Input::Tick, at(300_000));
+        assert_eq!(told(&mut patient), (vec![], Some(at(600_000))));
+        patient.handle(Input::Tick, at(600_000));
+        assert_eq!(told(&mut patient), (vec![Err(TransitFault::Stalled.into())], None));
+    }
+
+    #[test]
+    fn storing_what_has_come_may_take_longer() {
+        let mut patient = patient();
+        let progress = Progress::default();
+        patient.watch(&progress);
+        patient.handle(Input::Tick, at(3_599_999));
+        assert_eq!(told(&mut patient), (vec![], Some(at(3_600_000))));
+        patient.finish(Ok(()));
+        assert_eq!(told(&mut patient), (vec![Ok(())], None));
+    }
+
+    #[test]
     fn a_dead_disk_is_not_waited_for() {
         let mut patient = patient();
         patient.clean_up();
@@ -377,13 +440,7 @@ mod tests {
     }
 
     fn patient() -> Patient<First> {
-        Patient {
-            machine: First::default(),
-            now: Instant::START,
-            held: None,
-            clean_up: CleanUp::NotYet,
-            removals: Removals::default(),
-        }
+        Patient::new(First::default())
     }
 
     /// The ends that are told, and the next deadline.
