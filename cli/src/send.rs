@@ -134,6 +134,8 @@ impl Sending {
                 Event::Session(_)
                 | Event::Offered(_)
                 | Event::Answered
+                | Event::OurHints(_)
+                | Event::TheirHints(_)
                 | Event::Connected(_)
                 | Event::Sent
                 | Event::Stored(_)
@@ -174,7 +176,11 @@ impl Sending {
     fn see(&mut self, event: Event) -> Option<Result<(), Failure>> {
         match event {
             Event::Session(event) => self.see_session(&event),
-            Event::Offered(_) | Event::Answered | Event::Stored(_) => {}
+            Event::Offered(_)
+            | Event::Answered
+            | Event::OurHints(_)
+            | Event::TheirHints(_)
+            | Event::Stored(_) => {}
             Event::Connected(path) => self.view.begin("Sending", path, &self.sender.progress()),
             Event::Sent => {
                 self.view.end(&self.sender.progress());

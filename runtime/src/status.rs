@@ -3,6 +3,7 @@
 use wormhole_core::driver::Why;
 use wormhole_core::error::{Error, Mood};
 use wormhole_core::transit::Path;
+use wormhole_core::wire::hints::Hint;
 use wormhole_core::wormhole::Event;
 
 /// How a wormhole stands: what the events so far have come to.
@@ -30,6 +31,12 @@ pub struct Status {
     pub key: KeyStatus,
     /// Whether anything of the other side has come.
     pub peer_heard: bool,
+    /// Where the other side was told that we can be reached, in a transfer.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub our_hints: Vec<Hint>,
+    /// Where the other side says that it can be reached, in a transfer.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub their_hints: Vec<Hint>,
     /// Which way content goes, where some does and it is known.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub path: Option<Path>,

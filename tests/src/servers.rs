@@ -179,6 +179,8 @@ async fn nameplates(url: &str) -> Vec<String> {
             Event::Session(_)
             | Event::Offered(_)
             | Event::Answered
+            | Event::OurHints(_)
+            | Event::TheirHints(_)
             | Event::Connected(_)
             | Event::Sent
             | Event::Stored(_) => {}

@@ -68,7 +68,7 @@ async fn the_events_come_in_their_order() {
         let mut seen = Vec::new();
         loop {
             match sender.next_event().await {
-                Event::Session(_) => {}
+                Event::Session(_) | Event::OurHints(_) | Event::TheirHints(_) => {}
                 Event::Connected(Way::Relay { .. }) => seen.push("connected by relay"),
                 Event::Connected(Way::Direct { .. }) => seen.push("connected"),
                 Event::Answered => seen.push("answered"),
@@ -209,6 +209,8 @@ async fn a_receiver_that_is_dropped_at_any_stage_leaves_nothing_on_the_disk() {
                     Event::Stored(_) => return true,
                     Event::Session(_)
                     | Event::Answered
+                    | Event::OurHints(_)
+                    | Event::TheirHints(_)
                     | Event::Connected(_)
                     | Event::Sent
                     | Event::Closed(_) => {}

@@ -267,6 +267,8 @@ impl<R: Runtime> Receiver<R> {
                 self.offer = Some(offer.clone());
                 Some(Event::Offered(offer))
             }
+            transfer::Event::OurHints(ours) => Some(Event::OurHints(ours.hints)),
+            transfer::Event::TheirHints(theirs) => Some(Event::TheirHints(theirs.hints)),
             transfer::Event::Settled(settled) => {
                 let path = settled.path.clone();
                 let incoming = self.incoming.take()?;

@@ -154,6 +154,8 @@ impl<R: Runtime> Sender<R> {
                 Some(Event::Session(event))
             }
             transfer::Event::Answered => Some(Event::Answered),
+            transfer::Event::OurHints(ours) => Some(Event::OurHints(ours.hints)),
+            transfer::Event::TheirHints(theirs) => Some(Event::TheirHints(theirs.hints)),
             transfer::Event::Settled(settled) => {
                 let path = settled.path.clone();
                 let content = self.content.take()?;
