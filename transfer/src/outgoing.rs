@@ -172,7 +172,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     fn no_size() -> Unsendable {
-        Unsendable::Unreadable("its size is not known before".to_owned())
+        Unsendable::UnknownSize
     }
 
     #[cfg(unix)]

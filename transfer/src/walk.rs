@@ -313,7 +313,7 @@ fn check_empty(path: &Path) -> Result<(), Error> {
     let first = system::open(path).and_then(|mut file| file.read(&mut [0]));
     match first.map_err(|why| unreadable(path, &why))? {
         0 => Ok(()),
-        _ => Err(Error::unsendable(path, Unsendable::Unreadable("its size is not known before".to_owned()))),
+        _ => Err(Error::unsendable(path, Unsendable::UnknownSize)),
     }
 }
 
