@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use wormhole_core::defaults;
 use wormhole_core::error::Misuse;
@@ -37,7 +37,7 @@ pub(crate) struct Common {
     transit_helper: Option<Relay>,
     /// Namespace of the codes; both sides need the same
     #[arg(long, global = true, value_name = "APPID", default_value = defaults::TRANSFER_APPID)]
-    #[arg(hide_default_value = true)]
+    #[arg(hide_default_value = true, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) appid: String,
     /// Let the other side connect to this computer (the default)
     #[arg(long, global = true, overrides_with = "no_listen")]

@@ -25,6 +25,7 @@ use wormhole_core::words::complete_words;
 use crate::prompt;
 use crate::screen::note;
 use crate::sides;
+use crate::terminal;
 
 const QUESTION: &str = "Enter receive wormhole code: ";
 
@@ -78,7 +79,10 @@ fn edit(tell: &UnboundedSender<Told>) -> rustyline::Result<Told> {
     let mut editor = Editor::<Completions, MemHistory>::with_history(config, MemHistory::new())?;
     editor.set_helper(Some(Completions { tell: tell.clone(), used: Cell::new(false) }));
     loop {
-        let line = editor.readline(QUESTION)?;
+        terminal::remember();
+        let line = editor.readline(QUESTION);
+        terminal::forget();
+        let line = line?;
         match sides::code(&line) {
             Ok(code) => {
                 if editor.helper().is_some_and(|completions| !completions.used.get()) {

@@ -157,13 +157,15 @@ const fn of_transit(fault: &TransitFault) -> &'static str {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Transfer(error) => error.fmt(f),
-            Self::Code(fault) => fault.fmt(f),
-            Self::Usage(what) | Self::Here(what) => f.write_str(what),
-            Self::NoCode => f.write_str("the input ended before a code was typed"),
-            Self::Interrupted => f.write_str("interrupted"),
-        }?;
+        let what = match self {
+            Self::Transfer(error) => error.to_string(),
+            Self::Code(fault) => fault.to_string(),
+            Self::Usage(what) | Self::Here(what) => what.clone(),
+            Self::NoCode => "the input ended before a code was typed".to_owned(),
+            Self::Interrupted => "interrupted".to_owned(),
+        };
+        // What others say may already end as a sentence.
+        f.write_str(what.trim_end_matches('.'))?;
         match self.advice() {
             "" => f.write_str("."),
             advice => write!(f, ". {advice}"),
@@ -222,6 +224,8 @@ mod tests {
     fn what_the_peer_says_stands_alone() {
         let error = Error::Peer(PeerFault::Said(Text::from("transfer rejected")));
         assert_eq!(failure(error).to_string(), "the other side ended the transfer: transfer rejected.");
+        let error = Error::Peer(PeerFault::Said(Text::from("Not now.")));
+        assert_eq!(failure(error).to_string(), "the other side ended the transfer: Not now.");
     }
 
     #[test]

@@ -24,13 +24,11 @@ use clap::Parser;
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
-use crate::terminal::Terminal;
 
 fn main() {
     let arguments = Arguments::parse();
-    let terminal = Terminal::remember();
     let outcome = run(&arguments);
-    terminal.restore();
+    terminal::restore();
     let code = match &outcome {
         Ok(()) => 0,
         Err(failure) => {

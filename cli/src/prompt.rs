@@ -38,14 +38,13 @@ pub(crate) fn on_a_thread<T: Send + 'static>(
     result
 }
 
-/// Waits for the answer to a question with what it was about; for ever where there is none. May be dropped half-way.
-pub(crate) async fn answered<T>(question: &mut Option<(T, Answer)>) -> (T, Option<String>) {
-    let Some((_, answer)) = question else { return pending().await };
+/// Waits for the answer to what was asked; for ever where nothing was. May be dropped half-way.
+pub(crate) async fn answered(asked: &mut Option<Answer>) -> Option<String> {
+    let Some(answer) = asked else { return pending().await };
+    // A thread that cannot answer is the end of the input.
     let line = answer.await.unwrap_or_default();
-    match question.take() {
-        Some((about, _)) => (about, line),
-        None => pending().await,
-    }
+    *asked = None;
+    line
 }
 
 /// The next line of standard input.

@@ -106,7 +106,7 @@ enum Stage {
     /// Whether there is a place for what is offered is being found out.
     Placing(oneshot::Receiver<Place>),
     /// To say whether what is offered may come.
-    Asked(Option<((), Answer)>),
+    Asked(Option<Answer>),
 }
 
 /// Where what is offered would go.
@@ -131,7 +131,7 @@ impl Stage {
             Self::Connecting | Self::Talking => pending().await,
             Self::Typing { told, .. } => Local::Told(told.recv().await),
             Self::Placing(found) => Local::Placed(found.await.unwrap_or(Place::Taken)),
-            Self::Asked(question) => Local::Answered(prompt::answered(question).await.1),
+            Self::Asked(question) => Local::Answered(prompt::answered(question).await),
         }
     }
 }
@@ -178,13 +178,13 @@ impl Receiving {
                 if self.wishes.accept {
                     self.accept();
                 } else {
-                    self.stage = Stage::Asked(Some(((), prompt::ask("ok? (Y/n): ".to_owned()))));
+                    self.stage = Stage::Asked(Some(prompt::ask("ok? (Y/n): ".to_owned())));
                 }
             }
             Local::Answered(line) if prompt::accepts(line.as_deref()) => self.accept(),
             Local::Answered(_) => {
                 self.stage = Stage::Talking;
-                self.receiver.refuse()?;
+                sides::unless_over(self.receiver.refuse())?;
             }
         }
         Ok(())
@@ -193,14 +193,14 @@ impl Receiving {
     fn told(&mut self, told: Told) -> Result<(), Failure> {
         match told {
             Told::Code(code) => {
-                self.receiver.choose_nameplate(code.nameplate())?;
                 let words = code.as_str().split_once('-').map_or("", |(_, words)| words);
-                self.receiver.choose_words(words)?;
+                sides::unless_over(self.receiver.choose_nameplate(code.nameplate()))?;
+                sides::unless_over(self.receiver.choose_words(words))?;
                 self.view.wait(WAITING);
                 self.stage = Stage::Talking;
             }
             Told::Nameplates { typed, answer } => {
-                self.receiver.refresh_nameplates()?;
+                sides::unless_over(self.receiver.refresh_nameplates())?;
                 if let Stage::Typing { wanted, .. } = &mut self.stage {
                     *wanted = Some((typed, answer));
                 }

@@ -114,13 +114,15 @@ pub(crate) struct Sending {
     /// A text needs no connection and no confirmation of its own.
     is_text: bool,
     verify: bool,
-    /// The verifier that the user is looking at, and what they say to it.
-    question: Option<(Verifier, Answer)>,
+    /// What the user looks at.
+    verifier: Option<Verifier>,
+    /// What they say to it.
+    asked: Option<Answer>,
 }
 
 impl Sending {
     pub(crate) const fn new(sender: Sender, view: View, is_text: bool, verify: bool) -> Self {
-        Self { sender, view, is_text, verify, question: None }
+        Self { sender, view, is_text, verify, verifier: None, asked: None }
     }
 
     /// Runs the conversation until there is a code.
@@ -157,7 +159,7 @@ impl Sending {
             tokio::select! {
                 biased;
                 () = interrupts.next() => return self.leave(interrupts).await,
-                answer = prompt::answered(&mut self.question) => self.verified(answer)?,
+                line = prompt::answered(&mut self.asked) => self.verified(line.as_deref())?,
                 event = self.sender.next_event() => {
                     if let Some(end) = self.see(event) {
                         return end;
@@ -180,6 +182,10 @@ impl Sending {
             }
             Event::Closed(outcome) => {
                 self.view.end(&self.sender.progress());
+                if self.asked.is_some() {
+                    // The question is still on the last line.
+                    self.view.screen.note("");
+                }
                 return Some(outcome.map_err(Failure::from).map(|()| self.done()));
             }
         }
@@ -194,7 +200,10 @@ impl Sending {
                 // Nobody reads it, which changes nothing for the transfer.
                 let _ = self.view.screen.result("Note: code has been consumed and can no longer be used.");
             }
-            Session::Verifier(verifier) if self.verify => self.ask(verifier.clone()),
+            Session::Verifier(verifier) if self.verify => {
+                self.verifier = Some(verifier.clone());
+                self.ask();
+            }
             Session::LinkUp
             | Session::LinkDown { .. }
             | Session::Welcome(_)
@@ -216,17 +225,20 @@ impl Sending {
         ));
     }
 
-    fn ask(&mut self, verifier: Verifier) {
-        let answer = prompt::ask(format!("Verifier {verifier}. ok? (yes/no): "));
-        self.question = Some((verifier, answer));
+    fn ask(&mut self) {
+        if let Some(verifier) = &self.verifier {
+            self.asked = Some(prompt::ask(format!("Verifier {verifier}. ok? (yes/no): ")));
+        }
     }
 
-    fn verified(&mut self, (verifier, line): (Verifier, Option<String>)) -> Result<(), Failure> {
-        match prompt::confirms(line.as_deref()) {
-            Some(same) => self.sender.confirm_verifier(same)?,
-            None => self.ask(verifier),
+    fn verified(&mut self, line: Option<&str>) -> Result<(), Failure> {
+        match prompt::confirms(line) {
+            Some(same) => sides::unless_over(self.sender.confirm_verifier(same)),
+            None => {
+                self.ask();
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     fn done(&self) {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use wormhole_core::code::Code;
-use wormhole_core::error::CodeFault;
+use wormhole_core::error::{CodeFault, Misuse};
 use wormhole_core::wormhole;
 use wormhole_tokio::transfer::Config;
 
@@ -31,6 +31,14 @@ pub(crate) fn config(common: &Common, verify: bool) -> Result<Config, Failure> {
 pub(crate) fn code(typed: &str) -> Result<Code, CodeFault> {
     let code = Code::parse(typed.trim())?;
     if code.has_words() { Ok(code) } else { Err(CodeFault::NoWords) }
+}
+
+/// A command that came too late is no failure: the end is on its way as an event, and says why.
+pub(crate) fn unless_over(commanded: Result<(), Misuse>) -> Result<(), Failure> {
+    match commanded {
+        Err(Misuse::Closed) => Ok(()),
+        commanded => commanded.map_err(Failure::from),
+    }
 }
 
 /// What the future comes to, unless the user wants to leave first.

@@ -277,6 +277,16 @@ fn a_server_that_is_away_is_named() {
 }
 
 #[test]
+fn without_any_way_to_each_other_both_are_told_at_once() {
+    let pair = Pair::new(Kind::File(5000));
+    let (sent, received) = pair.run(&["--no-listen"], &["--accept-file", "--no-listen"]);
+    for outcome in [sent.expect_code("sender", 1), received.expect_code("receiver", 1)] {
+        assert!(outcome.error.contains("no connection to the other side"), "{}", outcome.error);
+    }
+    expect_names(pair.to.path(), &[]);
+}
+
+#[test]
 fn the_words_of_a_server_are_shown_harmlessly() {
     let servers = Servers::saying(Some("moving on \u{1b}[31mMonday\nbe patient"), None);
     let here = directory();
@@ -345,6 +355,7 @@ fn malformed_codes_and_options_are_told_apart() {
         (&["--relay-url", "http://h/", "receive"], 2),
         (&["--transit-helper", "udp:h:1", "receive"], 2),
         (&["receive", "4-a-b", "5-c-d"], 2),
+        (&["--appid", "", "receive"], 2),
         (&["bogus"], 2),
         (&[], 2),
     ] {

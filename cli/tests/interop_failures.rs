@@ -6,9 +6,10 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 use wormhole_tests::{
-    Channel, Kind, Make, Peers, Route, Sample, Scene, Servers, Who, expect_names, fail, new_code, ok,
+    Channel, Kind, Make, Peers, Program, Route, Sample, Scene, Servers, Who, expect_names, fail, new_code, ok,
 };
 
 const OURS: Who<'static> = Who::Ours(env!("CARGO_BIN_EXE_wormhole"));
@@ -94,6 +95,44 @@ fn python_killed_while_it_sends_is_noticed() {
     let Some(peers) = Peers::find() else { return };
     for route in [Route::Direct, Route::Relay] {
         killed(route, Who::Reference(peers), OURS, "send");
+    }
+}
+
+#[test]
+fn python_is_told_when_ours_is_interrupted() {
+    let Some(peers) = Peers::find() else { return };
+    for (sender, receiver) in both_ways(peers) {
+        let (from, to) = (directory(), directory());
+        let path = endless(from.path());
+        let code = new_code();
+        let sending = direct().start(sender, "send", &["--code", &code, &path], from.path());
+        let receiving = direct().start(receiver, "receive", &["--accept-file", &code], to.path());
+        sending.wait_for(Channel::Error, "Sending (", LIMIT);
+        receiving.wait_for(Channel::Error, "Receiving (", LIMIT);
+        let (ours, python) =
+            if matches!(sender, Who::Ours(_)) { (sending, receiving) } else { (receiving, sending) };
+        ours.signal(Signal::INT);
+        ours.finish(LIMIT).expect_code("who is interrupted", 130);
+        python.finish(LIMIT).expect_code("who is told", 1);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_that_is_no_text_arrives_with_substitutes() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let Some(peers) = Peers::find() else { return };
+    for (sender, receiver) in both_ways(peers) {
+        let (from, to) = (directory(), directory());
+        ok(fs::write(from.path().join(OsStr::from_bytes(b"odd\xff.bin")), "content"), "a file");
+        let code = new_code();
+        let mut command = direct().command(sender, "send", from.path());
+        command.args(["--code", &code]).arg(OsStr::from_bytes(b"odd\xff.bin"));
+        let sending = Program::start("sender", command);
+        direct().start(receiver, "receive", &["--accept-file", &code], to.path()).succeed(LIMIT);
+        sending.succeed(LIMIT);
+        expect_names(to.path(), &["odd\u{fffd}.bin"]);
     }
 }
 

@@ -43,6 +43,21 @@ fn a_request_to_terminate_is_an_interruption_too() {
 }
 
 #[test]
+fn a_program_that_shall_outlive_its_terminal_does() {
+    let servers = servers();
+    let here = directory();
+    let ours = scene(&servers).command(OURS, "send", here.path());
+    let mut command = quiet(Command::new("sh"));
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(ours.get_program()).args(ours.get_args());
+    command.args(["--text", "hi"]);
+    let sending = Program::start("ours", command);
+    let code = sending.line_after(Channel::Error, "Wormhole code is: ", LIMIT);
+    sending.signal(Signal::HUP);
+    scene(&servers).start(OURS, "receive", &[&code], here.path()).succeed(LIMIT);
+    sending.succeed(LIMIT);
+}
+
+#[test]
 fn a_sender_that_leaves_in_the_middle_is_noticed_and_nothing_is_kept() {
     in_the_middle(true);
 }

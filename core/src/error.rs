@@ -151,7 +151,7 @@ pub enum Error {
     Failed(String),
 }
 
-/// How a wormhole ended, as told to the server (`rendezvous.md`, `close`).
+/// How a wormhole ended, as told to the server (`docs/server-protocol.md`, "Commands").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
     /// The other side was heard and is authentic.

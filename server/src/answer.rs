@@ -1,4 +1,4 @@
-//! What the mailbox server says: one JSON object a message (`rendezvous.md`, sections 2, 4 and 6).
+//! What the mailbox server says: one JSON object a message (`docs/server-protocol.md`, "What the server says").
 
 use alloc::format;
 use alloc::string::String;

@@ -1,4 +1,4 @@
-//! What a client says: one JSON object a message (`rendezvous.md`, sections 2 and 3).
+//! What a client says: one JSON object a message (`docs/server-protocol.md`, "Commands").
 //!
 //! Reading is lenient where the documents are: unknown keys are passed over, of a key that comes twice the last one
 //! counts, and a field of the wrong type is noted here and refused by the rule that needs it.

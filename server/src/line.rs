@@ -1,4 +1,4 @@
-//! The line that a client of the relay begins with (`transit.md`, section 4).
+//! The line that a client of the relay begins with (`docs/transit.md`, "The relay").
 
 /// A token that both partners know.
 pub(crate) type Token = [u8; 64];

@@ -1,4 +1,4 @@
-//! The mailbox server: all connections and their sessions, one machine (`rendezvous.md`).
+//! The mailbox server: all connections and their sessions, one machine (`docs/server-protocol.md`).
 //!
 //! A driver feeds it with what happens to connections, and the store with its replies. It ends with its listener.
 

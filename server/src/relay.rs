@@ -1,4 +1,4 @@
-//! The transit relay: all connections and who waits for whom, one machine (`transit.md`, section 4).
+//! The transit relay: all connections and who waits for whom, one machine (`docs/transit.md`, "The relay").
 //!
 //! A driver feeds it with what happens to connections. A client says its line, waits for a partner with the same token,
 //! and leaves the machine with it by [`Op::Join`]. The relay ends with its listener.

@@ -57,7 +57,7 @@ pub struct Member {
     pub side: String,
 }
 
-/// The commands that touch what is shared (`rendezvous.md`, section 5).
+/// The commands that touch what is shared (`docs/server-protocol.md`, "Nameplates and mailboxes").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// All nameplates of the application.

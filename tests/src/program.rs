@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+#[cfg(target_os = "linux")]
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
@@ -162,13 +164,12 @@ impl Program {
         Outcome { code: status.code(), output, error, took: self.started.elapsed() }
     }
 
-    /// Waits for the end, and says what the program has cost.
+    /// Finds out what the program costs, until it ends. To be joined before the end is waited for, since with that the
+    /// system forgets what it knew.
     #[cfg(target_os = "linux")]
-    #[track_caller]
-    pub fn finish_measured(self, limit: Duration) -> (Outcome, Usage) {
-        // What a process has cost is kept until it is waited for, which `finish` does.
-        let usage = Usage::watch(self.id());
-        (self.finish(limit), usage)
+    pub fn usage(&self) -> JoinHandle<Usage> {
+        let process = self.id();
+        thread::spawn(move || Usage::watch(process))
     }
 
     /// Waits for the end, which must be a success.

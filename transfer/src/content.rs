@@ -8,7 +8,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::thread;
 
 use wormhole_core::error::TransitFault;
@@ -176,9 +176,11 @@ impl<S: Stream> Receiving<S> {
     async fn fill(&mut self, inbox: &mut Inbox, got: u64) -> Result<(), Error> {
         let thread = self.to_disk.thread();
         let filled = {
-            let (progress, size) = (&self.progress, self.size);
+            let (progress, to_disk, size) = (&self.progress, &self.to_disk, self.size);
             let come = |bytes| progress.set(got.saturating_add(bytes).min(size));
-            let mut read = pin!(self.wire.receive_many(inbox, come));
+            // Full buffers cost least. What is less goes over only if the thread would sleep otherwise.
+            let is_wanted = |cx: &Context<'_>| to_disk.is_idle(cx);
+            let mut read = pin!(self.wire.receive_many(inbox, is_wanted, come));
             poll_fn(|cx| match read.as_mut().poll(cx) {
                 Poll::Ready(read) => Poll::Ready(Some(read)),
                 Poll::Pending => thread.poll(cx).map(|()| None),

@@ -102,12 +102,14 @@ impl<'a> Opening<'a> {
     /// Opens the next record that has any content. `false` at the end of all content.
     fn advance(&mut self) -> Result<bool, Error> {
         while self.content.is_empty() {
-            if self.left == 0 {
-                return Ok(false);
-            }
             let Some(inbox) = &mut self.inbox else {
-                self.inbox = Some(self.from_task.take().ok_or_else(abandoned)?);
-                continue;
+                self.inbox = self.from_task.take();
+                // All that was announced is not yet all: the task looks whether more came, and only then is it done.
+                match (&self.inbox, self.left) {
+                    (Some(_), _) => continue,
+                    (None, 0) if self.from_task.is_done() => return Ok(false),
+                    (None, _) => return Err(abandoned()),
+                }
             };
             match inbox.open(&mut self.opener) {
                 Some(opened) => {

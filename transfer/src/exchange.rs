@@ -42,8 +42,18 @@ impl<B, O> ThreadEnd<B, O> {
             if state.task_done {
                 return None;
             }
+            state.thread_waits = true;
+            // The task may be waiting for just that.
+            state.wake_task();
             state = self.0.wake_thread.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.thread_waits = false;
         }
+    }
+
+    /// Whether the task has said that it is [`done`](TaskEnd::done), and is there to hear the outcome.
+    pub(crate) fn is_done(&self) -> bool {
+        let state = self.0.lock();
+        state.task_done && !state.task_gone
     }
 
     /// Hands a buffer to the task. `false` where the task is gone.
@@ -85,8 +95,24 @@ impl<B, O> TaskEnd<B, O> {
 
     /// Hands a buffer to the thread.
     pub(crate) fn give(&mut self, buffer: B) {
-        self.0.lock().to_thread.push_back(buffer);
-        self.0.wake_thread.notify_one();
+        let mut state = self.0.lock();
+        state.to_thread.push_back(buffer);
+        // To wake costs a call of the system, also when nobody sleeps.
+        let waits = state.thread_waits;
+        drop(state);
+        if waits {
+            self.0.wake_thread.notify_one();
+        }
+    }
+
+    /// Whether the thread has nothing to do, or has ended. If not, that will wake the one who asked.
+    pub(crate) fn is_idle(&self, cx: &Context<'_>) -> bool {
+        let mut state = self.0.lock();
+        let is_idle = state.thread_gone || (state.thread_waits && state.to_thread.is_empty());
+        if !is_idle {
+            state.task = Some(cx.waker().clone());
+        }
+        is_idle
     }
 
     /// Tells the thread that it has all it will get.
@@ -173,6 +199,7 @@ struct State<B, O> {
     to_thread: VecDeque<B>,
     to_task: VecDeque<B>,
     task: Option<Waker>,
+    thread_waits: bool,
     task_done: bool,
     task_gone: bool,
     thread_gone: bool,
@@ -185,6 +212,7 @@ impl<B, O> State<B, O> {
             to_thread: VecDeque::new(),
             to_task: VecDeque::new(),
             task: None,
+            thread_waits: false,
             task_done: false,
             task_gone: false,
             thread_gone: false,
@@ -251,12 +279,27 @@ mod tests {
     }
 
     #[test]
+    fn a_task_that_waits_for_the_thread_to_be_idle_is_woken() {
+        let (thread_end, mut task_end) = exchange::<u8, ()>();
+        thread_end.give(0);
+        task_end.give(1);
+        let worker = thread::spawn(move || while thread_end.take().is_some() {});
+        let idle = |cx: &mut Context<'_>| if task_end.is_idle(cx) { Poll::Ready(()) } else { Poll::Pending };
+        settle(poll_fn(idle));
+        drop(task_end);
+        worker.join().unwrap();
+    }
+
+    #[test]
     fn what_was_given_before_done_is_still_taken() {
         let (thread_end, mut task_end) = exchange::<u8, ()>();
         task_end.give(7);
         task_end.done();
         assert_eq!(thread_end.take(), Some(7));
         assert_eq!(thread_end.take(), None);
+        assert!(thread_end.is_done());
+        drop(task_end);
+        assert!(!thread_end.is_done());
     }
 
     #[test]

@@ -86,7 +86,8 @@ fn begin(code: &Code, appid: &AppId, scalar_bytes: &[u8; 64]) -> (Spake2<Ed25519
     (exchange, ours)
 }
 
-/// All checks of `client.md` section 3. Comparing with the point written anew refuses every second way to write it.
+/// All checks of `docs/client-protocol.md`, "What is refused". Comparing with the point written anew refuses every
+/// second way to write it.
 fn check(theirs: &[u8], ours: &[u8; MESSAGE]) -> Result<(), PakeFault> {
     let (prefix, element) = theirs.split_first().ok_or(PakeFault::Length)?;
     if *prefix != SYMMETRIC {

@@ -1,7 +1,8 @@
 //! The side that is offered something: answer `transit` with `transit`, hear the offer, ask our user, settle on a
 //! connection.
 //!
-//! Order duties (`file-transfer.md`, section 2): `transit` goes out only in answer to the peer's, and before our
+//! Order duties (`docs/file-transfer-protocol.md`, "Sequences"):
+//! `transit` goes out only in answer to the peer's, and before our
 //! answer to the offer. A `go` is no consent: a connection that is chosen before our user has decided is held until
 //! then.
 

@@ -1,6 +1,7 @@
 //! The side that offers: say where we are, offer, wait for the answer, settle on a connection.
 //!
-//! Order duties (`file-transfer.md`, section 2): `transit` goes out before the offer, and with a text goes none. The
+//! Order duties (`docs/file-transfer-protocol.md`, "Sequences"):
+//! `transit` goes out before the offer, and with a text goes none. The
 //! peer may have said `go` to nothing yet: a connection that comes before the answer is held until it.
 
 use alloc::vec::Vec;
@@ -147,7 +148,7 @@ fn comparing(offer: Offer, early: Option<TransitInfo>, heard: Heard, out: &mut V
     match heard {
         Heard::Confirmed(true) => begin(offer, early, out),
         Heard::Confirmed(false) => {
-            // The words of `file-transfer.md`, section 1.
+            // The words of `docs/file-transfer-protocol.md`, "Messages".
             let words = "sender rejected verification check, abandoned transfer";
             out.push(Order::Abandon(Error::VerifierRefused, words));
             State::Over

@@ -9,7 +9,7 @@
 //! Both say their line at once. The race feeds it the bytes that come; it ends with [`Output::Complete`], which for a
 //! sender means that the connection may be chosen and for a receiver that it was, or with [`Output::Foreign`]. A
 //! connection that came before the transit key is known is [`Held`](Handshake::Held) until then
-//! (`transit.md`, section 3).
+//! (`docs/transit.md`, "The handshake").
 
 use alloc::vec::Vec;
 

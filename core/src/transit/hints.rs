@@ -14,7 +14,7 @@ const RELAY_ENDPOINTS: usize = 32;
 /// What we tell the peer: both abilities, the addresses at which we listen, and our relays.
 ///
 /// Only IP literals that somebody else can dial go out: one program refuses a whole message for one bad port, and
-/// dials no names (`transit.md`, section 2).
+/// dials no names (`docs/transit.md`, "Hints").
 pub(crate) fn ours(listening: &[Address], relays: &[DirectHint]) -> TransitInfo {
     let direct = listening
         .iter()

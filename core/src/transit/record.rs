@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The nonce is the number of the record in its direction, big-endian. It travels in full, and a record with any
-//! other number than the next is refused before its tag is looked at (`transit.md`, section 6). Both sides work in
+//! other number than the next is refused before its tag is looked at (`docs/transit.md`, "Records"). Both sides work in
 //! the caller's buffer: nothing is allocated and nothing is copied.
 
 use alloc::vec::Vec;

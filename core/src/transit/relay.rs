@@ -1,7 +1,7 @@
 //! The relay's greeting: say which partner we wait for, and wait for its `ok`.
 //!
 //! The race feeds it what the relay sends. It ends with [`Output::Paired`], after which the connection is one to the
-//! peer, or with [`Output::Foreign`]: what answered does not join us (`transit.md`, section 4).
+//! peer, or with [`Output::Foreign`]: what answered does not join us (`docs/transit.md`, "The relay").
 
 use alloc::vec::Vec;
 

@@ -227,7 +227,7 @@ fn nameplates(list: Json<'_>) -> Option<Vec<Nameplate>> {
     Some(found)
 }
 
-/// A message of the mailbox; `rendezvous.md` section 3 has those ignored that are not made of strings.
+/// A message of the mailbox; `docs/server-protocol.md` has those ignored that are not made of strings.
 fn stored(message: Json<'_>) -> Option<FromServer> {
     let [side, phase, body] = message.fields(["side", "phase", "body"])?;
     let side = Side::parse(&side?.string()?)?;

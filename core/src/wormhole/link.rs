@@ -242,7 +242,7 @@ fn stopped(out: &mut Vec<Output>) -> State {
     State::Stopped
 }
 
-/// `min(1.5^failures, 60)` seconds, and up to one more (`rendezvous.md` section 8).
+/// `min(1.5^failures, 60)` seconds, and up to one more (`docs/server-protocol.md`, "Reconnection").
 fn wait(failures: u32, context: Context<'_>) -> State {
     let mut wait = FIRST_WAIT;
     for _ in 0..failures {

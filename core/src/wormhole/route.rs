@@ -105,7 +105,7 @@ impl Wormhole {
                     side: self.side.clone(),
                     client_version: self.config.client_version.clone(),
                 });
-                // `client.md` section 7 fixes this order.
+                // `docs/server-protocol.md`, "Reconnection", fixes this order.
                 self.then(Task::Nameplate(nameplate::Input::LinkUp));
                 self.then(Task::Mailbox(mailbox::Input::LinkUp));
                 self.then(Task::Lister(lister::Input::LinkUp));

@@ -11,7 +11,7 @@ use wormhole_core::wormhole::{Event, Wormhole};
 /// A connection of one client: which client, and its number there.
 type Caller = (usize, Conn);
 
-/// The rules of `rendezvous.md` section 5, without limits and times.
+/// The rules of `docs/server-protocol.md`, "Nameplates and mailboxes", without limits and times.
 #[derive(Default)]
 pub(crate) struct Server {
     pub(crate) welcome: Value,

@@ -72,7 +72,7 @@ pub(super) enum Asked {
     Other { answer: Vec<u8> },
 }
 
-/// Reads a request (`rendezvous.md` section 1: the path is `/v1`, and `/` says what this is).
+/// Reads a request (`docs/server-protocol.md`, "The connection": the path is `/v1`, and `/` says what this is).
 pub(super) fn asked(bytes: &[u8]) -> Asked {
     match Request::try_parse(bytes) {
         Ok(None) if bytes.len() < REQUEST_LIMIT => Asked::More,

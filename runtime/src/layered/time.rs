@@ -15,7 +15,7 @@ const OPENING_LIMIT: Duration = Duration::from_secs(10);
 const OPENING: usize = 4096;
 /// How often we look who should be pinged, and who has been silent for too long.
 const SWEEP: Duration = Duration::from_secs(5);
-/// How often a client pings, and how long it waits for a sign of life (`rendezvous.md` section 1).
+/// How often a client pings, and how long it waits for a sign of life (`docs/server-protocol.md`, "Keep-alive").
 const CLIENT_PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(60));
 /// How often a server pings, and how long it waits.
 const SERVER_PING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));

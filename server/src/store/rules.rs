@@ -1,4 +1,4 @@
-//! The rules of nameplates and mailboxes, for every store (`rendezvous.md`, section 5).
+//! The rules of nameplates and mailboxes, for every store (`docs/server-protocol.md`, "Nameplates and mailboxes").
 //!
 //! Whatever may be refused is asked first and done after, so that a third side leaves no trace.
 
