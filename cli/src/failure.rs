@@ -121,7 +121,7 @@ const fn of_server(fault: &ServerFault) -> &'static str {
             "Look at your network, or choose another server with --relay-url; both sides need the same."
         }
         ServerFault::Said(_) => NEW_CODE,
-        ServerFault::OutOfTurn | ServerFault::Malformed => {
+        ServerFault::OutOfTurn | ServerFault::Malformed | ServerFault::TooLong => {
             "Choose another server with --relay-url; both sides need the same."
         }
     }
@@ -149,7 +149,9 @@ const fn of_transit(fault: &TransitFault) -> &'static str {
         TransitFault::BadRecord | TransitFault::RecordTooLong | TransitFault::TooMuch => {
             "Nothing was kept. Try again with a new code."
         }
-        TransitFault::Lost { .. } => "Try again with a new code; nothing incomplete was kept.",
+        TransitFault::Lost { .. } | TransitFault::Stalled => {
+            "Try again with a new code; nothing incomplete was kept."
+        }
         TransitFault::Unconfirmed(_) => "Ask the other side whether it has everything, or try again.",
         TransitFault::Refused(_) | TransitFault::WrongHash | TransitFault::MalformedAck => NEW_CODE,
     }

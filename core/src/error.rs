@@ -71,6 +71,8 @@ pub enum ServerFault {
     OutOfTurn,
     /// It sent something that is no message of the protocol.
     Malformed,
+    /// It sent a message longer than [`crate::defaults::MESSAGE_LIMIT`].
+    TooLong,
 }
 
 /// The other side did not do its part.
@@ -105,11 +107,13 @@ pub enum TransitFault {
     RecordTooLong,
     /// The connection ended before everything had come.
     Lost {
-        /// Bytes of content that had come.
+        /// Bytes of content that had come, or gone.
         got: u64,
         /// Bytes of content that were promised.
         want: u64,
     },
+    /// The connection stands, but for long nothing has moved on it.
+    Stalled,
     /// More content came than was promised.
     TooMuch,
     /// The connection ended, or failed, before the other side confirmed; the text is the system's.
@@ -239,6 +243,7 @@ impl fmt::Display for ServerFault {
             Self::Said(text) => write!(f, "the mailbox server answered: {}", text.short()),
             Self::OutOfTurn => f.write_str("the mailbox server answered something that was not asked"),
             Self::Malformed => f.write_str("the mailbox server sent something that is no message"),
+            Self::TooLong => f.write_str("the mailbox server sent a message that is too long to be taken"),
         }
     }
 }
@@ -270,8 +275,9 @@ impl fmt::Display for TransitFault {
             Self::BadRecord => f.write_str("what came does not decrypt: the connection was tampered with"),
             Self::RecordTooLong => f.write_str("the other side sent a record that is too long"),
             Self::Lost { got, want } => {
-                write!(f, "the connection was lost: {got} bytes of {want} had come")
+                write!(f, "the connection was lost after {got} of {want} bytes")
             }
+            Self::Stalled => f.write_str("the other side has stopped: for minutes nothing has moved"),
             Self::TooMuch => f.write_str("the other side sent more than it had announced"),
             Self::Unconfirmed(text) => {
                 let text = Text::from(text.as_str());

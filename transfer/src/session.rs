@@ -22,6 +22,10 @@ use crate::progress::Progress;
 const REASON_LIMIT: Duration = Duration::from_secs(2);
 /// How long the end waits for the thread of the disk to clean up. A dead disk is not waited for.
 const CLEAN_UP_LIMIT: Duration = Duration::from_millis(500);
+/// How long the content may stand still. A peer that was stopped keeps its connection, and would be waited for for ever.
+const STALL_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// How long the receiver may take after the last byte: it may have a large archive to unpack.
+const STORE_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// A machine of the core, of either side.
 pub(crate) trait Side:
@@ -63,7 +67,7 @@ pub(crate) enum Step<W> {
 
 impl<M: Side, R: Runtime, W: Send + 'static> Session<M, R, W> {
     pub(crate) fn new(machine: M, runtime: R) -> Self {
-        let machine = Patient { machine, now: Instant::START, held: None, clean_up: CleanUp::NotYet };
+        let machine = Patient::new(machine);
         Self {
             driver: Driver { machine, runtime, seen: Seen::default() },
             worked: Slot::default(),
@@ -119,6 +123,7 @@ impl<M: Side, R: Runtime, W: Send + 'static> Session<M, R, W> {
     pub(crate) fn work(&mut self, job: impl Future<Output = W> + Send + 'static, thread: Option<Ended>) {
         let worked = self.worked.clone();
         self.thread = thread.or_else(|| self.thread.take());
+        self.driver.machine.watch(&self.progress);
         self.job = Some(self.driver.runtime.beside(async move { worked.put(job.await) }));
     }
 
@@ -184,10 +189,12 @@ impl Note<Told> for Seen {
     }
 }
 
-/// A machine, and the two waits that only the content needs.
+/// A machine, and the waits that only the content needs.
 struct Patient<M> {
     machine: M,
     now: Instant,
+    /// The content, while it flows.
+    watch: Option<Watch>,
     /// A verdict that waits for a better one.
     held: Option<(CoreError, Instant)>,
     clean_up: CleanUp,
@@ -200,8 +207,42 @@ enum CleanUp {
     Over,
 }
 
+/// How far the content had come, and until when it must have come further.
+struct Watch {
+    progress: Progress,
+    done: u64,
+    until: Instant,
+}
+
+impl Watch {
+    fn new(progress: Progress, now: Instant) -> Self {
+        let done = progress.done();
+        let limit = if done < progress.total() { STALL_LIMIT } else { STORE_LIMIT };
+        Self { progress, done, until: now.plus(limit) }
+    }
+}
+
 impl<M: Side> Patient<M> {
+    const fn new(machine: M) -> Self {
+        Self { machine, now: Instant::START, watch: None, held: None, clean_up: CleanUp::NotYet }
+    }
+
+    fn watch(&mut self, progress: &Progress) {
+        self.watch = Some(Watch::new(progress.clone(), self.now));
+    }
+
+    /// Looks whether the content moves, when the time for it has come.
+    fn look(&mut self) {
+        let Some(watch) = self.watch.take_if(|watch| watch.until <= self.now) else { return };
+        if watch.progress.done() == watch.done {
+            self.machine.finish(Err(TransitFault::Stalled.into()));
+        } else {
+            self.watch = Some(Watch::new(watch.progress, self.now));
+        }
+    }
+
     fn finish(&mut self, outcome: Result<(), CoreError>) {
+        self.watch = None;
         match outcome {
             Err(error @ CoreError::Transit(TransitFault::Lost { .. } | TransitFault::Unconfirmed(_))) => {
                 self.held.get_or_insert_with(|| (error, self.now.plus(REASON_LIMIT)));
@@ -225,6 +266,7 @@ impl<M: Side> Machine for Patient<M> {
     fn handle(&mut self, input: Input, now: Instant) {
         self.now = self.now.max(now);
         self.machine.handle(input, now);
+        self.look();
         if let Some((error, until)) = self.held.take() {
             if until <= self.now {
                 self.machine.finish(Err(error));
@@ -245,7 +287,7 @@ impl<M: Side> Machine for Patient<M> {
             Output::Do(op) => return Output::Do(op),
             Output::Tell(event) => {
                 if let transfer::Event::Closed(_) = event {
-                    self.held = None;
+                    (self.watch, self.held) = (None, None);
                 }
                 return Output::Tell(Told::Machine(event));
             }
@@ -256,7 +298,8 @@ impl<M: Side> Machine for Patient<M> {
             CleanUp::Until(until) => Some(until),
             CleanUp::NotYet | CleanUp::Over => None,
         };
-        Output::Wait([deadline, held, clean_up].into_iter().flatten().min())
+        let watch = self.watch.as_ref().map(|watch| watch.until);
+        Output::Wait([deadline, watch, held, clean_up].into_iter().flatten().min())
     }
 }
 
@@ -325,6 +368,31 @@ mod tests {
     }
 
     #[test]
+    fn content_that_stands_still_is_not_waited_for_for_ever() {
+        let mut patient = patient();
+        let progress = Progress::default();
+        progress.set_total(10);
+        patient.watch(&progress);
+        assert_eq!(told(&mut patient), (vec![], Some(at(300_000))));
+        progress.set(5);
+        patient.handle(Input::Tick, at(300_000));
+        assert_eq!(told(&mut patient), (vec![], Some(at(600_000))));
+        patient.handle(Input::Tick, at(600_000));
+        assert_eq!(told(&mut patient), (vec![Err(TransitFault::Stalled.into())], None));
+    }
+
+    #[test]
+    fn storing_what_has_come_may_take_longer() {
+        let mut patient = patient();
+        let progress = Progress::default();
+        patient.watch(&progress);
+        patient.handle(Input::Tick, at(3_599_999));
+        assert_eq!(told(&mut patient), (vec![], Some(at(3_600_000))));
+        patient.finish(Ok(()));
+        assert_eq!(told(&mut patient), (vec![Ok(())], None));
+    }
+
+    #[test]
     fn a_dead_disk_is_not_waited_for() {
         let mut patient = patient();
         patient.clean_up();
@@ -343,7 +411,7 @@ mod tests {
     }
 
     fn patient() -> Patient<First> {
-        Patient { machine: First::default(), now: Instant::START, held: None, clean_up: CleanUp::NotYet }
+        Patient::new(First::default())
     }
 
     /// The ends that are told, and the next deadline.

@@ -8,7 +8,7 @@ use super::{
     Event, UNTAKEN_BYTES, UNTAKEN_RECORDS, Wormhole, allocator, code, input, key, link, lister, mailbox,
     nameplate, order, receive, send, terminator,
 };
-use crate::driver::{Op, Output, Target};
+use crate::driver::{Op, Output, Target, Why};
 use crate::error::{Error, Misuse, PeerFault, ServerFault};
 use crate::untrusted::Text;
 use crate::wire::peer::Versions;
@@ -116,8 +116,13 @@ impl Wormhole {
                 Err(_) => self.fault(ServerFault::Malformed),
             },
             Out::Down(why) => {
+                // The server would send it again on every new link.
+                let is_for_good = why == Why::TooLong;
                 self.tell(Event::LinkDown { why });
                 self.then(Task::Allocator(allocator::Input::LinkDown));
+                if is_for_good {
+                    self.fault(ServerFault::TooLong);
+                }
             }
             Out::Failed(why) => {
                 self.fault(ServerFault::Unreachable { url: self.config.mailbox.clone(), why })

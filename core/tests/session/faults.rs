@@ -217,6 +217,15 @@ fn what_an_earlier_connection_still_brings_concerns_nobody() {
 }
 
 #[test]
+fn a_message_that_is_too_long_would_come_again_so_it_ends_the_wormhole() {
+    let mut alone = Alone::open();
+    let conn = alone.conn.take().unwrap();
+    alone.wormhole.handle(Input::Closed { conn, why: Why::TooLong }, alone.now);
+    alone.wormhole.handle(Input::Tick, alone.now);
+    assert_eq!(alone.result(), Err(ServerFault::TooLong.into()));
+}
+
+#[test]
 fn the_session_key_can_be_used_before_the_peer_has_confirmed_it() {
     let alone = Alone::met();
     let derived = alone.wormhole.derive_key("purpose", 32).unwrap();
