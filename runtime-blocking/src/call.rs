@@ -40,16 +40,18 @@ impl Call {
     pub(crate) fn run<T>(self: &Arc<Self>, future: impl Future<Output = T>) -> Option<T> {
         let waker = Waker::from(Arc::clone(self));
         let mut future = pin!(future);
-        loop {
+        while !self.is_over() {
             ALARM.set(self.limit);
             if let Poll::Ready(outcome) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
                 return Some(outcome);
             }
-            if self.lock().cancelled || self.limit.is_some_and(|limit| limit <= Instant::now()) {
-                return None;
-            }
             self.sleep(ALARM.get());
         }
+        None
+    }
+
+    fn is_over(&self) -> bool {
+        self.lock().cancelled || self.limit.is_some_and(|limit| limit <= Instant::now())
     }
 
     /// Runs what is still to be said after a cancellation, for a bounded time.
