@@ -11,7 +11,7 @@ use super::{Adapter, Executor};
 
 impl Adapter {
     /// Sends what is at `path`, and tells the code.
-    pub(super) fn send(self, config: Config, path: &Path, tell: Tell<Code>) -> Result<(), Error> {
+    pub fn send(self, config: Config, path: &Path, tell: Tell<Code>) -> Result<(), Error> {
         let content = Content::open(path)?;
         match self {
             Self::Tokio => {
@@ -34,7 +34,7 @@ impl Adapter {
     }
 
     /// Receives whatever is offered into `directory`.
-    pub(super) fn receive(self, config: Config, code: Code, directory: PathBuf) -> Result<Received, Error> {
+    pub fn receive(self, config: Config, code: Code, directory: PathBuf) -> Result<Received, Error> {
         let to = Destination::Into(directory);
         match self {
             Self::Tokio => Executor::tokio().run(receive(config, code, wormhole_tokio::runtime, to)),
