@@ -74,7 +74,7 @@ const fn of_unsendable(why: &Unsendable) -> &'static str {
         | Unsendable::NameTooLong => "Take it away or rename it, or send another directory.",
         Unsendable::Unreadable(_) => "Allow reading it, or send another directory.",
         Unsendable::TooLarge => "Send it in parts.",
-        Unsendable::NoName | Unsendable::NameClash => "",
+        Unsendable::NoName | Unsendable::NameClash | Unsendable::UnknownSize => "",
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::mpsc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 use wormhole_core::code::Code;
 use wormhole_core::defaults;
 use wormhole_core::untrusted::Text;
@@ -19,7 +18,7 @@ use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::prompt::{self, Answer};
 use crate::screen::{Screen, shown};
-use crate::sides::{self, LEAVE_LIMIT, or_interrupted};
+use crate::sides::{self, or_interrupted};
 use crate::sizes::Bytes;
 use crate::view::View;
 
@@ -317,17 +316,18 @@ impl Receiving {
     /// Tells the other side, frees the code, and ends with `why`; at once if the user insists.
     async fn leave(&mut self, why: Failure, interrupts: &mut Interrupts) -> Result<(), Failure> {
         self.receiver.cancel();
-        let goodbye = timeout(LEAVE_LIMIT, async {
+        // It takes no longer than a user waits, but for what there is to remove.
+        let goodbye = async {
             loop {
                 if let Event::Closed(outcome) = self.receiver.next_event().await {
                     return outcome;
                 }
             }
-        });
+        };
         match or_interrupted(interrupts, goodbye).await? {
             // It was complete before we could stop it.
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(why),
+            Ok(()) => Ok(()),
+            Err(_) => Err(why),
         }
     }
 }

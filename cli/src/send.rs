@@ -4,7 +4,6 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::time::timeout;
 use wormhole_core::code::Code;
 use wormhole_core::crypto::Verifier;
 use wormhole_core::defaults;
@@ -17,7 +16,7 @@ use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::prompt::{self, Answer};
 use crate::screen::Screen;
-use crate::sides::{self, LEAVE_LIMIT, or_interrupted};
+use crate::sides::{self, or_interrupted};
 use crate::sizes::Bytes;
 use crate::view::View;
 
@@ -252,20 +251,21 @@ impl Sending {
     /// Tells the other side, frees the code, and ends; at once if the user insists.
     async fn leave(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         self.sender.cancel();
-        let goodbye = timeout(LEAVE_LIMIT, async {
+        // It takes no longer than a user waits, but for what there is to remove.
+        let goodbye = async {
             loop {
                 if let Event::Closed(outcome) = self.sender.next_event().await {
                     return outcome;
                 }
             }
-        });
+        };
         match or_interrupted(interrupts, goodbye).await? {
             // It was complete before we could stop it.
-            Ok(Ok(())) => {
+            Ok(()) => {
                 self.done();
                 Ok(())
             }
-            Ok(Err(_)) | Err(_) => Err(Failure::Interrupted),
+            Err(_) => Err(Failure::Interrupted),
         }
     }
 }

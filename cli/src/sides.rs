@@ -1,7 +1,6 @@
 //! What the sending and the receiving side share: their configuration, and how they leave.
 
 use std::future::Future;
-use std::time::Duration;
 
 use wormhole_core::code::Code;
 use wormhole_core::error::{CodeFault, Misuse};
@@ -11,9 +10,6 @@ use wormhole_tokio::transfer::Config;
 use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
-
-/// How long a side that was interrupted may say goodbye. A second is what a user waits for.
-pub(crate) const LEAVE_LIMIT: Duration = Duration::from_millis(700);
 
 /// The command line as the transfer takes it.
 pub(crate) fn config(common: &Common, verify: bool) -> Result<Config, Failure> {

@@ -42,4 +42,4 @@ pub const LAST_WORDS_LIMIT: Duration = Duration::from_millis(300);
 /// How long the answer to a text, the last word of its receiver, may take to reach the server.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How long the goodbye may take, all in all, where our own user ends the transfer.
-pub const CANCEL_LIMIT: Duration = Duration::from_millis(800);
+pub const CANCEL_LIMIT: Duration = Duration::from_millis(700);

@@ -309,6 +309,37 @@ mod tests {
     }
 
     #[test]
+    fn an_inbox_takes_records_that_are_cut_anywhere() {
+        let lens = [3, 0, 0, 50, 1];
+        let bytes = sealed(&lens);
+        for cut in 0..bytes.len() {
+            let (early, late) = bytes.split_at(cut);
+            let Parts { mut wire, mut opener, .. } = receiving(late.to_vec(), 1, early.to_vec()).into_parts();
+            let mut inbox = Inbox::new();
+            now(wire.receive_many(&mut inbox, |_| true, |_| ())).unwrap().unwrap();
+            let mut opened = Vec::new();
+            while let Some(range) = inbox.open(&mut opener) {
+                opened.push(inbox.content(range.unwrap()).to_vec());
+            }
+            assert!(opened.iter().zip(&lens).all(|(got, len)| *got == content(*len)), "{cut}");
+            assert_eq!(opened.len(), lens.len());
+            assert_eq!((inbox.begun(), inbox.content_len()), (0, 54));
+        }
+    }
+
+    #[test]
+    fn a_record_too_short_to_be_one_is_refused() {
+        for len in 0..OVERHEAD - LENGTH {
+            let bytes = [&(len as u32).to_be_bytes()[..], &[0; 60]].concat();
+            let mut pipe = receiving(bytes.clone(), 64, Vec::new());
+            assert!(matches!(now(pipe.receive(100)).unwrap(), Err(Broken::Fault(_))), "{len}");
+            let mut wire = receiving(bytes, 64, Vec::new()).into_parts().wire;
+            let refused = now(wire.receive_many(&mut Inbox::new(), |_| true, |_| ())).unwrap();
+            assert!(matches!(refused, Err(Broken::Fault(_))), "{len}");
+        }
+    }
+
+    #[test]
     fn an_outbox_is_sent_as_the_records_that_were_sealed_one_by_one() {
         let lens = [RECORD_CONTENT, RECORD_CONTENT, 10];
         let Parts { mut wire, mut sealer, .. } = sending().into_parts();

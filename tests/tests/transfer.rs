@@ -196,6 +196,64 @@ async fn a_dropped_side_leaves_nothing_and_the_other_does_not_wait_for_ever() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_is_dropped_at_any_stage_leaves_nothing_on_the_disk() {
+    for event in 0.. {
+        let world = World::new().await;
+        fs::create_dir(world.path("d")).unwrap();
+        fs::write(world.path("d/a"), pattern(2_000_000)).unwrap();
+        let (sender, receiver) = world.meet_over("d", true).await;
+        let receiving = async {
+            let mut receiver = receiver;
+            for _ in 0..event {
+                match receiver.next_event().await {
+                    Event::Offered(_) => drop(receiver.accept(&world.destination()).unwrap()),
+                    Event::Stored(_) => return true,
+                    Event::Session(_)
+                    | Event::Answered
+                    | Event::Connected(_)
+                    | Event::Sent
+                    | Event::Closed(_) => {}
+                }
+            }
+            false
+        };
+        let sending = async move {
+            let mut sender = sender;
+            sender.finish().await
+        };
+        let is_stored =
+            tokio::select! { it = receiving => it, _ = sending => panic!("the receiver is there") };
+        let gone = async {
+            while !is_stored && !world.arrived().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
+        if is_stored {
+            assert_eq!(world.arrived(), ["d"]);
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_destination_that_vanishes_meanwhile_is_a_clear_error_on_both_sides() {
+    let world = World::new().await;
+    fs::write(world.path("a"), pattern(300_000)).unwrap();
+    let (mut sender, mut receiver) = world.meet_over("a", true).await;
+    let receiving = async {
+        receiver.offer().await?;
+        receiver.accept(&world.destination())?;
+        fs::remove_dir_all(world.path("to")).unwrap();
+        receiver.finish().await
+    };
+    let (sent, received) = tokio::join!(sender.finish(), receiving);
+    assert_eq!(sent, Err(said("what was sent could not be stored")));
+    let Err(Error::Disk { path, .. }) = received else { panic!("{received:?}") };
+    assert_eq!(path, world.path("to/a"));
+}
+
+#[tokio::test]
 async fn any_wait_may_be_dropped_and_taken_up_again() {
     let world = World::new().await;
     fs::write(world.path("a"), pattern(3_000_000)).unwrap();

@@ -190,9 +190,12 @@ impl<S: Stream> Receiving<S> {
         match filled {
             Some(Ok(())) => Ok(()),
             Some(Err(broken)) => Err(self.broken(&broken, got.saturating_add(inbox.begun() as u64))),
-            None => match self.empty().await {
-                Ok(_) => Err(Error::NoThread),
-                Err(error) => Err(error),
+            None => loop {
+                match self.to_disk.take().await {
+                    Taken::Buffer(_) => {}
+                    Taken::Ended(Some(Err(error))) => break Err(error),
+                    Taken::Ended(Some(Ok(_)) | None) => break Err(Error::NoThread),
+                }
             },
         }
     }
@@ -264,7 +267,9 @@ mod tests {
     use wormhole_core::wire::peer::Offer;
 
     use super::*;
+    use crate::archive::layout::Entry;
     use crate::doubles::{End, connection, settle};
+    use crate::error::BadArchive;
     use crate::incoming::Destination;
 
     #[test]
@@ -389,8 +394,23 @@ mod tests {
     }
 
     #[test]
+    fn why_the_thread_failed_is_told_though_the_other_side_sends_no_more() {
+        let work = Work::new();
+        let (ours, theirs) = connection(1 << 20);
+        let mut begun = Vec::new();
+        Entry { name: "../a", size: 5, mode: 0o644 }.write_local(true, &mut begun);
+        let mut pipe = Pipe::new(theirs, &keys(1, 2), Vec::new());
+        settle(pipe.send(&begun)).unwrap();
+        let (name, mode) = (Name::from("d"), "zipfile/deflated".to_owned());
+        let incoming = work.prepare(&Offer::Directory { name, mode, zip_size: 1000, bytes: 5, files: 1 });
+        assert_eq!(receive(ours, incoming), Err(BadArchive::Path("../a".to_owned()).into()));
+        assert!(work.names().is_empty());
+    }
+
+    #[test]
     fn only_the_right_confirmation_is_one() {
         let hash: Hash = Sha256::digest(b"12345").into();
+        let upper: String = hash.iter().map(|byte| format!("{byte:02X}")).collect();
         let refused = Text::from("disk full");
         let cases = [
             (Ack { ok: Ok(()), sha256: Some(hash) }.encode(), Ok(())),
@@ -401,6 +421,8 @@ mod tests {
                 Err(TransitFault::Refused(refused)),
             ),
             (b"[]".to_vec(), Err(TransitFault::MalformedAck)),
+            (format!(r#"{{"new": {{}}, "sha256": "{upper}", "ack": "ok"}}"#).into(), Ok(())),
+            (vec![b' '; ACK_LIMIT + 1], Err(TransitFault::RecordTooLong)),
         ];
         for (ack, expected) in cases {
             let work = Work::new();

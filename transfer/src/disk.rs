@@ -141,6 +141,10 @@ impl Source for Opening<'_> {
     fn used(&mut self, count: usize) {
         self.content.start = self.content.start.saturating_add(count).min(self.content.end);
     }
+
+    fn check_wanted(&self) -> Result<(), Error> {
+        if self.from_task.is_abandoned() { Err(abandoned()) } else { Ok(()) }
+    }
 }
 
 /// The task has gone, so nobody asks for the outcome.

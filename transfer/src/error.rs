@@ -80,6 +80,8 @@ pub enum Unsendable {
     Device,
     /// It may not be read; the text is the system's.
     Unreadable(String),
+    /// It says that it is empty and is not, as the files of `/proc`.
+    UnknownSize,
     /// It has no name of its own, as the root of the file system.
     NoName,
     /// Its name is not valid text, and what would stand for it is another file's name.
@@ -213,6 +215,7 @@ impl fmt::Display for Unsendable {
             Self::Socket => "it is a socket, and only files and directories can be sent",
             Self::Device => "it is a device, and only files and directories can be sent",
             Self::Unreadable(why) => return write!(f, "it cannot be read: {why}"),
+            Self::UnknownSize => "how long it is shows only when it is read; copy it first",
             Self::NoName => "it has no name; name a directory in it",
             Self::NameClash => "its name is no plain text, and what would stand for it is taken; rename it",
             Self::NameTooLong => "its path is too long",

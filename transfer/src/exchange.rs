@@ -56,6 +56,11 @@ impl<B, O> ThreadEnd<B, O> {
         state.task_done && !state.task_gone
     }
 
+    /// Whether the task is gone, and nobody is there to hear the outcome.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.0.lock().task_gone
+    }
+
     /// Hands a buffer to the task. `false` where the task is gone.
     pub(crate) fn give(&self, buffer: B) -> bool {
         let mut state = self.0.lock();

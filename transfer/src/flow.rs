@@ -35,6 +35,9 @@ pub(crate) trait Source {
     /// So many bytes of the chunk need not be seen again.
     fn used(&mut self, count: usize);
 
+    /// Fails once nobody wants what was made of the content: for work that goes on when all of it has been used.
+    fn check_wanted(&self) -> Result<(), Error>;
+
     /// Exactly `N` bytes.
     fn take<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let mut taken = [0; N];
@@ -61,6 +64,8 @@ pub(crate) trait Source {
 
 #[cfg(test)]
 pub(crate) mod doubles {
+    use wormhole_core::error::Error as CoreError;
+
     use super::*;
 
     /// Content in memory, given in chunks of a size of its own.
@@ -76,6 +81,27 @@ pub(crate) mod doubles {
 
         fn used(&mut self, count: usize) {
             self.bytes = &self.bytes[count..];
+        }
+
+        fn check_wanted(&self) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    /// Content that nobody wants any more once no more than so many bytes of it are left.
+    pub(crate) struct Unwanted<'a>(pub(crate) Chunks<'a>, pub(crate) usize);
+
+    impl Source for Unwanted<'_> {
+        fn chunk(&mut self) -> Result<&[u8], Error> {
+            self.0.chunk()
+        }
+
+        fn used(&mut self, count: usize) {
+            self.0.used(count);
+        }
+
+        fn check_wanted(&self) -> Result<(), Error> {
+            if self.0.bytes.len() <= self.1 { Err(CoreError::Cancelled.into()) } else { Ok(()) }
         }
     }
 

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::{Builder, NamedTempFile, TempDir};
+use tempfile::NamedTempFile;
 use wormhole_core::untrusted::{Name, SafeName};
 use wormhole_core::wire::peer::Offer;
 
@@ -15,6 +15,7 @@ use crate::archive::unpack;
 use crate::error::{Doing, Error};
 use crate::flow::Source;
 use crate::system;
+use crate::temporary::{NewDirectory, Removals, new_file};
 
 /// Where what comes is to be put.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,12 +55,12 @@ impl Incoming {
         let (size, landing) = match offer {
             Offer::File { size, .. } => {
                 check_space(&directory, *size)?;
-                let temporary = temporary_file(&directory).map_err(failed)?;
+                let temporary = new_file(&directory).map_err(failed)?;
                 (*size, Landing::File { temporary, replace })
             }
             Offer::Directory { zip_size, bytes, files, .. } => {
                 check_space(&directory, *bytes)?;
-                let temporary = NewDirectory::new(temporary_directory(&directory).map_err(failed)?);
+                let temporary = NewDirectory::new(&directory).map_err(failed)?;
                 (*zip_size, Landing::Directory { temporary, limits: Limits { bytes: *bytes, files: *files } })
             }
             Offer::Text(_) | Offer::Unknown => return Err(nothing_to_store()),
@@ -77,11 +78,20 @@ impl Incoming {
         &self.path
     }
 
+    /// What tells how far it has been removed again.
+    pub(crate) fn removals(&self) -> Removals {
+        match &self.landing {
+            Landing::File { .. } => Removals::default(),
+            Landing::Directory { temporary, .. } => temporary.removals(),
+        }
+    }
+
     /// Takes all that flows. It has its name when this has succeeded, and there is nothing of it otherwise.
     pub(crate) fn take(self, source: &mut impl Source) -> Result<PathBuf, Error> {
         match self.landing {
             Landing::File { mut temporary, replace } => {
                 fill(temporary.as_file_mut(), &self.path, source)?;
+                source.check_wanted()?;
                 let named = if replace {
                     temporary.persist(&self.path)
                 } else {
@@ -92,6 +102,8 @@ impl Incoming {
             Landing::Directory { mut temporary, limits } => {
                 let mut tree = Tree::new(temporary.path(), limits);
                 unpack::unpack(source, &mut tree, Waiting { directory: &self.directory, len: self.size })?;
+                source.check_wanted()?;
+                tree.finish(temporary.usual_mode())?;
                 system::rename_new(temporary.path(), &self.path)
                     .map_err(|why| not_named(&self.path, &why))?;
                 temporary.keep();
@@ -187,77 +199,13 @@ fn not_named(path: &Path, why: &io::Error) -> Error {
     }
 }
 
-/// What temporary names begin with; the rest is chance, and taken only if it is free.
-const PREFIX: &str = ".wormhole-";
-
-fn temporary_file(directory: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = Builder::new();
-    builder.prefix(PREFIX).suffix(".part");
-    #[cfg(unix)]
-    builder.permissions(system::new_file());
-    builder.tempfile_in(directory)
-}
-
-fn temporary_directory(directory: &Path) -> io::Result<TempDir> {
-    let mut builder = Builder::new();
-    builder.prefix(PREFIX).suffix(".part");
-    #[cfg(unix)]
-    builder.permissions(system::new_directory());
-    builder.tempdir_in(directory)
-}
-
-/// A directory that is removed with all that is in it, also where an archive has forbidden that.
-struct NewDirectory {
-    /// `None` once it is to stay.
-    temporary: Option<TempDir>,
-    path: PathBuf,
-}
-
-impl NewDirectory {
-    fn new(temporary: TempDir) -> Self {
-        let path = temporary.path().to_owned();
-        Self { temporary: Some(temporary), path }
-    }
-
-    fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// It has its name now, and stays.
-    fn keep(&mut self) {
-        self.temporary.take().map(TempDir::keep);
-    }
-}
-
-impl Drop for NewDirectory {
-    fn drop(&mut self) {
-        let Some(temporary) = self.temporary.take() else { return };
-        if temporary.close().is_err() {
-            open_up(&self.path);
-            // Nobody is left to be told if this fails too.
-            fs::remove_dir_all(&self.path).ok();
-        }
-    }
-}
-
-/// Gives back the permissions that removing needs. A failure shows when removing.
-fn open_up(directory: &Path) {
-    system::set_mode(directory, 0o700).ok();
-    let mut open = vec![directory.to_owned()];
-    while let Some(directory) = open.pop() {
-        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                system::set_mode(&entry.path(), 0o700).ok();
-                open.push(entry.path());
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+    use wormhole_core::error::Error as CoreError;
+
     use super::*;
-    use crate::flow::doubles::Chunks;
+    use crate::flow::doubles::{Chunks, Unwanted};
 
     #[test]
     fn a_file_has_its_name_only_when_it_is_complete() {
@@ -280,6 +228,20 @@ mod tests {
         let incoming = Incoming::prepare(&directory("d", 1), &destination).unwrap();
         incoming.take(&mut Chunks { bytes: b"no archive", at_once: 3 }).unwrap_err();
         assert!(names(work.path()).is_empty());
+    }
+
+    #[test]
+    fn what_is_cancelled_when_all_has_come_gets_no_name() {
+        let work = TempDir::new().unwrap();
+        let destination = Destination::Into(work.path().to_owned());
+        let mut archive = Vec::new();
+        crate::archive::layout::End::default().write(&mut archive);
+        for (offer, bytes) in [(file("a", 5), &b"hello"[..]), (directory("d", 0), &archive)] {
+            let incoming = Incoming::prepare(&offer, &destination).unwrap();
+            let outcome = incoming.take(&mut Unwanted(Chunks { bytes, at_once: 3 }, 0));
+            assert_eq!(outcome, Err(CoreError::Cancelled.into()));
+            assert!(names(work.path()).is_empty());
+        }
     }
 
     #[test]

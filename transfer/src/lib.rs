@@ -70,6 +70,7 @@ mod receiver;
 mod sender;
 mod session;
 mod system;
+mod temporary;
 mod walk;
 
 pub use wormhole_core::transfer::{Config, Offer as OurOffer};

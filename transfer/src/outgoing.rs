@@ -159,6 +159,22 @@ mod tests {
         assert_eq!(Content::open(&at).unwrap_err(), Error::unsendable(&at, Unsendable::NotFound));
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_has_content_but_no_size_is_refused_before_it_is_offered() {
+        let at = Path::new("/proc/self/status");
+        assert_eq!(Content::open(at).unwrap_err(), Error::unsendable(at, no_size()));
+        let work = TempDir::new().unwrap();
+        let link = work.path().join("link");
+        std::os::unix::fs::symlink(at, &link).unwrap();
+        assert_eq!(Content::open(work.path()).unwrap_err(), Error::unsendable(&link, no_size()));
+    }
+
+    #[cfg(target_os = "linux")]
+    fn no_size() -> Unsendable {
+        Unsendable::UnknownSize
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_link_is_called_by_its_own_name_and_sends_what_it_leads_to() {

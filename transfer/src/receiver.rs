@@ -106,6 +106,7 @@ impl<R: Runtime> Receiver<R> {
             Ok(incoming) => {
                 self.session.machine_mut().accept()?;
                 self.session.progress().set_total(incoming.size());
+                self.session.count_removals(incoming.removals());
                 let path = incoming.path().to_owned();
                 self.incoming = Some(incoming);
                 Ok(path)

@@ -17,10 +17,12 @@ use wormhole_runtime::{Driver, Job, Note, Runtime};
 use crate::error::Error;
 use crate::exchange::Ended;
 use crate::progress::Progress;
+use crate::temporary::Removals;
 
 /// How long a lost connection is not yet the verdict: the side that broke it may be saying why, by way of the mailbox.
 const REASON_LIMIT: Duration = Duration::from_secs(2);
-/// How long the end waits for the thread of the disk to clean up. A dead disk is not waited for.
+/// How long the end waits for the thread of the disk to clean up, from the last thing that it removed. A dead disk is
+/// not waited for.
 const CLEAN_UP_LIMIT: Duration = Duration::from_millis(500);
 /// How long the content may stand still. A peer that was stopped keeps its connection, and would be waited for for ever.
 const STALL_LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -127,6 +129,11 @@ impl<M: Side, R: Runtime, W: Send + 'static> Session<M, R, W> {
         self.job = Some(self.driver.runtime.beside(async move { worked.put(job.await) }));
     }
 
+    /// What tells how far the clean-up has come.
+    pub(crate) fn count_removals(&mut self, removals: Removals) {
+        self.driver.machine.removals = removals;
+    }
+
     /// How the content ended.
     pub(crate) fn finish(&mut self, outcome: Result<(), Error>) {
         self.job = None;
@@ -198,12 +205,14 @@ struct Patient<M> {
     /// A verdict that waits for a better one.
     held: Option<(CoreError, Instant)>,
     clean_up: CleanUp,
+    removals: Removals,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CleanUp {
     NotYet,
-    Until(Instant),
+    /// Until then, if no more than so much has been removed by then.
+    Until(Instant, u64),
     Over,
 }
 
@@ -223,8 +232,9 @@ impl Watch {
 }
 
 impl<M: Side> Patient<M> {
-    const fn new(machine: M) -> Self {
-        Self { machine, now: Instant::START, watch: None, held: None, clean_up: CleanUp::NotYet }
+    fn new(machine: M) -> Self {
+        let (now, clean_up, removals) = (Instant::START, CleanUp::NotYet, Removals::default());
+        Self { machine, now, watch: None, held: None, clean_up, removals }
     }
 
     fn watch(&mut self, progress: &Progress) {
@@ -251,10 +261,14 @@ impl<M: Side> Patient<M> {
         }
     }
 
-    const fn clean_up(&mut self) {
+    fn clean_up(&mut self) {
         if let CleanUp::NotYet = self.clean_up {
-            self.clean_up = CleanUp::Until(self.now.plus(CLEAN_UP_LIMIT));
+            self.wait_for_removals();
         }
+    }
+
+    fn wait_for_removals(&mut self) {
+        self.clean_up = CleanUp::Until(self.now.plus(CLEAN_UP_LIMIT), self.removals.count());
     }
 }
 
@@ -277,9 +291,13 @@ impl<M: Side> Machine for Patient<M> {
     }
 
     fn poll(&mut self) -> Output<Told> {
-        if let CleanUp::Until(until) = self.clean_up
+        if let CleanUp::Until(until, before) = self.clean_up
             && until <= self.now
         {
+            if self.removals.count() > before {
+                self.wait_for_removals();
+                return self.poll();
+            }
             self.clean_up = CleanUp::Over;
             return Output::Tell(Told::CleanUpOver);
         }
@@ -295,7 +313,7 @@ impl<M: Side> Machine for Patient<M> {
         };
         let held = self.held.as_ref().map(|(_, until)| *until);
         let clean_up = match self.clean_up {
-            CleanUp::Until(until) => Some(until),
+            CleanUp::Until(until, _) => Some(until),
             CleanUp::NotYet | CleanUp::Over => None,
         };
         let watch = self.watch.as_ref().map(|watch| watch.until);
@@ -400,6 +418,17 @@ mod tests {
         patient.handle(Input::Tick, at(500));
         assert!(matches!(patient.poll(), Output::Tell(Told::CleanUpOver)));
         assert!(matches!(patient.poll(), Output::Wait(None)));
+    }
+
+    #[test]
+    fn a_disk_that_goes_on_removing_is_waited_for() {
+        let mut patient = patient();
+        patient.clean_up();
+        patient.removals.add_one();
+        patient.handle(Input::Tick, at(500));
+        assert!(matches!(patient.poll(), Output::Wait(Some(until)) if until == at(1000)));
+        patient.handle(Input::Tick, at(1000));
+        assert!(matches!(patient.poll(), Output::Tell(Told::CleanUpOver)));
     }
 
     fn lost() -> CoreError {

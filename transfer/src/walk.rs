@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::{self, FileType, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::mem;
 use std::path::{Path, PathBuf};
 
@@ -78,7 +78,7 @@ impl Listing {
 
     /// Its name in the archive.
     pub(crate) fn entry_name(&self, item: &Item) -> Cow<'_, str> {
-        let name = travelling(self.relative(item));
+        let name = without_drive(travelling(self.relative(item)));
         if item.is_directory { Cow::Owned(format!("{name}/")) } else { name }
     }
 
@@ -110,6 +110,20 @@ impl Item {
 pub(crate) fn travelling(name: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(name);
     if text.contains('\\') { Cow::Owned(text.replace('\\', "_")) } else { text }
+}
+
+/// The name of an entry as no system takes it for one on a drive.
+fn without_drive(name: Cow<'_, str>) -> Cow<'_, str> {
+    match name.as_bytes() {
+        [letter, b':', ..] if letter.is_ascii_alphabetic() => Cow::Owned(name.replacen(':', "_", 1)),
+        _ => name,
+    }
+}
+
+/// A name in this directory as it travels.
+fn travelling_in<'a>(directory: &[u8], name: &'a [u8]) -> Cow<'a, str> {
+    let shown = travelling(name);
+    if directory.is_empty() { without_drive(shown) } else { shown }
 }
 
 struct Walk {
@@ -177,7 +191,7 @@ impl Walk {
             let Some(bytes) = system::name_bytes(name) else {
                 return Err(Error::unsendable(&path.join(name), Unsendable::NameClash));
             };
-            if matches!(travelling(bytes), Cow::Owned(_)) {
+            if matches!(travelling_in(directory, bytes), Cow::Owned(_)) {
                 odd = true;
                 self.listing.renamed = self.listing.renamed.saturating_add(1);
             }
@@ -185,8 +199,8 @@ impl Walk {
         }
         if odd {
             for name in &names {
-                let shown = travelling(system::name_bytes(name).unwrap_or_default()).into_owned();
-                if !travelled.insert(shown) {
+                let bytes = system::name_bytes(name).unwrap_or_default();
+                if !travelled.insert(travelling_in(directory, bytes).into_owned()) {
                     return Err(Error::unsendable(&path.join(name), Unsendable::NameClash));
                 }
             }
@@ -288,7 +302,19 @@ pub(crate) fn check_file(path: &Path, metadata: &Metadata) -> Result<(), Error> 
     if let Some(why) = special(metadata.file_type()) {
         return Err(Error::unsendable(path, why));
     }
+    if metadata.len() == 0 {
+        return check_empty(path);
+    }
     system::check_readable(path).map_err(|why| unreadable(path, &why))
+}
+
+/// What the system makes up as it is read has content all the same, and a size that nobody knows before.
+fn check_empty(path: &Path) -> Result<(), Error> {
+    let first = system::open(path).and_then(|mut file| file.read(&mut [0]));
+    match first.map_err(|why| unreadable(path, &why))? {
+        0 => Ok(()),
+        _ => Err(Error::unsendable(path, Unsendable::UnknownSize)),
+    }
 }
 
 /// Why what is neither a file nor a directory cannot be sent.
@@ -413,6 +439,23 @@ mod tests {
             symlink("self", root.path().join("self")).unwrap();
             let error = Listing::of(root.path()).unwrap_err();
             assert_eq!(error, Error::unsendable(&root.path().join("self"), Unsendable::BrokenLink));
+        }
+
+        #[test]
+        fn a_name_that_would_be_a_drive_elsewhere_travels_as_another() {
+            let root = TempDir::new().unwrap();
+            fs::create_dir(root.path().join("d:")).unwrap();
+            fs::write(root.path().join("d:/e:f"), "1").unwrap();
+            fs::write(root.path().join("c:x"), "2").unwrap();
+            let listing = Listing::of(root.path()).unwrap();
+            assert_eq!((listing.names(), listing.renamed()), (vec!["c_x".into(), "d_/e:f".into()], 2));
+            assert!(listing.items().iter().all(|item| listing.path(item).exists()));
+            for name in listing.names() {
+                crate::archive::tree::safe_path(name.as_bytes()).unwrap();
+            }
+            fs::write(root.path().join("c_x"), "3").unwrap();
+            let error = Listing::of(root.path()).unwrap_err();
+            assert!(matches!(error, Error::Unsendable { why: Unsendable::NameClash, .. }), "{error}");
         }
 
         #[test]

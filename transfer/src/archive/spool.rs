@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use zip::read::ZipFile;
 use zip::result::ZipError;
-use zip::{CompressionMethod, ZipArchive};
+use zip::{CompressionMethod, System, ZipArchive};
 
 use super::fields::Fields;
 use super::layout::{END, END_LEN, END64, END64_LEN, LOCATOR64_LEN};
@@ -44,15 +45,7 @@ pub(crate) fn unpack(
     if archive.has_duplicate_names() {
         return Err(BadArchive::Malformed("two entries have the same name").into());
     }
-    let mut directories = Vec::new();
-    for index in 0..archive.len() {
-        entry(&mut archive, index, tree, &mut directories)?;
-    }
-    // What is in a directory comes after it in the list, and may not be hindered by its permissions.
-    for (at, mode) in directories.into_iter().rev() {
-        Tree::set_mode(&at, mode)?;
-    }
-    Ok(())
+    (0..archive.len()).try_for_each(|index| entry(&mut archive, index, source, tree))
 }
 
 /// Writes all that comes to a file without a name.
@@ -74,11 +67,12 @@ fn spool(begun: &[u8], source: &mut impl Source, directory: &Path) -> Result<Fil
 fn entry(
     archive: &mut ZipArchive<File>,
     index: usize,
+    source: &impl Source,
     tree: &mut Tree,
-    directories: &mut Vec<(PathBuf, u32)>,
 ) -> Result<(), Error> {
+    source.check_wanted()?;
     let mut entry = archive.by_index(index).map_err(|why| broken(&why))?;
-    let name = entry.name_raw().to_owned();
+    let name = name_of(&entry);
     let path = safe_path(&name)?;
     if entry.is_symlink() {
         return Err(BadArchive::Link(shown(&name)).into());
@@ -86,23 +80,35 @@ fn entry(
     if entry.encrypted() || !is_known(entry.compression()) {
         return Err(BadArchive::Method.into());
     }
-    let mode = entry.unix_mode().unwrap_or_default();
+    // On DOS there are none; those that the crate makes up would be wider than what our user's mask allows.
+    let mode = if entry.system() == System::Dos { 0 } else { entry.unix_mode().unwrap_or_default() };
     if path.is_directory() {
-        let at = tree.directory(&path)?;
-        directories.push((at, mode));
-        return Ok(());
+        tree.directory(&path)?;
+        return tree.set_mode_of(&path, mode);
     }
     let (mut file, at) = tree.file(&path)?;
     let mut step = vec![0; STEP];
     loop {
         match entry.read(&mut step) {
             Ok(0) => break,
-            Ok(count) => tree.write(&mut file, &at, step.get(..count).unwrap_or_default())?,
+            Ok(count) => {
+                source.check_wanted()?;
+                tree.write(&mut file, &at, step.get(..count).unwrap_or_default())?;
+            }
             Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return Err(BadArchive::Checksum(shown(&name)).into()),
         }
     }
-    Tree::set_mode(&at, mode)
+    tree.set_mode_of(&path, mode)
+}
+
+/// The name of an entry as UTF-8. Where it is none, it is of the code page of old, unless the entry says otherwise.
+fn name_of(entry: &ZipFile<'_, File>) -> Vec<u8> {
+    let raw = entry.name_raw();
+    match entry.name() {
+        Ok(decoded) if str::from_utf8(raw).is_err() => decoded.into_owned().into_bytes(),
+        Ok(_) | Err(_) => raw.to_owned(),
+    }
 }
 
 fn is_known(method: CompressionMethod) -> bool {

@@ -15,7 +15,7 @@ use super::spool::Waiting;
 use super::tree::{Limits, Tree, shown};
 use super::{unpack, write};
 use crate::error::{BadArchive, Error};
-use crate::flow::doubles::{Chunks, Collected};
+use crate::flow::doubles::{Chunks, Collected, Unwanted};
 use crate::flow::{Sink, Source};
 use crate::walk::Listing;
 
@@ -136,6 +136,7 @@ fn an_archive_with_any_byte_changed_is_refused_or_harmless() {
         fs::create_dir(&to).unwrap();
         // A time, a version or a mode may change without harm; content may not.
         if unpack_into(&changed, 64, &to, MANY).is_ok() {
+            crate::system::set_mode(&to.join("f"), 0o600).unwrap();
             let contents = |tree: Vec<(PathBuf, u32, Option<Vec<u8>>)>| {
                 tree.into_iter().filter_map(|it| it.2).collect::<Vec<_>>()
             };
@@ -219,6 +220,99 @@ fn a_name_that_comes_twice_is_refused() {
     let to = TempDir::new().unwrap();
     let outcome = unpack_into(&file_and_directory, 9, to.path(), MANY);
     assert_eq!(outcome, Err(BadArchive::Twice("a".to_owned()).into()));
+}
+
+#[test]
+fn an_archive_that_nobody_wants_any_more_is_not_unpacked() {
+    // Ours as soon as that is so, others once they have come.
+    for (archive, left) in [(archive_of(sample().path()).0, usize::MAX), (deflated(&[("a", b"1")]), 0)] {
+        let to = TempDir::new().unwrap();
+        let waiting = Waiting { directory: to.path().parent().unwrap(), len: archive.len() as u64 };
+        let mut source = Unwanted(Chunks { bytes: &archive, at_once: 9 }, left);
+        let outcome = unpack::unpack(&mut source, &mut Tree::new(to.path(), MANY), waiting);
+        assert_eq!(outcome, Err(wormhole_core::error::Error::Cancelled.into()));
+        assert_eq!(tree(to.path()), []);
+    }
+}
+
+#[test]
+fn permissions_of_other_systems_are_those_of_any_new_file() {
+    let mut archive = single("a", b"content", 0x20);
+    let list = archive.windows(4).position(|it| it == b"PK\x01\x02").unwrap();
+    archive[list + 5] = 0; // made on DOS
+    let to = TempDir::new().unwrap();
+    unpack_into(&archive, 9, to.path(), MANY).unwrap();
+    fs::write(to.path().join("usual"), "").unwrap();
+    assert_eq!(mode(&to.path().join("a")), mode(&to.path().join("usual")));
+}
+
+#[test]
+fn permissions_hinder_nothing_that_comes_later_in_whatever_order() {
+    let attributes = |mode: u32| (0o040_000 | mode) << 16;
+    let directories = [("a/b/c/", 0o700), ("a/", 0o500), ("a/b/", 0o100), ("./", 0o500)];
+    let mut archive = Vec::new();
+    let mut list = Vec::new();
+    for (name, mode) in directories {
+        let entry = Entry { name, size: 0, mode: 0 };
+        let place = list.len() + 38;
+        entry.write_central(0, archive.len() as u64, &mut list);
+        list[place..place + 4].copy_from_slice(&attributes(mode).to_le_bytes());
+        entry.write_local(false, &mut archive);
+    }
+    let (list_at, list_len) = (archive.len() as u64, list.len() as u64);
+    archive.extend(list);
+    super::layout::End { count: 4, list_len, list_at }.write(&mut archive);
+    let work = TempDir::new().unwrap();
+    let to = work.path().join("to");
+    fs::create_dir(&to).unwrap();
+    unpack_into(&archive, 9, &to, MANY).unwrap();
+    assert_eq!((mode(&to), mode(&to.join("a"))), (0o500, 0o500));
+    // So that who is not root can remove it again.
+    crate::system::set_mode(&to, 0o700).unwrap();
+    crate::system::set_mode(&to.join("a"), 0o700).unwrap();
+    // Our user can at least look.
+    assert_eq!(mode(&to.join("a/b")), 0o500);
+    crate::system::set_mode(&to.join("a/b"), 0o700).unwrap();
+    assert_eq!(mode(&to.join("a/b/c")), 0o700);
+}
+
+#[test]
+fn names_of_old_archives_are_read_as_code_page_437() {
+    let mut archive = single("ab", b"content", 0o100_644 << 16);
+    for (place, pair) in archive.clone().windows(2).enumerate() {
+        if pair == b"ab" {
+            archive[place..place + 2].copy_from_slice(b"\x81\x84");
+        }
+    }
+    let list = archive.windows(4).position(|it| it == b"PK\x01\x02").unwrap();
+    archive[7] = 0; // the flag of UTF-8
+    archive[list + 9] = 0;
+    let to = TempDir::new().unwrap();
+    unpack_into(&archive, 9, to.path(), MANY).unwrap();
+    assert_eq!(tree(to.path())[0].0, Path::new("üä"));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_took_the_place_of_a_file_is_not_sent() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let replaced: [fn(&Path); 3] = [
+        |at| mknodat(CWD, at, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap(),
+        |at| std::os::unix::fs::symlink("/dev/null", at).unwrap(),
+        |at| fs::create_dir(at).unwrap(),
+    ];
+    for content in ["", "12345"] {
+        for replace in replaced {
+            let from = TempDir::new().unwrap();
+            let at = from.path().join("f");
+            fs::write(&at, content).unwrap();
+            let listing = Listing::of(from.path()).unwrap();
+            fs::remove_file(&at).unwrap();
+            replace(&at);
+            let outcome = write::write(&listing, &mut Collected::default());
+            assert_eq!(outcome, Err(Error::Changed { path: at }));
+        }
+    }
 }
 
 #[test]
@@ -400,7 +494,9 @@ fn archive_of(directory: &Path) -> (Vec<u8>, Listing) {
 
 fn unpack_into(archive: &[u8], at_once: usize, to: &Path, limits: Limits) -> Result<(), Error> {
     let waiting = Waiting { directory: to.parent().unwrap(), len: archive.len() as u64 };
-    unpack::unpack(&mut Chunks { bytes: archive, at_once }, &mut Tree::new(to, limits), waiting)
+    let mut tree = Tree::new(to, limits);
+    unpack::unpack(&mut Chunks { bytes: archive, at_once }, &mut tree, waiting)?;
+    tree.finish(0o755)
 }
 
 /// All paths, with their permissions and contents.
@@ -490,6 +586,10 @@ impl Sink for Sparse {
 fn a_source_that_fails_is_not_a_broken_archive() {
     struct Gone;
     impl Source for Gone {
+        fn check_wanted(&self) -> Result<(), Error> {
+            Ok(())
+        }
+
         fn chunk(&mut self) -> Result<&[u8], Error> {
             Err(Error::NoThread)
         }

@@ -2,6 +2,7 @@
 //!
 //! Nothing that exists is ever opened for writing and no link is ever made, so a path of safe names cannot lead out.
 
+use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,9 @@ use crate::system;
 
 /// The most directories in one archive: the offer does not count them, and each costs the disk something.
 const DIRECTORY_LIMIT: u64 = 1 << 20;
+
+/// Our user can look into every directory, whatever its permissions were on the other side.
+const OWNER_LOOKS: u32 = 0o500;
 
 /// What the offer announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +35,15 @@ pub(crate) struct Tree {
     left_directories: u64,
     /// The directory that was made, or found, last: most files have the same as the one before.
     last: PathBuf,
+    /// The permissions of directories. They are set at the end: what comes later may not be hindered by them.
+    modes: Vec<(PathBuf, u32)>,
 }
 
 impl Tree {
     /// An empty directory that nobody else knows of.
     pub(crate) fn new(root: &Path, limits: Limits) -> Self {
-        Self { root: root.to_owned(), left: limits, left_directories: DIRECTORY_LIMIT, last: root.to_owned() }
+        let (root, last) = (root.to_owned(), root.to_owned());
+        Self { root, left: limits, left_directories: DIRECTORY_LIMIT, last, modes: Vec::new() }
     }
 
     /// How many entries can come at most.
@@ -50,8 +57,8 @@ impl Tree {
     }
 
     /// Makes this directory and those above it, as far as they are not there.
-    pub(crate) fn directory(&mut self, path: &SafePath) -> Result<PathBuf, Error> {
-        self.make(path.components())
+    pub(crate) fn directory(&mut self, path: &SafePath) -> Result<(), Error> {
+        self.make(path.components()).map(drop)
     }
 
     /// Makes a file and the directories above it.
@@ -76,21 +83,30 @@ impl Tree {
         file.write_all(bytes).map_err(|why| Error::disk(Doing::Write, at, &why))
     }
 
-    /// Gives a file or directory its permissions. What was made on a system without any keeps those it has, and
-    /// set-user-id and the like are never given.
-    pub(crate) fn set_mode(at: &Path, mode: u32) -> Result<(), Error> {
-        if mode & MODE_BITS == 0 {
-            return Ok(());
-        }
-        system::set_mode(at, mode).map_err(|why| Error::disk(Doing::Write, at, &why))
-    }
-
-    /// As [`Tree::set_mode`], for what an entry has made.
-    pub(crate) fn set_mode_of(&self, path: &SafePath, mode: u32) -> Result<(), Error> {
+    /// Gives what an entry has made its permissions, a directory not before [`Tree::finish`]. What was made on a system
+    /// without any keeps those it has, and set-user-id and the like are never given.
+    pub(crate) fn set_mode_of(&mut self, path: &SafePath, mode: u32) -> Result<(), Error> {
         let at = self.place(path.components());
+        let mode = mode & MODE_BITS;
         // Most files have the permissions that they were made with, and asking is cheaper than setting.
         let found = fs::symlink_metadata(&at).map_err(|_| BadArchive::Mismatch)?;
-        if system::mode(&found) == mode & MODE_BITS { Ok(()) } else { Self::set_mode(&at, mode) }
+        if mode == 0 || system::mode(&found) == mode && at != self.root {
+            return Ok(());
+        }
+        if found.is_dir() {
+            self.modes.push((at, mode | OWNER_LOOKS));
+            return Ok(());
+        }
+        set_mode(&at, mode)
+    }
+
+    /// Gives all directories their permissions, inner ones first. The tree itself gets `own` if no entry says more.
+    pub(crate) fn finish(mut self, own: u32) -> Result<(), Error> {
+        if self.modes.iter().all(|(at, _)| *at != self.root) {
+            self.modes.push((self.root, own));
+        }
+        self.modes.sort_by_key(|(at, _)| Reverse(at.as_os_str().len()));
+        self.modes.iter().try_for_each(|(at, mode)| set_mode(at, *mode))
     }
 
     fn place(&self, components: &[SafeName]) -> PathBuf {
@@ -126,6 +142,16 @@ impl Tree {
             }
             Err(why) => Err(Error::disk(Doing::Create, at, &why)),
         }
+    }
+}
+
+/// Sets permissions, where the file system has any: what cannot have them is complete without.
+fn set_mode(at: &Path, mode: u32) -> Result<(), Error> {
+    match system::set_mode(at, mode) {
+        Err(why) if !matches!(why.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {
+            Err(Error::disk(Doing::Write, at, &why))
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -130,6 +130,8 @@ impl<S: Source> Stream<'_, S> {
     }
 
     fn entry(&mut self, local: &Local) -> Result<(), Error> {
+        // A buffer may hold thousands of small files.
+        self.source.check_wanted()?;
         let (name, size) = (local.name(), local.size()?);
         let path = safe_path(name)?;
         let crc = if path.is_directory() {

@@ -49,6 +49,10 @@ pub(crate) fn write(listing: &Listing, sink: &mut impl Sink) -> Result<(), Error
 /// Writes the content of one file; answers its checksum.
 fn write_file(path: &Path, entry: &Entry<'_>, sink: &mut impl Sink) -> Result<u32, Error> {
     let mut file = system::open(path).map_err(|why| Error::disk(Doing::Read, path, &why))?;
+    let opened = file.metadata().map_err(|why| Error::disk(Doing::Read, path, &why))?;
+    if !opened.is_file() {
+        return Err(Error::Changed { path: path.to_owned() });
+    }
     let mut checksum = crc32fast::Hasher::new();
     copy(&mut file, path, entry.size, sink, |bytes| checksum.update(bytes))?;
     Ok(checksum.finalize())
