@@ -126,14 +126,4 @@ macro_rules! blocking {
     )*};
 }
 
-/// Methods that do not wait.
-macro_rules! at_once {
-    ($($(#[$doc:meta])* fn $name:ident(&mut $me:ident $(, $given:ident: $of:ty)*) $(-> $out:ty)?;)*) => {$(
-        $(#[$doc])*
-        pub fn $name(&mut $me $(, $given: $of)*) $(-> $out)? {
-            $me.inner.$name($($given),*)
-        }
-    )*};
-}
-
-pub(crate) use {at_once, blocking};
+pub(crate) use blocking;

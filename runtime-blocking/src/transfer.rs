@@ -41,7 +41,17 @@ pub use wormhole_transfer::{
 };
 
 use crate::Runtime;
-use crate::call::{Call, Cancelled, Canceller, at_once, blocking};
+use crate::call::{Call, Cancelled, Canceller, blocking};
+
+/// Methods that do not wait.
+macro_rules! at_once {
+    ($($(#[$doc:meta])* fn $name:ident(&mut $me:ident $(, $given:ident: $of:ty)*) $(-> $out:ty)?;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(&mut $me $(, $given: $of)*) $(-> $out)? {
+            $me.inner.$name($($given),*)
+        }
+    )*};
+}
 
 /// The side that sends: [`wormhole_transfer::Sender`], whose documentation goes further, on plain threads.
 #[derive(Debug)]
