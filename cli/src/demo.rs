@@ -13,8 +13,6 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use wormhole_core::driver::{Address, Why};
 use wormhole_core::rng::Rng;
-use wormhole_core::wire::hints::parse_relay_argument;
-use wormhole_core::wormhole;
 use wormhole_server::{Server, mailbox, relay};
 use wormhole_tokio::transfer::{Config, Receiver, Sender};
 
@@ -53,17 +51,17 @@ async fn demo(common: &Common, options: &Demo) -> Result<(), Failure> {
     main.note(format_args!("A mailbox server at {url} and a relay at {hint}, both in this process."));
 
     let source = Source::of(options.path.as_deref(), &main).await?;
-    let config = config(common, &url, &hint)?;
+    let config = config(common, &url, &hint);
     let copy = on_disk(|| tempfile::Builder::new().prefix("wormhole-demo-").tempdir()).await?;
 
     let content = send::open(source.path.clone()).await?;
     let sender_screen = screen("sender   | ");
     send::announce(&content, &sender_screen);
-    let mut sender = Sender::new(config.clone(), content, wormhole_tokio::runtime())?;
+    let mut sender = Sender::new(config.clone(), content)?;
     sender.allocate_code(wormhole_core::defaults::CODE_WORDS)?;
     let mut sending = Sending::new(sender, View::new(sender_screen, &url), false, false);
 
-    let receiver = Receiver::new(config, wormhole_tokio::runtime())?;
+    let receiver = Receiver::new(config)?;
     let wishes =
         Wishes { accept: true, place: Some(copy.path().to_owned()), show_verifier: false, show_code: false };
     let mut receiving = Receiving::new(receiver, View::new(screen("receiver | "), &url), wishes);
@@ -99,13 +97,8 @@ fn unix_time() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-fn config(common: &Common, url: &str, hint: &str) -> Result<Config, Failure> {
-    Ok(Config {
-        session: wormhole::Config::new(&common.appid)?.mailbox(url),
-        relays: parse_relay_argument(hint)?.into_iter().collect(),
-        listen: !common.no_listen,
-        verify: false,
-    })
+fn config(common: &Common, url: &str, hint: &str) -> Config {
+    Config::new(&common.appid).mailbox(url).relays([hint]).listen(!common.no_listen)
 }
 
 /// What is sent. A made-up file is removed with it.

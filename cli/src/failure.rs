@@ -90,7 +90,7 @@ const fn of_wormhole(error: &Error) -> &'static str {
         Error::Crowded => {
             "Try again with a new code, told to one person only. If it goes on, somebody may be attacking you."
         }
-        Error::Lonely | Error::Cancelled | Error::Rejected | Error::Failed(_) => "",
+        Error::Lonely | Error::Cancelled | Error::TimedOut | Error::Rejected | Error::Failed(_) => "",
         Error::Unwelcome(_) => "Choose another server with --relay-url, or a newer version of this program.",
         Error::VerifierRefused => {
             "Somebody may be between you and the other side. Try again with a new code, told in another way."
@@ -111,6 +111,7 @@ const fn of_misuse(fault: &Misuse) -> &'static str {
         | Misuse::Closed
         | Misuse::QueueFull
         | Misuse::NotJson
+        | Misuse::Snapshot(_)
         | Misuse::OutOfTurn(_) => "This is a fault of the program: please report it.",
     }
 }

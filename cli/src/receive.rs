@@ -32,7 +32,7 @@ pub(crate) async fn run(
     let code = options.code.as_deref().filter(|code| !code.trim().is_empty());
     let code = code.map(sides::code).transpose()?;
     let config = sides::config(common, false)?;
-    let mut receiver = Receiver::new(config, wormhole_tokio::runtime())?;
+    let mut receiver = Receiver::new(config)?;
     let mut view = View::new(Screen::new(common.hide_progress), common.mailbox());
     let stage = match code {
         Some(code) => {
@@ -215,7 +215,7 @@ impl Receiving {
     fn see(&mut self, event: Event) -> Option<Result<(), Failure>> {
         match event {
             Event::Session(event) => self.see_session(&event),
-            Event::Answered | Event::Sent => {}
+            Event::Answered | Event::OurHints(_) | Event::TheirHints(_) | Event::Sent => {}
             Event::Offered(offer) => self.offered(offer),
             Event::Stored(path) => self.stored(&path),
             Event::Connected(path) => self.view.begin("Receiving", path, &self.receiver.progress()),

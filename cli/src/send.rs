@@ -28,7 +28,7 @@ pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interr
     let content = or_interrupted(interrupts, content(options, &screen)).await??;
     announce(&content, &screen);
     let is_text = matches!(content.offer(), OurOffer::Text(_));
-    let mut sender = Sender::new(config, content, wormhole_tokio::runtime())?;
+    let mut sender = Sender::new(config, content)?;
     match code {
         Some(code) => sender.set_code(code)?,
         None => sender.allocate_code(options.code_length.map_or(defaults::CODE_WORDS, usize::from))?,
@@ -133,6 +133,8 @@ impl Sending {
                 Event::Session(_)
                 | Event::Offered(_)
                 | Event::Answered
+                | Event::OurHints(_)
+                | Event::TheirHints(_)
                 | Event::Connected(_)
                 | Event::Sent
                 | Event::Stored(_)
@@ -173,7 +175,11 @@ impl Sending {
     fn see(&mut self, event: Event) -> Option<Result<(), Failure>> {
         match event {
             Event::Session(event) => self.see_session(&event),
-            Event::Offered(_) | Event::Answered | Event::Stored(_) => {}
+            Event::Offered(_)
+            | Event::Answered
+            | Event::OurHints(_)
+            | Event::TheirHints(_)
+            | Event::Stored(_) => {}
             Event::Connected(path) => self.view.begin("Sending", path, &self.sender.progress()),
             Event::Sent => {
                 self.view.end(&self.sender.progress());

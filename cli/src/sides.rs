@@ -4,7 +4,6 @@ use std::future::Future;
 
 use wormhole_core::code::Code;
 use wormhole_core::error::{CodeFault, Misuse};
-use wormhole_core::wormhole;
 use wormhole_tokio::transfer::Config;
 
 use crate::arguments::Common;
@@ -13,14 +12,14 @@ use crate::interrupts::Interrupts;
 
 /// The command line as the transfer takes it.
 pub(crate) fn config(common: &Common, verify: bool) -> Result<Config, Failure> {
-    let session = wormhole::Config::new(&common.appid).map_err(|fault| Failure::Usage(fault.to_string()))?;
     let relay = common.relay().map_err(Failure::Usage)?;
-    Ok(Config {
-        session: session.mailbox(common.mailbox()),
-        relays: relay.into_iter().collect(),
-        listen: !common.no_listen,
-        verify,
-    })
+    let config = Config::new(&common.appid)
+        .mailbox(common.mailbox())
+        .relay_hints(relay.into_iter().collect())
+        .listen(!common.no_listen)
+        .verify(verify);
+    config.session().map_err(|fault| Failure::Usage(fault.to_string()))?;
+    Ok(config)
 }
 
 /// A code as a person typed or pasted it. One without words keeps no secret, so it is refused here.

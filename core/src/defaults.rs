@@ -15,6 +15,9 @@ pub const CODE_WORDS: usize = 2;
 
 /// How long `close` waits for the server before it gives up.
 pub const CLOSE_LIMIT: Duration = Duration::from_millis(3000);
+/// How long the server may take to have our blob, once the other side's is here, before `transcribe` gives up. The link is
+/// tried again meanwhile.
+pub const STORE_LIMIT: Duration = Duration::from_secs(120);
 /// The longest wait between two tries to reach the server, before the random part of up to a second.
 pub const RECONNECT_LIMIT: Duration = Duration::from_secs(60);
 /// How long after the direct hints the relay is tried; each lower priority waits as long again.

@@ -14,6 +14,7 @@ use crate::untrusted::Text;
 
 /// A moment, counted from the driver's start. The core never reads a clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Instant(Duration);
 
 impl Instant {
@@ -227,6 +228,7 @@ pub enum Input<A = Infallible> {
 
 /// Why a connection ended, or never came to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Why {
     /// [`Op::Close`] asked for it.
     Asked,
@@ -255,6 +257,8 @@ pub enum Why {
     TooLong,
     /// The URL of the server cannot be used.
     BadUrl(String),
+    /// The proxy could not be used, or did not do its part: the text says how.
+    Proxy(String),
     /// Anything else, in the system's words.
     Other(String),
 }
@@ -275,6 +279,7 @@ impl fmt::Display for Why {
             Self::Tls(how) => write!(f, "TLS failed: {}", text(how).short()),
             Self::WebSocket(how) => write!(f, "not a usable WebSocket: {}", text(how).short()),
             Self::TooLong => f.write_str("a message was too long"),
+            Self::Proxy(how) => write!(f, "the proxy did not connect us: {}", text(how).short()),
             Self::BadUrl(how) => write!(f, "not a usable server address: {}", text(how).short()),
             Self::Other(how) => text(how).short().fmt(f),
         }

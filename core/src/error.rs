@@ -6,8 +6,12 @@ use core::fmt;
 use crate::driver::Why;
 use crate::untrusted::Text;
 
+/// Words of ours. By another name than that of a reference, which could not be read from anywhere.
+type Words = &'static str;
+
 /// The calling application did something that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Misuse {
     /// The code is not well formed; the fault says how.
     Code(CodeFault),
@@ -34,12 +38,15 @@ pub enum Misuse {
     Address(String),
     /// What should be JSON is not.
     NotJson,
+    /// What should be the snapshot of a wormhole cannot be gone on with; the fault says why.
+    Snapshot(SnapshotFault),
     /// A command came at a moment when it has no meaning; the text says which.
-    OutOfTurn(&'static str),
+    OutOfTurn(#[cfg_attr(feature = "serde", serde(deserialize_with = "crate::saved::words"))] Words),
 }
 
 /// Why a code, or a part of it, is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum CodeFault {
     /// It contains a space.
     Space,
@@ -55,8 +62,26 @@ pub enum CodeFault {
     WordCount,
 }
 
+/// Why there is no going on from a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum SnapshotFault {
+    /// It was made by another version of this library.
+    Version {
+        /// The version that it has.
+        found: u32,
+        /// The version that is known here.
+        known: u32,
+    },
+    /// It is for another application or another mailbox server.
+    Config,
+    /// It is damaged, or no snapshot.
+    Malformed,
+}
+
 /// The mailbox server did not do its part.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ServerFault {
     /// It could not be reached at the first attempt.
     Unreachable {
@@ -77,13 +102,14 @@ pub enum ServerFault {
 
 /// The other side did not do its part.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum PeerFault {
     /// Its `pake` message is no JSON object, or not hex.
     MalformedPake,
     /// Its `pake` element is of the wrong form, off the curve, not of prime order, the identity, or our own.
     BadPake,
     /// One of its messages is not what the protocol allows.
-    Malformed(&'static str),
+    Malformed(#[cfg_attr(feature = "serde", serde(deserialize_with = "crate::saved::words"))] Words),
     /// It ended the transfer with this text.
     Said(Text),
     /// It offered something that we do not know.
@@ -96,6 +122,7 @@ pub enum PeerFault {
 
 /// The connection for the content failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum TransitFault {
     /// Nothing could be dialled, and nobody called.
     NoContact,
@@ -128,6 +155,7 @@ pub enum TransitFault {
 
 /// How a wormhole or a transfer failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Error {
     /// The application's doing.
     Misuse(Misuse),
@@ -147,6 +175,8 @@ pub enum Error {
     Unwelcome(Text),
     /// Our own user ended it.
     Cancelled,
+    /// What was waited for did not come in the time that our own application allows. Nothing is lost by it.
+    TimedOut,
     /// Our own user refused the offer.
     Rejected,
     /// Our own user said that the verifiers differ.
@@ -157,6 +187,7 @@ pub enum Error {
 
 /// How a wormhole ended, as told to the server (`docs/server-protocol.md`, "Commands").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Mood {
     /// The other side was heard and is authentic.
     Happy,
@@ -188,7 +219,7 @@ impl Error {
     pub const fn mood(&self) -> Mood {
         match self {
             Self::WrongCode => Mood::Scary,
-            Self::Lonely | Self::Cancelled | Self::Failed(_) => Mood::Lonely,
+            Self::Lonely | Self::Cancelled | Self::TimedOut | Self::Failed(_) => Mood::Lonely,
             Self::Unwelcome(_) => Mood::Unwelcome,
             Self::Misuse(_) | Self::Server(_) | Self::Crowded => Mood::Errory,
             Self::Peer(fault) => match fault {
@@ -231,7 +262,20 @@ impl fmt::Display for Misuse {
             Self::TooLong { limit_bytes } => write!(f, "at most {limit_bytes} bytes are possible"),
             Self::Address(text) => write!(f, "not a usable address: {text}"),
             Self::NotJson => f.write_str("that is not JSON"),
+            Self::Snapshot(fault) => fault.fmt(f),
             Self::OutOfTurn(what) => write!(f, "not possible now: {what}"),
+        }
+    }
+}
+
+impl fmt::Display for SnapshotFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version { found, known } => {
+                write!(f, "the snapshot has version {found}, and only version {known} is known")
+            }
+            Self::Config => f.write_str("the snapshot is for another application or another mailbox server"),
+            Self::Malformed => f.write_str("the snapshot cannot be read"),
         }
     }
 }
@@ -304,6 +348,7 @@ impl fmt::Display for Error {
             Self::Lonely => f.write_str("closed before the other side was there"),
             Self::Unwelcome(text) => write!(f, "the mailbox server does not accept us: {}", text.short()),
             Self::Cancelled => f.write_str("cancelled"),
+            Self::TimedOut => f.write_str("it did not happen in the time that was allowed"),
             Self::Rejected => f.write_str("transfer rejected"),
             Self::VerifierRefused => f.write_str("the verifiers differ: nothing was transferred"),
             Self::Failed(text) => f.write_str(text),
@@ -312,7 +357,27 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for CodeFault {}
-impl core::error::Error for Misuse {}
+impl core::error::Error for SnapshotFault {}
+
+impl core::error::Error for Misuse {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Code(fault) => Some(fault),
+            Self::Snapshot(fault) => Some(fault),
+            Self::CodeAlreadyChosen
+            | Self::ChooseNameplateFirst
+            | Self::NameplateAlreadyChosen
+            | Self::WordsAlreadyChosen
+            | Self::NoKeyYet
+            | Self::Closed
+            | Self::QueueFull
+            | Self::TooLong { .. }
+            | Self::Address(_)
+            | Self::NotJson
+            | Self::OutOfTurn(_) => None,
+        }
+    }
+}
 impl core::error::Error for ServerFault {}
 impl core::error::Error for PeerFault {}
 impl core::error::Error for TransitFault {}
@@ -329,6 +394,7 @@ impl core::error::Error for Error {
             | Self::Lonely
             | Self::Unwelcome(_)
             | Self::Cancelled
+            | Self::TimedOut
             | Self::Rejected
             | Self::VerifierRefused
             | Self::Failed(_) => None,
@@ -380,6 +446,7 @@ mod tests {
             TransitFault::Unconfirmed(raw()).into(),
             ServerFault::Unreachable { url: "url".into(), why: Why::WebSocket(raw()) }.into(),
             ServerFault::Unreachable { url: "url".into(), why: Why::Tls(raw()) }.into(),
+            ServerFault::Unreachable { url: "url".into(), why: Why::Proxy(raw()) }.into(),
             ServerFault::Unreachable { url: "url".into(), why: Why::Other(raw()) }.into(),
         ] {
             let shown = error.to_string();

@@ -53,6 +53,7 @@
 //!
 //! - [`code`], [`words`]: what people say to each other.
 //! - [`wormhole`]: the session with the mailbox server, and through it with the other side.
+//! - [`transcribe`]: one small message each way, and no more.
 //! - [`transit`]: the connection for content. [`transfer`]: text, files and directories.
 //! - [`wire`]: messages as they travel. [`crypto`]: keys. [`untrusted`]: what came from elsewhere.
 //! - [`driver`], [`error`], [`rng`], [`defaults`]: the border.
@@ -69,8 +70,11 @@ pub mod defaults;
 pub mod driver;
 pub mod error;
 pub mod rng;
+#[cfg(feature = "serde")]
+mod saved;
 #[cfg(test)]
 mod table;
+pub mod transcribe;
 pub mod transfer;
 pub mod transit;
 pub mod untrusted;

@@ -30,6 +30,7 @@ pub const PATH_DEPTH: usize = 128;
 /// assert_eq!(Text::from("red: \x1b[31m\nnext line").to_string(), "red: \\x1b[31m\nnext line");
 /// ```
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Text(Vec<u8>);
 
 impl Text {

@@ -113,17 +113,62 @@ pub(crate) trait Cancelled {
     fn cancelled() -> Self;
 }
 
-/// Methods that wait, as methods that block. The type has an `inner`, a `call`, and `last_words` for when it is cancelled.
+/// A type whose methods wait, as one whose methods block. `over` waits for its end.
 macro_rules! blocking {
-    ($($(#[$doc:meta])* fn $name:ident(&mut $me:ident $(, $given:ident: $of:ty)*) -> $out:ty;)*) => {$(
+    (
+        $(#[$about:meta])*
+        $name:ident of $inner:ty, over with $over:ident;
+        $($(#[$doc:meta])* fn $method:ident(&mut $me:ident $(, $given:ident: $of:ty)*) -> $out:ty;)*
+    ) => {
+        $(#[$about])*
+        #[derive(Debug)]
+        pub struct $name {
+            inner: $inner,
+            call: std::sync::Arc<$crate::call::Call>,
+        }
+
+        impl $name {
+            fn around(inner: $inner) -> Self {
+                Self { inner, call: std::sync::Arc::default() }
+            }
+
+            /// What ends a call from another thread, and with it the whole.
+            pub fn canceller(&self) -> $crate::Canceller {
+                $crate::call::Canceller(std::sync::Arc::clone(&self.call))
+            }
+
+            fn last_words(&mut self) {
+                self.inner.cancel();
+                $crate::call::Call::last_words(self.inner.$over());
+            }
+
+            $(
+                $(#[$doc])*
+                pub fn $method(&mut $me $(, $given: $of)*) -> $out {
+                    $me.call.run($me.inner.$method($($given),*)).unwrap_or_else(|| {
+                        $me.last_words();
+                        $crate::call::Cancelled::cancelled()
+                    })
+                }
+            )*
+        }
+    };
+}
+
+/// Methods that do not wait.
+macro_rules! at_once {
+    ($($(#[$doc:meta])* fn $method:ident(&mut $me:ident $(, $given:ident: $of:ty)*) $(-> $out:ty)?;)*) => {$(
         $(#[$doc])*
-        pub fn $name(&mut $me $(, $given: $of)*) -> $out {
-            $me.call.run($me.inner.$name($($given),*)).unwrap_or_else(|| {
-                $me.last_words();
-                $crate::call::Cancelled::cancelled()
-            })
+        pub fn $method(&mut $me $(, $given: $of)*) $(-> $out)? {
+            $me.inner.$method($($given),*)
+        }
+    )*};
+    ($($(#[$doc:meta])* fn $method:ident(&$me:ident $(, $given:ident: $of:ty)*) -> $out:ty;)*) => {$(
+        $(#[$doc])*
+        pub fn $method(&$me $(, $given: $of)*) -> $out {
+            $me.inner.$method($($given),*)
         }
     )*};
 }
 
-pub(crate) use blocking;
+pub(crate) use {at_once, blocking};

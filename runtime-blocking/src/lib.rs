@@ -13,7 +13,7 @@
 //! use wormhole_blocking::{Config, Error, Wormhole};
 //!
 //! # fn main() -> Result<(), Error> {
-//! let mut wormhole = Wormhole::new(Config::new("example.com/app")?)?;
+//! let mut wormhole = Wormhole::new(Config::new("example.com/app"))?;
 //! wormhole.allocate_code(2)?;
 //! println!("Tell the other side: {}", wormhole.code()?);
 //! println!("Both should see: {}", wormhole.verifier()?);
@@ -34,7 +34,7 @@
 //! # fn main() -> Result<(), Error> {
 //! # let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
 //! # let url = format!("ws://{}/v1", silent.local_addr().unwrap());
-//! let mut wormhole = Wormhole::new(Config::new("example.com/app")?.mailbox(&url))?;
+//! let mut wormhole = Wormhole::new(Config::new("example.com/app").mailbox(&url))?;
 //! let canceller = wormhole.canceller();
 //! thread::spawn(move || canceller.cancel());
 //! wormhole.allocate_code(2)?;
@@ -52,6 +52,7 @@
 mod call;
 mod socket;
 mod sockets;
+pub mod transcribe;
 #[cfg(feature = "transfer")]
 pub mod transfer;
 mod worker;
@@ -61,14 +62,23 @@ pub use call::Canceller;
 pub use socket::Socket;
 pub use sockets::{Blocking, Listener};
 pub use wormhole::Wormhole;
+pub use wormhole_core::code::Code;
 pub use wormhole_core::error::Error;
-pub use wormhole_core::wormhole::{Config, Event};
-use wormhole_runtime::{InFlight, Layered};
+pub use wormhole_core::wormhole::Event;
+#[cfg(feature = "serde")]
+pub use wormhole_runtime::Snapshot;
+pub use wormhole_runtime::{CodeStatus, Config, KeyStatus, LinkStatus, Network, Proxy, Roots, Status};
+use wormhole_runtime::{InFlight, Layered, OnNetwork, Proxied};
 
-/// The whole runtime: WebSocket and TLS over sockets at which threads wait.
-pub type Runtime = Layered<InFlight<Blocking>>;
+/// The whole runtime: WebSocket, TLS and proxies over sockets at which threads wait.
+pub type Runtime = Layered<Proxied<InFlight<Blocking>>>;
 
 /// A runtime without any connection. It is polled by the calls of this crate only, since nobody else would know the time.
 pub fn runtime() -> Runtime {
-    Layered::new(InFlight::new(Blocking::new()))
+    runtime_on(&Network::default())
+}
+
+/// As [`runtime`], on this network.
+pub fn runtime_on(network: &Network) -> Runtime {
+    Runtime::on_network(network)
 }

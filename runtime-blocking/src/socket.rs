@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wormhole_runtime::{Stream, tune};
 
@@ -14,7 +14,8 @@ use crate::worker::{Threads, Worker};
 
 /// The most bytes of one read.
 const READ: usize = 256 << 10;
-/// The most bytes that are given to the writing thread at a time.
+/// The writing thread is given more as long as it has not this many bytes, and no more than this at a time. What is small
+/// never waits, and so has left when the call returns that wrote it.
 const WRITE: usize = 1 << 20;
 /// How long a connection that is dropped may take to write what it was given.
 const LEAVE_LIMIT: Duration = Duration::from_millis(500);
@@ -28,6 +29,9 @@ pub struct Socket {
     /// What was read, and how much of it was not taken yet.
     come: Vec<u8>,
     left: Range<usize>,
+    /// Bytes that the writing thread was given, and a buffer that it has given back.
+    leaving: usize,
+    spare: Vec<u8>,
     threads: Threads,
 }
 
@@ -46,8 +50,25 @@ impl Socket {
             }
         })?;
         let writer = Worker::start(threads, move |buf: Vec<u8>| (&*to).write_all(&buf).map(|()| buf))?;
-        let threads = threads.clone();
-        Ok(Self { stream, reader, writer, come: Vec::new(), left: 0..0, threads })
+        Ok(Self {
+            stream,
+            reader,
+            writer,
+            come: Vec::new(),
+            left: 0..0,
+            leaving: 0,
+            spare: Vec::new(),
+            threads: threads.clone(),
+        })
+    }
+
+    /// Takes back what the writing thread is done with; ready when that is all, or an error.
+    fn poll_written(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(written) = ready!(self.writer.poll(cx)) {
+            self.spare = written?;
+            self.leaving = self.leaving.saturating_sub(self.spare.len());
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -65,16 +86,22 @@ impl Stream for Socket {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let mut bytes = ready!(self.writer.poll(cx)).transpose()?.unwrap_or_default();
+        match self.poll_written(cx) {
+            Poll::Pending if self.leaving >= WRITE => return Poll::Pending,
+            Poll::Pending => {}
+            Poll::Ready(written) => written?,
+        }
+        let mut bytes = mem::take(&mut self.spare);
         bytes.clear();
         bytes.extend_from_slice(buf.get(..WRITE).unwrap_or(buf));
         let count = bytes.len();
+        self.leaving += count;
         self.writer.ask(bytes);
         Poll::Ready(Ok(count))
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.writer.poll(cx)).transpose()?;
+        ready!(self.poll_written(cx))?;
         Poll::Ready(self.stream.shutdown(Shutdown::Write))
     }
 }
@@ -83,11 +110,12 @@ impl Drop for Socket {
     /// Frees both threads. What the writing one was given may still leave, but not for long.
     fn drop(&mut self) {
         // To shut down what is not connected any more fails, and does no harm.
-        if self.writer.poll(&Context::from_waker(Waker::noop())).is_pending() {
+        if self.poll_written(&Context::from_waker(Waker::noop())).is_pending() {
             let _ = self.stream.shutdown(Shutdown::Read);
             let (stream, written) = (Arc::clone(&self.stream), self.writer.take_answers());
             let watched = self.threads.spawn(move || {
-                let _ = written.recv_timeout(LEAVE_LIMIT);
+                let until = Instant::now() + LEAVE_LIMIT;
+                while written.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok() {}
                 let _ = stream.shutdown(Shutdown::Both);
             });
             if watched.is_ok() {

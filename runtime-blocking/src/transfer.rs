@@ -7,7 +7,7 @@
 //!
 //! # fn main() -> Result<(), Error> {
 //! let content = Content::open("photos".as_ref())?;
-//! let mut sender = Sender::new(Config::new()?, content, wormhole_blocking::runtime())?;
+//! let mut sender = Sender::new(Config::default(), content)?;
 //! sender.allocate_code(2)?;
 //! println!("wormhole receive {}", sender.code()?);
 //! sender.finish()
@@ -21,7 +21,7 @@
 //!
 //! # fn main() -> Result<(), Error> {
 //! # let code = wormhole_core::code::Code::parse("7-crossover-clockwork").map_err(wormhole_core::error::Misuse::from)?;
-//! let mut receiver = Receiver::new(Config::new()?, wormhole_blocking::runtime())?;
+//! let mut receiver = Receiver::new(Config::default())?;
 //! receiver.set_code(code)?;
 //! receiver.offer()?;
 //! receiver.accept(&Destination::Into(".".into()))?;
@@ -31,33 +31,28 @@
 //! ```
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use wormhole_core::code::{Code, Nameplate};
 use wormhole_core::error::{Error as CoreError, Misuse};
 use wormhole_core::untrusted::Text;
+use wormhole_runtime::Status;
 pub use wormhole_transfer::{
     Config, Content, Destination, Error, Event, Incoming, Offer, OurOffer, Progress, Received, content, error,
 };
 
 use crate::Runtime;
-use crate::call::{Call, Cancelled, Canceller, blocking};
+use crate::call::{Cancelled, at_once, blocking};
 
-/// Methods that do not wait.
-macro_rules! at_once {
-    ($($(#[$doc:meta])* fn $name:ident(&mut $me:ident $(, $given:ident: $of:ty)*) $(-> $out:ty)?;)*) => {$(
-        $(#[$doc])*
-        pub fn $name(&mut $me $(, $given: $of)*) $(-> $out)? {
-            $me.inner.$name($($given),*)
-        }
-    )*};
-}
+blocking! {
+    /// The side that sends: [`wormhole_transfer::Sender`], whose documentation goes further, on plain threads.
+    Sender of wormhole_transfer::Sender<Runtime>, over with finish;
 
-/// The side that sends: [`wormhole_transfer::Sender`], whose documentation goes further, on plain threads.
-#[derive(Debug)]
-pub struct Sender {
-    inner: wormhole_transfer::Sender<Runtime>,
-    call: Arc<Call>,
+    /// The code, once it is known. Other events that come before it are passed over.
+    fn code(&mut self) -> Result<Code, Error>;
+    /// Waits for the end. Events that come before it are passed over.
+    fn finish(&mut self) -> Result<(), Error>;
+    /// What happens next. After [`Event::Closed`] it is that again.
+    fn next_event(&mut self) -> Event;
 }
 
 impl Sender {
@@ -66,13 +61,17 @@ impl Sender {
     /// # Errors
     ///
     /// The configuration cannot be used.
-    pub fn new(config: Config, content: Content, runtime: Runtime) -> Result<Self, Error> {
-        Ok(Self { inner: wormhole_transfer::Sender::new(config, content, runtime)?, call: Arc::default() })
+    pub fn new(config: Config, content: Content) -> Result<Self, Error> {
+        wormhole_transfer::Sender::new(config, content).map(Self::around)
     }
 
-    /// What ends a call from another thread, and with it the transfer.
-    pub fn canceller(&self) -> Canceller {
-        Canceller(Arc::clone(&self.call))
+    /// As [`Sender::new`], on this runtime, which knows its network already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::new`].
+    pub fn on(runtime: Runtime, config: Config, content: Content) -> Result<Self, Error> {
+        wormhole_transfer::Sender::on(runtime, config, content).map(Self::around)
     }
 
     at_once! {
@@ -86,31 +85,26 @@ impl Sender {
         fn cancel(&mut self);
     }
 
-    blocking! {
-        /// The code, once it is known. Other events that come before it are passed over.
-        fn code(&mut self) -> Result<Code, Error>;
-        /// Waits for the end. Events that come before it are passed over.
-        fn finish(&mut self) -> Result<(), Error>;
-        /// What happens next. After [`Event::Closed`] it is that again.
-        fn next_event(&mut self) -> Event;
-    }
-
-    /// How far the content has come.
-    pub fn progress(&self) -> Progress {
-        self.inner.progress()
-    }
-
-    fn last_words(&mut self) {
-        self.inner.cancel();
-        Call::last_words(self.inner.finish());
+    at_once! {
+        /// How it stands, as far as the methods that have waited so far know.
+        fn status(&self) -> Status;
+        /// How far the content has come.
+        fn progress(&self) -> Progress;
     }
 }
 
-/// The side that receives: [`wormhole_transfer::Receiver`], whose documentation goes further, on plain threads.
-#[derive(Debug)]
-pub struct Receiver {
-    inner: wormhole_transfer::Receiver<Runtime>,
-    call: Arc<Call>,
+blocking! {
+    /// The side that receives: [`wormhole_transfer::Receiver`], whose documentation goes further, on plain threads.
+    Receiver of wormhole_transfer::Receiver<Runtime>, over with finish;
+
+    /// The code, once it is known. Other events that come before it are passed over.
+    fn code(&mut self) -> Result<Code, Error>;
+    /// What is offered, once it is known. Other events that come before it are passed over.
+    fn offer(&mut self) -> Result<Offer, Error>;
+    /// Waits for the end. Events that come before it are passed over, so an offer must have been answered.
+    fn finish(&mut self) -> Result<Received, Error>;
+    /// What happens next. After [`Event::Closed`] it is that again.
+    fn next_event(&mut self) -> Event;
 }
 
 impl Receiver {
@@ -119,13 +113,17 @@ impl Receiver {
     /// # Errors
     ///
     /// The configuration cannot be used.
-    pub fn new(config: Config, runtime: Runtime) -> Result<Self, Error> {
-        Ok(Self { inner: wormhole_transfer::Receiver::new(config, runtime)?, call: Arc::default() })
+    pub fn new(config: Config) -> Result<Self, Error> {
+        wormhole_transfer::Receiver::new(config).map(Self::around)
     }
 
-    /// What ends a call from another thread, and with it the transfer.
-    pub fn canceller(&self) -> Canceller {
-        Canceller(Arc::clone(&self.call))
+    /// As [`Receiver::new`], on this runtime, which knows its network already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::new`].
+    pub fn on(runtime: Runtime, config: Config) -> Result<Self, Error> {
+        wormhole_transfer::Receiver::on(runtime, config).map(Self::around)
     }
 
     at_once! {
@@ -153,52 +151,17 @@ impl Receiver {
         fn cancel(&mut self);
     }
 
-    blocking! {
-        /// The code, once it is known. Other events that come before it are passed over.
-        fn code(&mut self) -> Result<Code, Error>;
-        /// What is offered, once it is known. Other events that come before it are passed over.
-        fn offer(&mut self) -> Result<Offer, Error>;
-        /// Waits for the end. Events that come before it are passed over, so an offer must have been answered.
-        fn finish(&mut self) -> Result<Received, Error>;
-        /// What happens next. After [`Event::Closed`] it is that again.
-        fn next_event(&mut self) -> Event;
-    }
-
-    /// What the nameplate may become.
-    ///
-    /// # Errors
-    ///
-    /// No code is being typed, or the nameplate was chosen before.
-    pub fn complete_nameplate(&self, typed: &str) -> Result<Vec<String>, Misuse> {
-        self.inner.complete_nameplate(typed)
-    }
-
-    /// What the words may become.
-    ///
-    /// # Errors
-    ///
-    /// The nameplate is not yet chosen, or the words are.
-    pub fn complete_words(&self, typed: &str) -> Result<Vec<String>, Misuse> {
-        self.inner.complete_words(typed)
-    }
-
-    /// Where the offered file or directory would go, if there it can. Nothing is made and nothing answered yet.
-    ///
-    /// # Errors
-    ///
-    /// It cannot go there, or nothing is offered.
-    pub fn place(&self, destination: &Destination) -> Result<PathBuf, Error> {
-        self.inner.place(destination)
-    }
-
-    /// How far the content has come.
-    pub fn progress(&self) -> Progress {
-        self.inner.progress()
-    }
-
-    fn last_words(&mut self) {
-        self.inner.cancel();
-        Call::last_words(self.inner.finish());
+    at_once! {
+        /// What the nameplate may become.
+        fn complete_nameplate(&self, typed: &str) -> Result<Vec<String>, Misuse>;
+        /// What the words may become.
+        fn complete_words(&self, typed: &str) -> Result<Vec<String>, Misuse>;
+        /// Where the offered file or directory would go, if there it can. Nothing is made and nothing answered yet.
+        fn place(&self, destination: &Destination) -> Result<PathBuf, Error>;
+        /// How it stands, as far as the methods that have waited so far know.
+        fn status(&self) -> Status;
+        /// How far the content has come.
+        fn progress(&self) -> Progress;
     }
 }
 

@@ -30,12 +30,13 @@ impl Threads {
     }
 }
 
-/// A thread that does one thing at a time. When this is dropped it ends, as soon as what it was asked for is done.
+/// A thread that does one thing after another. When this is dropped it ends, as soon as what it was asked for is done.
 pub(crate) struct Worker<I, O> {
     to: Sender<I>,
     from: Receiver<O>,
     waker: Arc<Mutex<Option<Waker>>>,
-    is_busy: bool,
+    /// What it was asked for and has not answered.
+    open: usize,
 }
 
 impl<I: Send + 'static, O: Send + 'static> Worker<I, O> {
@@ -54,30 +55,30 @@ impl<I: Send + 'static, O: Send + 'static> Worker<I, O> {
                 waker.iter().for_each(Waker::wake_by_ref);
             }
         })?;
-        Ok(Self { to, from, waker, is_busy: false })
+        Ok(Self { to, from, waker, open: 0 })
     }
 
-    /// Asks for the next thing. Only who is not busy is asked.
+    /// Asks for one more thing.
     pub(crate) fn ask(&mut self, input: I) {
         // The thread ends after us.
         let _ = self.to.send(input);
-        self.is_busy = true;
+        self.open += 1;
     }
 
-    /// What it came to; `None` where nothing was asked for.
+    /// What the first thing came to; `None` where nothing is open.
     pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<O>> {
-        if !self.is_busy {
+        if self.open == 0 {
             return Poll::Ready(None);
         }
         *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
         let Ok(outcome) = self.from.try_recv() else { return Poll::Pending };
-        self.is_busy = false;
+        self.open -= 1;
         Poll::Ready(Some(outcome))
     }
 
-    /// What it came to; asks where nothing was asked for.
+    /// What it came to; asks where nothing is open.
     pub(crate) fn poll_ask(&mut self, cx: &Context<'_>, input: impl FnOnce() -> I) -> Poll<O> {
-        if !self.is_busy {
+        if self.open == 0 {
             self.ask(input());
         }
         match self.poll(cx) {
@@ -86,7 +87,7 @@ impl<I: Send + 'static, O: Send + 'static> Worker<I, O> {
         }
     }
 
-    /// Where it answers what it was asked for, for who waits when it is gone.
+    /// Where it answers what is open, for who waits when this is gone: then the answers end.
     pub(crate) fn take_answers(&mut self) -> Receiver<O> {
         mem::replace(&mut self.from, channel().1)
     }
@@ -94,6 +95,6 @@ impl<I: Send + 'static, O: Send + 'static> Worker<I, O> {
 
 impl<I, O> fmt::Debug for Worker<I, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker").field("is_busy", &self.is_busy).finish_non_exhaustive()
+        f.debug_struct("Worker").field("open", &self.open).finish_non_exhaustive()
     }
 }

@@ -1,25 +1,61 @@
 //! The user's wormhole, with methods that block.
 
-use std::sync::Arc;
-
 use wormhole_core::code::{Code, Nameplate};
 use wormhole_core::crypto::{Secret, Verifier};
-use wormhole_core::error::Error;
+use wormhole_core::error::{Error, Mood};
 use wormhole_core::wire::peer::Versions;
 use wormhole_core::wire::server::Welcome;
-use wormhole_core::wormhole::{Config, Event};
+use wormhole_core::wormhole::Event;
+#[cfg(feature = "serde")]
+use wormhole_runtime::Snapshot;
+use wormhole_runtime::{Config, Status};
 
 use crate::Runtime;
-use crate::call::{Call, Cancelled, Canceller, blocking};
+use crate::call::{Cancelled, at_once, blocking};
 
-/// One side of a conversation: [`wormhole_runtime::Wormhole`], whose documentation goes further, on plain threads.
-///
-/// A method that waits for a fact can be repeated for nothing. The conversation goes on while one of the methods is
-/// waiting. [`Wormhole::canceller`] ends them from another thread.
-#[derive(Debug)]
-pub struct Wormhole {
-    inner: wormhole_runtime::Wormhole<Runtime>,
-    call: Arc<Call>,
+blocking! {
+    /// One side of a conversation: [`wormhole_runtime::Wormhole`], whose documentation goes further, on plain threads.
+    ///
+    /// A method that waits for a fact can be repeated for nothing. The conversation goes on while one of the methods is
+    /// waiting. [`Wormhole::canceller`] ends them from another thread, and [a limit](Config::wait_limit) by itself.
+    Wormhole of wormhole_runtime::Wormhole<Runtime>, over with close;
+
+    /// Has the server choose a nameplate, and adds so many random words to it. [`Wormhole::code`] waits for the code.
+    fn allocate_code(&mut self, words: usize) -> Result<(), Error>;
+    /// Takes this code, which the other side has, too.
+    fn set_code(&mut self, code: &str) -> Result<(), Error>;
+    /// Begins a code that is typed, with completions.
+    fn input_code(&mut self) -> Result<(), Error>;
+    /// Asks again for the nameplates in use, for [`Wormhole::complete_nameplate`].
+    fn refresh_nameplates(&mut self) -> Result<(), Error>;
+    /// Waits for the nameplates in use.
+    fn nameplates(&mut self) -> Result<Vec<Nameplate>, Error>;
+    /// Commits to this nameplate, all digits, which is claimed at once.
+    fn choose_nameplate(&mut self, nameplate: &str) -> Result<(), Error>;
+    /// Waits until the chosen nameplate is ours, from when on words complete.
+    fn word_list(&mut self) -> Result<(), Error>;
+    /// Completes the code with these words, all that follows the first dash.
+    fn choose_words(&mut self, words: &str) -> Result<(), Error>;
+    /// Waits for what the server says of itself.
+    fn welcome(&mut self) -> Result<Welcome, Error>;
+    /// Waits for the code, to be told to the other side.
+    fn code(&mut self) -> Result<Code, Error>;
+    /// Waits for the key, before the other side has proved that it has the same.
+    fn unverified_key(&mut self) -> Result<Secret, Error>;
+    /// Waits until the other side has proved that it knows the code. Both users may compare what this gives.
+    fn verifier(&mut self) -> Result<Verifier, Error>;
+    /// Waits for what the other side tells of itself.
+    fn versions(&mut self) -> Result<Versions, Error>;
+    /// Waits for room, then takes the record, which leaves as soon as it can.
+    fn send(&mut self, record: &[u8]) -> Result<(), Error>;
+    /// Waits until the server has all that was sent.
+    fn stored(&mut self) -> Result<(), Error>;
+    /// Waits for the next record of the other side.
+    fn receive(&mut self) -> Result<Vec<u8>, Error>;
+    /// Waits for whatever happens next: all but records.
+    fn next_event(&mut self) -> Event;
+    /// Closes in order, and waits for the server to know it, though not for long.
+    fn close(&mut self) -> Result<(), Error>;
 }
 
 impl Wormhole {
@@ -27,9 +63,9 @@ impl Wormhole {
     ///
     /// # Errors
     ///
-    /// None today: an address that cannot be used shows when the server is dialled.
+    /// As [`wormhole_runtime::Wormhole::new`].
     pub fn new(config: Config) -> Result<Self, Error> {
-        Self::on(crate::runtime(), config)
+        wormhole_runtime::Wormhole::new(config).map(Self::around)
     }
 
     /// A wormhole on this runtime.
@@ -38,77 +74,52 @@ impl Wormhole {
     ///
     /// As [`Wormhole::new`].
     pub fn on(runtime: Runtime, config: Config) -> Result<Self, Error> {
-        Ok(Self { inner: wormhole_runtime::Wormhole::on(runtime, config)?, call: Arc::default() })
+        wormhole_runtime::Wormhole::on(runtime, config).map(Self::around)
     }
 
-    /// What ends a call from another thread.
-    pub fn canceller(&self) -> Canceller {
-        Canceller(Arc::clone(&self.call))
+    at_once! {
+        /// What the typed beginning of a nameplate can be completed to, each with a dash.
+        fn complete_nameplate(&self, typed: &str) -> Result<Vec<String>, Error>;
+        /// What the typed beginning of the words can be completed to; nothing before there is a word list.
+        fn complete_words(&self, typed: &str) -> Result<Vec<String>, Error>;
+        /// A key for this purpose, the same on both sides.
+        fn derive_key(&self, purpose: &str, len: usize) -> Result<Secret, Error>;
+        /// How it stands, as far as the methods that have waited so far know.
+        fn status(&self) -> Status;
+        /// In which mood it was closed, as the server was told; nothing before it closes.
+        fn mood(&self) -> Option<Mood>;
     }
 
-    blocking! {
-        /// Has the server choose a nameplate, and adds so many random words to it. [`Wormhole::code`] waits for the code.
-        fn allocate_code(&mut self, words: usize) -> Result<(), Error>;
-        /// Takes this code, which the other side has, too.
-        fn set_code(&mut self, code: &str) -> Result<(), Error>;
-        /// Begins a code that is typed, with completions.
-        fn input_code(&mut self) -> Result<(), Error>;
-        /// Asks again for the nameplates in use, for [`Wormhole::complete_nameplate`].
-        fn refresh_nameplates(&mut self) -> Result<(), Error>;
-        /// Commits to this nameplate, which is claimed at once.
-        fn choose_nameplate(&mut self, nameplate: Nameplate) -> Result<(), Error>;
-        /// Completes the code with these words, all that follows the first dash.
-        fn choose_words(&mut self, words: &str) -> Result<(), Error>;
-        /// Waits for what the server says of itself.
-        fn welcome(&mut self) -> Result<Welcome, Error>;
-        /// Waits for the code, to be told to the other side.
-        fn code(&mut self) -> Result<Code, Error>;
-        /// Waits until the other side has proved that it knows the code. Both users may compare what this gives.
-        fn verifier(&mut self) -> Result<Verifier, Error>;
-        /// Waits for what the other side tells of itself.
-        fn versions(&mut self) -> Result<Versions, Error>;
-        /// Waits for room, then takes the record, which leaves as soon as it can.
-        fn send(&mut self, record: &[u8]) -> Result<(), Error>;
-        /// Waits until the server has all that was sent.
-        fn stored(&mut self) -> Result<(), Error>;
-        /// Waits for the next record of the other side.
-        fn receive(&mut self) -> Result<Vec<u8>, Error>;
-        /// Waits for whatever happens next: all but records.
-        fn next_event(&mut self) -> Event;
-        /// Closes in order, and waits for the server to know it, though not for long.
-        fn close(&mut self) -> Result<(), Error>;
+    at_once! {
+        /// Our user ends it: whatever waits from now on tells the server and ends with [`Error::Cancelled`].
+        fn cancel(&mut self);
+    }
+}
+
+/// How to go on in another process.
+#[cfg(feature = "serde")]
+impl Wormhole {
+    at_once! {
+        /// Writes down all that another process needs to go on, secrets included.
+        fn snapshot(&self) -> Result<Snapshot, Error>;
     }
 
-    /// What the typed beginning of a nameplate can be completed to, each with a dash.
+    /// Goes on where a process has left off.
     ///
     /// # Errors
     ///
-    /// No code is being typed, or the nameplate was chosen before.
-    pub fn complete_nameplate(&self, typed: &str) -> Result<Vec<String>, Error> {
-        self.inner.complete_nameplate(typed)
+    /// As [`wormhole_runtime::Wormhole::restore`].
+    pub fn restore(config: Config, snapshot: &[u8]) -> Result<Self, Error> {
+        wormhole_runtime::Wormhole::restore(config, snapshot).map(Self::around)
     }
 
-    /// What the typed beginning of the words can be completed to; nothing before [`Event::WordsWanted`].
+    /// As [`Wormhole::restore`], on this runtime.
     ///
     /// # Errors
     ///
-    /// The nameplate is not yet chosen, or the words are.
-    pub fn complete_words(&self, typed: &str) -> Result<Vec<String>, Error> {
-        self.inner.complete_words(typed)
-    }
-
-    /// A key for this purpose, the same on both sides.
-    ///
-    /// # Errors
-    ///
-    /// There is no key yet, or so many bytes cannot be derived.
-    pub fn derive_key(&self, purpose: &str, len: usize) -> Result<Secret, Error> {
-        self.inner.derive_key(purpose, len)
-    }
-
-    /// Lets the server know, as far as there is time.
-    fn last_words(&mut self) {
-        Call::last_words(self.inner.close());
+    /// As [`Wormhole::restore`].
+    pub fn restore_on(runtime: Runtime, config: Config, snapshot: &[u8]) -> Result<Self, Error> {
+        wormhole_runtime::Wormhole::restore_on(runtime, config, snapshot).map(Self::around)
     }
 }
 

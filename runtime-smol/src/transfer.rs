@@ -8,7 +8,7 @@
 //! # fn main() -> Result<(), Error> {
 //! smol::block_on(async {
 //!     let content = Content::open("photos".as_ref())?;
-//!     let mut sender = Sender::new(Config::new()?, content, wormhole_smol::runtime())?;
+//!     let mut sender = Sender::new(Config::default(), content)?;
 //!     sender.allocate_code(2)?;
 //!     println!("wormhole receive {}", sender.code().await?);
 //!     sender.finish().await
@@ -24,7 +24,7 @@
 //! # fn main() -> Result<(), Error> {
 //! smol::block_on(async {
 //! # let code = wormhole_core::code::Code::parse("7-crossover-clockwork").map_err(wormhole_core::error::Misuse::from)?;
-//!     let mut receiver = Receiver::new(Config::new()?, wormhole_smol::runtime())?;
+//!     let mut receiver = Receiver::new(Config::default())?;
 //!     receiver.set_code(code)?;
 //!     receiver.offer().await?;
 //!     receiver.accept(&Destination::Into(".".into()))?;

@@ -14,7 +14,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Error> {
-//! let mut wormhole = Wormhole::new(Config::new("example.com/app")?)?;
+//! let mut wormhole = Wormhole::new(Config::new("example.com/app"))?;
 //! wormhole.allocate_code(2).await?;
 //! println!("Tell the other side: {}", wormhole.code().await?);
 //! println!("Both should see: {}", wormhole.verifier().await?);
@@ -33,7 +33,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Error> {
-//! let nobody = Config::new("example.com/app")?.mailbox("ws://127.0.0.1:1/v1");
+//! let nobody = Config::new("example.com/app").mailbox("ws://127.0.0.1:1/v1");
 //! let mut wormhole = Wormhole::new(nobody)?;
 //! wormhole.allocate_code(2).await?;
 //! assert!(matches!(wormhole.code().await, Err(Error::Server(_))));
@@ -46,16 +46,55 @@ mod sockets;
 pub mod transfer;
 
 pub use sockets::{Socket, Tokio};
+pub use wormhole_core::code::Code;
 pub use wormhole_core::error::Error;
-pub use wormhole_core::wormhole::{Config, Event};
-use wormhole_runtime::{InFlight, Layered};
+pub use wormhole_core::wormhole::Event;
+#[cfg(feature = "serde")]
+pub use wormhole_runtime::Snapshot;
+pub use wormhole_runtime::{CodeStatus, Config, KeyStatus, LinkStatus, Network, Proxy, Roots, Status};
+use wormhole_runtime::{InFlight, Layered, OnNetwork, Proxied};
 
-/// The whole runtime: WebSocket and TLS over the sockets of tokio.
-pub type Runtime = Layered<InFlight<Tokio>>;
+/// The whole runtime: WebSocket, TLS and proxies over the sockets of tokio.
+pub type Runtime = Layered<Proxied<InFlight<Tokio>>>;
 
 /// A runtime without any connection. It is used inside a tokio runtime whose I/O and time are enabled.
 pub fn runtime() -> Runtime {
-    Layered::new(InFlight::new(Tokio::new()))
+    runtime_on(&Network::default())
+}
+
+/// As [`runtime`], on this network.
+pub fn runtime_on(network: &Network) -> Runtime {
+    Runtime::on_network(network)
+}
+
+/// One small message each way, on tokio.
+///
+/// ```no_run
+/// use wormhole_tokio::Error;
+/// use wormhole_tokio::transcribe::{Initiator, Receiver};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// let mut initiator = Initiator::new("example.com/app", b"initiator's blob")?;
+/// println!("Invitation Code: {}", initiator.start().await?);
+/// let their_blob = initiator.finish().await?;
+/// # let code = "7-crossover-clockwork";
+///
+/// // On another computer:
+/// let mut receiver = Receiver::new("example.com/app", code, b"receiver's blob")?;
+/// let their_blob = receiver.finish().await?;
+/// # drop(their_blob);
+/// # Ok(())
+/// # }
+/// ```
+pub mod transcribe {
+    use crate::Runtime;
+
+    /// The side that shows a code: [`wormhole_runtime::transcribe::Initiator`] on tokio.
+    pub type Initiator = wormhole_runtime::transcribe::Initiator<Runtime>;
+
+    /// The side that is given the code: [`wormhole_runtime::transcribe::Receiver`] on tokio.
+    pub type Receiver = wormhole_runtime::transcribe::Receiver<Runtime>;
 }
 
 /// One side of a conversation: [`wormhole_runtime::Wormhole`] on tokio.

@@ -8,7 +8,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Error> {
 //! let content = Content::open("photos".as_ref())?;
-//! let mut sender = Sender::new(Config::new()?, content, wormhole_tokio::runtime())?;
+//! let mut sender = Sender::new(Config::default(), content)?;
 //! sender.allocate_code(2)?;
 //! println!("wormhole receive {}", sender.code().await?);
 //! sender.finish().await
@@ -23,7 +23,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Error> {
 //! # let code = wormhole_core::code::Code::parse("7-crossover-clockwork").map_err(wormhole_core::error::Misuse::from)?;
-//! let mut receiver = Receiver::new(Config::new()?, wormhole_tokio::runtime())?;
+//! let mut receiver = Receiver::new(Config::default())?;
 //! receiver.set_code(code)?;
 //! receiver.offer().await?;
 //! receiver.accept(&Destination::Into(".".into()))?;

@@ -141,20 +141,39 @@ impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, 
         self.until_with(|_, seen| ready(seen)).await
     }
 
-    /// Runs the machine until `ready` finds what it looks for, in the machine or in what was seen. The only loop
-    /// there is.
+    /// Runs the machine until `ready` finds what it looks for, in the machine or in what was seen.
     ///
     /// It may be dropped half-way and called again: all state is in the driver.
     pub async fn until_with<T>(&mut self, mut ready: impl FnMut(&mut M, &mut S) -> Poll<T>) -> T {
+        loop {
+            if let Some(found) = self.until_late(None, &mut ready).await {
+                return found;
+            }
+        }
+    }
+
+    /// As [`Driver::until_with`], but only for so long; nothing is lost where that was too short. The only loop there
+    /// is.
+    pub async fn until_late<T>(
+        &mut self,
+        limit: Option<Duration>,
+        mut ready: impl FnMut(&mut M, &mut S) -> Poll<T>,
+    ) -> Option<T> {
         // The machine may have been left alone for long.
         self.machine.handle(Input::Tick, self.runtime.now());
+        let late = limit.map(|limit| self.runtime.now().plus(limit));
         loop {
             let deadline = self.settle();
             if let Poll::Ready(found) = ready(&mut self.machine, &mut self.seen) {
                 // The other side may wait for what was written on the way, and the caller take long to come back.
                 self.nudge().await;
-                return found;
+                return Some(found);
             }
+            if late.is_some_and(|late| late <= self.runtime.now()) {
+                self.nudge().await;
+                return None;
+            }
+            let deadline = deadline.into_iter().chain(late).min();
             let input = self.runtime.next(deadline).await.unwrap_or(Input::Tick);
             self.machine.handle(input, self.runtime.now());
         }

@@ -7,6 +7,8 @@
 //!                        |
 //!                     Layered      WebSocket and TLS around the raw connections to a mailbox server
 //!                        |
+//!                     Proxied      a proxy before all that is dialled, where there is one
+//!                        |
 //!                     InFlight     connections, dials, listeners and jobs, polled when their waker has called
 //!                        |
 //!  an adapter         Sockets      the sockets and the clock of one executor
@@ -47,15 +49,26 @@
 //! # Ok::<(), wormhole_core::error::CodeFault>(())
 //! ```
 
+mod config;
 mod driver;
 mod in_flight;
 mod layered;
+mod network;
 pub mod pipe;
+mod proxied;
 pub mod record;
+mod status;
+pub mod transcribe;
 mod why;
 mod wormhole;
 
+pub use config::Config;
 pub use driver::{Driver, Job, Note, Runtime, Sockets, Stream, tune};
 pub use in_flight::{Given, InFlight};
-pub use layered::{Layered, Layers};
+pub use layered::Layered;
+pub use network::{Network, OnNetwork, Roots};
+pub use proxied::{Proxied, Proxy};
+pub use status::{CodeStatus, KeyStatus, LinkStatus, Status};
+#[cfg(feature = "serde")]
+pub use wormhole::Snapshot;
 pub use wormhole::Wormhole;

@@ -1,22 +1,51 @@
 //! The user's wormhole: an ordered, encrypted channel of records with whoever knows the code.
 
+#[cfg(feature = "serde")]
+mod snapshot;
+
 use std::collections::VecDeque;
+use std::fmt;
 use std::task::Poll;
+use std::time::Duration;
 
 use wormhole_core::code::{Code, Nameplate};
 use wormhole_core::crypto::{Secret, Verifier};
 use wormhole_core::driver::Conns;
-use wormhole_core::error::{Error, Misuse};
+use wormhole_core::error::{Error, Misuse, Mood};
 use wormhole_core::wire::peer::Versions;
 use wormhole_core::wire::server::Welcome;
-use wormhole_core::wormhole::{self as machine, Config, Event};
+use wormhole_core::wormhole::{self as machine, Event, RECORD_BYTES};
 
+use crate::config::Config;
 use crate::driver::{Driver, Note, Runtime};
+use crate::network::OnNetwork;
+use crate::status::Status;
+
+#[cfg(feature = "serde")]
+pub use self::snapshot::Snapshot;
 
 /// The most events kept for [`Wormhole::next_event`]; the oldest goes first.
 const EVENTS: usize = 64;
 
 /// One side of a conversation.
+///
+/// ```
+/// use wormhole_core::error::Error;
+/// use wormhole_runtime::{Config, OnNetwork, Wormhole};
+///
+/// async fn talk<R: OnNetwork>() -> Result<Vec<u8>, Error> {
+///     let mut wormhole = Wormhole::<R>::new(Config::new("example.com/app"))?;
+///     wormhole.allocate_code(2).await?;
+///     println!("Tell the other side: {}", wormhole.code().await?);
+///     println!("Both should see: {}", wormhole.verifier().await?);
+///     wormhole.send(b"hello").await?;
+///     let answer = wormhole.receive().await?;
+///     wormhole.close().await?;
+///     Ok(answer)
+/// }
+/// ```
+///
+/// # Waiting
 ///
 /// A method may be dropped half-way and called again: the state is in the value, never in the future. One that waits
 /// for a fact (`code`, `verifier`, `receive`, ...) can be repeated for nothing. A command (`allocate_code`, `send`,
@@ -24,28 +53,38 @@ const EVENTS: usize = 64;
 ///
 /// There is no task behind it: the conversation goes on while one of the methods is waiting. Left alone for long it
 /// loses its connection to the server, and finds it again at the next call.
+///
+/// Where the configuration has a [limit](Config::wait_limit), a method that waits longer ends with [`Error::TimedOut`],
+/// as if it had been dropped.
 #[derive(Debug)]
 pub struct Wormhole<R> {
     driver: Driver<machine::Wormhole, R, Seen>,
+    wait_limit: Option<Duration>,
 }
 
 /// What the machine has told.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Seen {
     welcome: Option<Welcome>,
+    nameplates: Option<Vec<Nameplate>>,
+    words_wanted: bool,
     code: Option<Code>,
+    has_key: bool,
     verifier: Option<Verifier>,
     versions: Option<Versions>,
     records: VecDeque<Record>,
     closed: Option<Result<(), Error>>,
     events: VecDeque<Event>,
+    status: Status,
 }
 
 /// A record that waits for [`Wormhole::receive`].
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Record(Vec<u8>);
 
-impl std::fmt::Debug for Record {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Record({} bytes)", self.0.len())
     }
 }
@@ -55,18 +94,19 @@ impl Note<Event> for Seen {
         if let Event::Record(record) = event {
             return self.records.push_back(Record(record));
         }
+        self.status.note(&event);
         match &event {
             Event::Welcome(welcome) => self.welcome = Some(welcome.clone()),
+            Event::Nameplates(nameplates) => self.nameplates = Some(nameplates.clone()),
+            Event::WordsWanted => self.words_wanted = true,
             Event::Code(code) => self.code = Some(code.clone()),
+            Event::UnverifiedKey => self.has_key = true,
             Event::Verifier(verifier) => self.verifier = Some(verifier.clone()),
             Event::Versions(versions) => self.versions = Some(versions.clone()),
             Event::Closed(outcome) => self.closed = Some(outcome.clone()),
             Event::LinkUp
             | Event::LinkDown { .. }
-            | Event::Nameplates(_)
-            | Event::WordsWanted
             | Event::PeerHeard
-            | Event::UnverifiedKey
             | Event::Record(_)
             | Event::CodeConsumed => {}
         }
@@ -80,10 +120,16 @@ impl Note<Event> for Seen {
 impl Seen {
     /// The fact, once it is there; the end, where it will never be.
     fn fact<T: Clone>(&self, fact: &Option<T>) -> Poll<Result<T, Error>> {
-        match (fact, &self.closed) {
-            (Some(fact), _) => Poll::Ready(Ok(fact.clone())),
-            (None, Some(outcome)) => Poll::Ready(Err(over(outcome))),
-            (None, None) => Poll::Pending,
+        self.until(fact.is_some())
+            .map(|end| end.and_then(|()| fact.clone().ok_or(Error::Misuse(Misuse::Closed))))
+    }
+
+    /// Ready when it is so; with the end, where it will never be.
+    fn until(&self, is_so: bool) -> Poll<Result<(), Error>> {
+        match &self.closed {
+            _ if is_so => Poll::Ready(Ok(())),
+            Some(outcome) => Poll::Ready(Err(over(outcome))),
+            None => Poll::Pending,
         }
     }
 }
@@ -92,26 +138,27 @@ fn over(outcome: &Result<(), Error>) -> Error {
     outcome.clone().err().unwrap_or(Error::Misuse(Misuse::Closed))
 }
 
-impl<R: Runtime + Default> Wormhole<R> {
+impl<R: OnNetwork> Wormhole<R> {
     /// A wormhole on a runtime of its own. It connects when the first method waits.
     ///
     /// # Errors
     ///
-    /// None today: an address that cannot be used shows when the server is dialled.
+    /// Something in the configuration cannot be. An address that cannot be used shows when the server is dialled.
     pub fn new(config: Config) -> Result<Self, Error> {
-        Self::on(R::default(), config)
+        Self::on(R::on_network(config.network()), config)
     }
 }
 
 impl<R: Runtime> Wormhole<R> {
-    /// A wormhole on this runtime.
+    /// A wormhole on this runtime, which knows its network already.
     ///
     /// # Errors
     ///
     /// As [`Wormhole::new`].
     pub fn on(mut runtime: R, config: Config) -> Result<Self, Error> {
-        let machine = machine::Wormhole::new(config, runtime.seed(), Conns::all());
-        Ok(Self { driver: Driver { machine, runtime, seen: Seen::default() } })
+        let machine = machine::Wormhole::new(config.session()?, runtime.seed(), Conns::all());
+        let driver = Driver { machine, runtime, seen: Seen::default() };
+        Ok(Self { driver, wait_limit: config.waits() })
     }
 
     /// Has the server choose a nameplate, and adds so many random words to it. [`Wormhole::code`] waits for the code.
@@ -161,16 +208,39 @@ impl<R: Runtime> Wormhole<R> {
         Ok(self.driver.machine.complete_nameplate(typed)?)
     }
 
-    /// Commits to this nameplate, which is claimed at once.
+    /// Waits for the first answer to what [`Wormhole::input_code`] asks at once: the nameplates in use. Later answers
+    /// are [events](Event::Nameplates), and take the place of the first.
     ///
     /// # Errors
     ///
-    /// No code is being typed, the nameplate was chosen before, or the wormhole is closed.
-    pub async fn choose_nameplate(&mut self, nameplate: Nameplate) -> Result<(), Error> {
+    /// No code is being typed, the nameplate was chosen before, or how the wormhole ended before.
+    pub async fn nameplates(&mut self) -> Result<Vec<Nameplate>, Error> {
+        self.driver.machine.complete_nameplate("").map_err(|misuse| self.refused(misuse))?;
+        self.until(|_, seen| seen.fact(&seen.nameplates)).await
+    }
+
+    /// Commits to this nameplate, all digits, which is claimed at once.
+    ///
+    /// # Errors
+    ///
+    /// It is no nameplate, no code is being typed, the nameplate was chosen before, or the wormhole is closed.
+    pub async fn choose_nameplate(&mut self, nameplate: &str) -> Result<(), Error> {
+        let nameplate = Nameplate::parse(nameplate).map_err(Misuse::from)?;
         self.command(|machine| machine.choose_nameplate(nameplate)).await
     }
 
-    /// What the typed beginning of the words can be completed to; nothing before [`Event::WordsWanted`].
+    /// Waits until the chosen nameplate is ours, from when on words complete.
+    ///
+    /// # Errors
+    ///
+    /// The nameplate is not yet chosen, the words are, or how the wormhole ended before.
+    pub async fn word_list(&mut self) -> Result<(), Error> {
+        self.driver.machine.complete_words("").map_err(|misuse| self.refused(misuse))?;
+        self.until(|_, seen| seen.until(seen.words_wanted)).await
+    }
+
+    /// What the typed beginning of the words can be completed to; nothing before there is a
+    /// [word list](Wormhole::word_list).
     ///
     /// # Errors
     ///
@@ -194,7 +264,7 @@ impl<R: Runtime> Wormhole<R> {
     ///
     /// How the wormhole ended before.
     pub async fn welcome(&mut self) -> Result<Welcome, Error> {
-        self.driver.until(|seen| seen.fact(&seen.welcome)).await
+        self.until(|_, seen| seen.fact(&seen.welcome)).await
     }
 
     /// Waits for the code, to be told to the other side.
@@ -203,7 +273,22 @@ impl<R: Runtime> Wormhole<R> {
     ///
     /// How the wormhole ended before.
     pub async fn code(&mut self) -> Result<Code, Error> {
-        self.driver.until(|seen| seen.fact(&seen.code)).await
+        self.until(|_, seen| seen.fact(&seen.code)).await
+    }
+
+    /// Waits for the key, which the other side has not confirmed: it may be an attacker's. Keys for any purpose are better
+    /// [derived](Wormhole::derive_key), which can be done from now on.
+    ///
+    /// # Errors
+    ///
+    /// How the wormhole ended before.
+    pub async fn unverified_key(&mut self) -> Result<Secret, Error> {
+        self.until(|machine, seen| match seen.until(seen.has_key) {
+            Poll::Ready(Ok(())) => Poll::Ready(machine.unverified_key().map_err(Error::Misuse)),
+            Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
     }
 
     /// Waits until the other side has proved that it knows the code. Two users who compare what this gives know that
@@ -213,7 +298,7 @@ impl<R: Runtime> Wormhole<R> {
     ///
     /// How the wormhole ended before; [`Error::WrongCode`], above all.
     pub async fn verifier(&mut self) -> Result<Verifier, Error> {
-        self.driver.until(|seen| seen.fact(&seen.verifier)).await
+        self.until(|_, seen| seen.fact(&seen.verifier)).await
     }
 
     /// Waits for what the other side tells of itself.
@@ -222,7 +307,7 @@ impl<R: Runtime> Wormhole<R> {
     ///
     /// How the wormhole ended before.
     pub async fn versions(&mut self) -> Result<Versions, Error> {
-        self.driver.until(|seen| seen.fact(&seen.versions)).await
+        self.until(|_, seen| seen.fact(&seen.versions)).await
     }
 
     /// Waits for room, then takes the record and is done: a `send` that was dropped has not sent. The record leaves as
@@ -232,13 +317,15 @@ impl<R: Runtime> Wormhole<R> {
     ///
     /// The record is too long, or how the wormhole ended before.
     pub async fn send(&mut self, record: &[u8]) -> Result<(), Error> {
-        self.driver
-            .until_with(|machine, seen| match &seen.closed {
-                Some(outcome) => Poll::Ready(Err(over(outcome))),
-                None if machine.has_room() => Poll::Ready(Ok(())),
-                None => Poll::Pending,
-            })
-            .await?;
+        if record.len() > RECORD_BYTES {
+            return Err(Misuse::TooLong { limit_bytes: RECORD_BYTES }.into());
+        }
+        self.until(|machine, seen| match &seen.closed {
+            Some(outcome) => Poll::Ready(Err(over(outcome))),
+            None if machine.has_room() => Poll::Ready(Ok(())),
+            None => Poll::Pending,
+        })
+        .await?;
         self.command(|machine| machine.send(record)).await
     }
 
@@ -249,24 +336,22 @@ impl<R: Runtime> Wormhole<R> {
     ///
     /// How the wormhole ended before.
     pub async fn stored(&mut self) -> Result<(), Error> {
-        self.driver
-            .until_with(|machine, seen| match &seen.closed {
-                Some(outcome) => Poll::Ready(Err(over(outcome))),
-                None if machine.all_stored() => Poll::Ready(Ok(())),
-                None => Poll::Pending,
-            })
-            .await
+        self.until(|machine, seen| match &seen.closed {
+            Some(outcome) => Poll::Ready(Err(over(outcome))),
+            None if machine.all_stored() => Poll::Ready(Ok(())),
+            None => Poll::Pending,
+        })
+        .await
     }
 
-    /// Waits for the next record of the other side.
+    /// Waits for the next record of the other side. Who never asks stalls the other side at a bound, and fills no memory.
     ///
     /// # Errors
     ///
     /// How the wormhole ended before.
     pub async fn receive(&mut self) -> Result<Vec<u8>, Error> {
         let Record(record) = self
-            .driver
-            .until(|seen| match (seen.records.pop_front(), &seen.closed) {
+            .until(|_, seen| match (seen.records.pop_front(), &seen.closed) {
                 (Some(record), _) => Poll::Ready(Ok(record)),
                 (None, Some(outcome)) => Poll::Ready(Err(over(outcome))),
                 (None, None) => Poll::Pending,
@@ -287,7 +372,7 @@ impl<R: Runtime> Wormhole<R> {
 
     /// Waits for whatever happens next: all but records. Who never asks keeps only the latest.
     ///
-    /// [`Event::Closed`] is the last, and is told again to whoever asks again.
+    /// [`Event::Closed`] is the last, and is told again to whoever asks again. No [limit](Config::wait_limit) ends this.
     pub async fn next_event(&mut self) -> Event {
         self.driver
             .until(|seen| match (seen.events.pop_front(), &seen.closed) {
@@ -298,7 +383,24 @@ impl<R: Runtime> Wormhole<R> {
             .await
     }
 
-    /// Closes in order, and waits for the server to know it, though not for long.
+    /// How it stands, as far as the methods that have waited so far know.
+    pub fn status(&self) -> Status {
+        Status { mood: self.driver.machine.mood(), ..self.driver.seen.status.clone() }
+    }
+
+    /// In which mood it was closed, as the server was told; nothing before it closes.
+    pub const fn mood(&self) -> Option<Mood> {
+        self.driver.machine.mood()
+    }
+
+    /// Our user ends it: whatever waits from now on, and [`Wormhole::close`] first of all, tells the server and ends with
+    /// [`Error::Cancelled`], unless it has ended before.
+    pub fn cancel(&mut self) {
+        self.driver.machine.fail(Error::Cancelled);
+    }
+
+    /// Closes in order, and waits for the server to know it, though not for [long](Config::close_limit). What it has not
+    /// [stored](Wormhole::stored) by then is lost.
     ///
     /// # Errors
     ///
@@ -313,11 +415,24 @@ impl<R: Runtime> Wormhole<R> {
         &mut self,
         give: impl FnOnce(&mut machine::Wormhole) -> Result<(), Misuse>,
     ) -> Result<(), Error> {
-        give(&mut self.driver.machine).map_err(|misuse| match (&self.driver.seen.closed, misuse) {
-            (Some(outcome), Misuse::Closed) => over(outcome),
-            (_, misuse) => Error::Misuse(misuse),
-        })?;
+        give(&mut self.driver.machine).map_err(|misuse| self.refused(misuse))?;
         self.driver.nudge().await;
         Ok(())
+    }
+
+    /// Why a command is refused: the end, where that is why.
+    fn refused(&self, misuse: Misuse) -> Error {
+        match (&self.driver.seen.closed, misuse) {
+            (Some(outcome), Misuse::Closed) => over(outcome),
+            (_, misuse) => Error::Misuse(misuse),
+        }
+    }
+
+    /// Waits until this is ready, but not for longer than it may.
+    async fn until<T>(
+        &mut self,
+        ready: impl FnMut(&mut machine::Wormhole, &mut Seen) -> Poll<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.driver.until_late(self.wait_limit, ready).await.unwrap_or(Err(Error::TimedOut))
     }
 }

@@ -89,7 +89,7 @@ async fn restart(url: &str, server: JoinHandle<()>) -> (String, JoinHandle<()>) 
 }
 
 fn wormhole(url: &str) -> Wormhole {
-    Wormhole::new(Config::new("example.com/app").unwrap().mailbox(url)).unwrap()
+    Wormhole::new(Config::new("example.com/app").mailbox(url)).unwrap()
 }
 
 /// Both sides of a conversation, from the code to the end.

@@ -16,9 +16,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use wormhole_core::wormhole::Config;
+use wormhole_runtime::Config;
 use wormhole_tests::{Adapter, Servers};
-use wormhole_transfer::Config as TransferConfig;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -51,9 +50,7 @@ fn main() -> Outcome<()> {
 
 fn transfer(adapter: Adapter, from: &Path, to: &Path) -> Outcome<Duration> {
     fs::create_dir(to)?;
-    let mut config = TransferConfig::new()?;
-    config.session = config.session.mailbox(&Servers::ours().mailbox_url());
-    config.relays = Vec::new();
+    let config = Config::default().mailbox(&Servers::ours().mailbox_url()).relays::<String>([]);
     let (theirs, from) = (config.clone(), from.to_owned());
     let (tell, told) = mpsc::channel();
     let began = Instant::now();
@@ -69,7 +66,7 @@ fn time_to_code(adapter: Adapter) -> Outcome<Duration> {
     let url = Servers::ours().mailbox_url();
     let began = Instant::now();
     for _ in 0..CODES {
-        let mut wormhole = adapter.wormhole(Config::new("example.com/bench")?.mailbox(&url))?;
+        let mut wormhole = adapter.wormhole(Config::new("example.com/bench").mailbox(&url))?;
         wormhole.allocate_code(2)?;
         wormhole.code()?;
     }

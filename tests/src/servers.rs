@@ -168,9 +168,7 @@ impl Drop for Running {
 
 /// Asks as a receiver does that wants to complete a nameplate.
 async fn nameplates(url: &str) -> Vec<String> {
-    let mut config = ok(Config::new(), "a configuration");
-    config.session = config.session.mailbox(url);
-    let mut receiver = ok(Receiver::new(config, wormhole_tokio::runtime()), "a receiver");
+    let mut receiver = ok(Receiver::new(Config::default().mailbox(url)), "a receiver");
     ok(receiver.input_code(), "asking for nameplates");
     loop {
         match receiver.next_event().await {
@@ -181,6 +179,8 @@ async fn nameplates(url: &str) -> Vec<String> {
             Event::Session(_)
             | Event::Offered(_)
             | Event::Answered
+            | Event::OurHints(_)
+            | Event::TheirHints(_)
             | Event::Connected(_)
             | Event::Sent
             | Event::Stored(_) => {}

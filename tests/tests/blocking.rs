@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use wormhole_blocking::transfer::{Config, Content, Destination, Error, Event, Receiver, Sender};
-use wormhole_blocking::{Canceller, Wormhole};
+use wormhole_blocking::transfer::{Content, Destination, Error, Event, Receiver, Sender};
+use wormhole_blocking::{Canceller, Config, Wormhole};
 use wormhole_core::code::Code;
 use wormhole_core::error::Error as CoreError;
 use wormhole_tests::{Executor, Servers, new_code};
@@ -221,7 +221,7 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 fn wormhole(url: &str) -> Wormhole {
-    let config = wormhole_blocking::Config::new("example.com/blocking").unwrap().mailbox(url);
+    let config = Config::new("example.com/blocking").mailbox(url);
     Wormhole::new(config).unwrap()
 }
 
@@ -275,7 +275,13 @@ fn until_connected(next: &mut dyn FnMut() -> Event) {
         match next() {
             Event::Connected(_) => return,
             Event::Closed(end) => panic!("it ended: {end:?}"),
-            Event::Session(_) | Event::Offered(_) | Event::Answered | Event::Sent | Event::Stored(_) => {}
+            Event::Session(_)
+            | Event::Offered(_)
+            | Event::Answered
+            | Event::OurHints(_)
+            | Event::TheirHints(_)
+            | Event::Sent
+            | Event::Stored(_) => {}
         }
     }
 }
@@ -314,13 +320,13 @@ impl World {
 
     fn sender(&self, code: Code) -> Sender {
         let content = Content::open(&self.file()).unwrap();
-        let mut sender = Sender::new(config(), content, wormhole_blocking::runtime()).unwrap();
+        let mut sender = Sender::new(config(), content).unwrap();
         sender.set_code(code).unwrap();
         sender
     }
 
     fn receiver(&self, code: Code) -> Receiver {
-        let mut receiver = Receiver::new(config(), wormhole_blocking::runtime()).unwrap();
+        let mut receiver = Receiver::new(config()).unwrap();
         receiver.set_code(code).unwrap();
         receiver
     }
@@ -349,8 +355,7 @@ fn peer(run: impl FnOnce(&mut dyn FnMut()) -> Result<(), Error> + Send + 'static
 
 fn idle_receiver(code: Code, to: &Path, stop: &mut dyn FnMut()) -> Result<(), Error> {
     Executor::tokio().run(async {
-        let mut receiver =
-            wormhole_tokio::transfer::Receiver::new(config(), wormhole_tokio::runtime()).unwrap();
+        let mut receiver = wormhole_tokio::transfer::Receiver::new(config()).unwrap();
         receiver.set_code(code).unwrap();
         receiver.offer().await?;
         receiver.accept(&Destination::Into(to.into()))?;
@@ -363,8 +368,7 @@ fn idle_receiver(code: Code, to: &Path, stop: &mut dyn FnMut()) -> Result<(), Er
 fn idle_sender(code: Code, file: &Path, stop: &mut dyn FnMut()) -> Result<(), Error> {
     Executor::tokio().run(async {
         let content = Content::open(file)?;
-        let mut sender =
-            wormhole_tokio::transfer::Sender::new(config(), content, wormhole_tokio::runtime()).unwrap();
+        let mut sender = wormhole_tokio::transfer::Sender::new(config(), content).unwrap();
         sender.set_code(code).unwrap();
         while !matches!(sender.next_event().await, Event::Connected(_) | Event::Closed(_)) {}
         stop();
@@ -373,8 +377,5 @@ fn idle_sender(code: Code, file: &Path, stop: &mut dyn FnMut()) -> Result<(), Er
 }
 
 fn config() -> Config {
-    let mut config = Config::new().unwrap();
-    config.session = config.session.mailbox(&Servers::ours().mailbox_url());
-    config.relays = Vec::new();
-    config
+    Config::default().mailbox(&Servers::ours().mailbox_url()).relays::<String>([])
 }

@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 use wormhole_core::code::Code;
 use wormhole_core::error::Error;
-use wormhole_core::wormhole::Config;
-use wormhole_runtime::{Runtime, Wormhole};
+use wormhole_runtime::{Config, Runtime, Wormhole};
 use wormhole_tests::{Servers, new_code};
-use wormhole_transfer::{Config as TransferConfig, Content, Destination, Received, Receiver, Sender};
+use wormhole_transfer::{Content, Destination, Received, Receiver, Sender};
 
 #[test]
 fn a_conversation_can_be_spawned_on_tokio() {
@@ -58,6 +57,7 @@ async fn talk<R: Runtime>(mut wormhole: Wormhole<R>, code: String) -> Result<(St
     wormhole.set_code(&code).await?;
     wormhole.welcome().await?;
     wormhole.code().await?;
+    wormhole.unverified_key().await?;
     let verifier = wormhole.verifier().await?;
     wormhole.versions().await?;
     wormhole.next_event().await;
@@ -69,8 +69,7 @@ async fn talk<R: Runtime>(mut wormhole: Wormhole<R>, code: String) -> Result<(St
 }
 
 fn open<R: Runtime>(runtime: R) -> Wormhole<R> {
-    let config = Config::new("example.com/spawned").unwrap().mailbox(&Servers::ours().mailbox_url());
-    Wormhole::on(runtime, config).unwrap()
+    Wormhole::on(runtime, config()).unwrap()
 }
 
 async fn send<R: Runtime>(mut sender: Sender<R>) -> Result<(), wormhole_transfer::Error> {
@@ -108,13 +107,13 @@ impl Files {
 
     fn sender<R: Runtime>(&self, runtime: R) -> Sender<R> {
         let content = Content::open(&self.directory.path().join("file")).unwrap();
-        let mut sender = Sender::new(config(), content, runtime).unwrap();
+        let mut sender = Sender::on(runtime, config(), content).unwrap();
         sender.set_code(self.code.clone()).unwrap();
         sender
     }
 
     fn receiver<R: Runtime>(&self, runtime: R) -> Receiver<R> {
-        let mut receiver = Receiver::new(config(), runtime).unwrap();
+        let mut receiver = Receiver::on(runtime, config()).unwrap();
         receiver.set_code(self.code.clone()).unwrap();
         receiver
     }
@@ -130,9 +129,6 @@ impl Files {
     }
 }
 
-fn config() -> TransferConfig {
-    let mut config = TransferConfig::new().unwrap();
-    config.session = config.session.mailbox(&Servers::ours().mailbox_url());
-    config.relays = Vec::new();
-    config
+fn config() -> Config {
+    Config::new("example.com/spawned").mailbox(&Servers::ours().mailbox_url()).relays::<String>([])
 }

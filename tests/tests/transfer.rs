@@ -11,7 +11,6 @@ use wormhole_core::driver::Address;
 use wormhole_core::error::{Error as CoreError, PeerFault};
 use wormhole_core::transit::Path as Way;
 use wormhole_core::untrusted::Text;
-use wormhole_core::wire::hints::parse_relay_argument;
 use wormhole_server::{Server, mailbox, relay};
 use wormhole_tokio::transfer::{
     Config, Content, Destination, Error, Event, Offer, Received, Receiver, Sender,
@@ -69,7 +68,7 @@ async fn the_events_come_in_their_order() {
         let mut seen = Vec::new();
         loop {
             match sender.next_event().await {
-                Event::Session(_) => {}
+                Event::Session(_) | Event::OurHints(_) | Event::TheirHints(_) => {}
                 Event::Connected(Way::Relay { .. }) => seen.push("connected by relay"),
                 Event::Connected(Way::Direct { .. }) => seen.push("connected"),
                 Event::Answered => seen.push("answered"),
@@ -210,6 +209,8 @@ async fn a_receiver_that_is_dropped_at_any_stage_leaves_nothing_on_the_disk() {
                     Event::Stored(_) => return true,
                     Event::Session(_)
                     | Event::Answered
+                    | Event::OurHints(_)
+                    | Event::TheirHints(_)
                     | Event::Connected(_)
                     | Event::Sent
                     | Event::Closed(_) => {}
@@ -309,12 +310,7 @@ impl World {
         let relay_at = relay.listening().await.unwrap().remove(0);
         tokio::spawn(async move { mailbox.run().await });
         tokio::spawn(async move { relay.run().await });
-        let mut config = Config::new().unwrap();
-        config.session = config.session.mailbox(&format!("ws://{at}/v1"));
-        config.relays = parse_relay_argument(&format!("tcp:{}:{}", relay_at.host, relay_at.port))
-            .unwrap()
-            .into_iter()
-            .collect();
+        let config = Config::default().mailbox(&format!("ws://{at}/v1")).relays([format!("tcp:{relay_at}")]);
         let work = TempDir::new().unwrap();
         fs::create_dir(work.path().join("to")).unwrap();
         Self { work, config }
@@ -326,12 +322,11 @@ impl World {
 
     /// Two sides with the same code.
     async fn meet(&self, content: Content, direct: bool) -> (Sender, Receiver) {
-        let mut config = self.config.clone();
-        config.listen = direct;
-        let mut sender = Sender::new(config.clone(), content, wormhole_tokio::runtime()).unwrap();
+        let config = self.config.clone().listen(direct);
+        let mut sender = Sender::new(config.clone(), content).unwrap();
         sender.allocate_code(2).unwrap();
         let code: Code = sender.code().await.unwrap();
-        let mut receiver = Receiver::new(config, wormhole_tokio::runtime()).unwrap();
+        let mut receiver = Receiver::new(config).unwrap();
         receiver.set_code(code).unwrap();
         (sender, receiver)
     }

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use wormhole_core::transit::Path;
+use wormhole_core::wire::hints::Hint;
 use wormhole_core::wire::peer::Offer;
 use wormhole_core::wormhole;
+use wormhole_runtime::Status;
 
 use crate::error::Error;
 
@@ -18,6 +20,10 @@ pub enum Event {
     Offered(Offer),
     /// Sender: the other side accepts.
     Answered,
+    /// Where the other side is told that we can be reached.
+    OurHints(Vec<Hint>),
+    /// Where the other side says that it can be reached.
+    TheirHints(Vec<Hint>),
     /// Content flows, this way.
     Connected(Path),
     /// Sender: all content has been sent; the other side has yet to say that it has it.
@@ -26,4 +32,21 @@ pub enum Event {
     Stored(PathBuf),
     /// The end, and how it came to it.
     Closed(Result<(), Error>),
+}
+
+impl Event {
+    /// Takes down what this event changes.
+    pub(crate) fn note(&self, status: &mut Status) {
+        match self {
+            Self::Session(event) => status.note(event),
+            Self::Connected(path) => status.path = Some(path.clone()),
+            Self::Closed(end) => {
+                let end = end.clone().map_err(|error| error.for_the_machine());
+                status.note(&wormhole::Event::Closed(end));
+            }
+            Self::OurHints(hints) => status.our_hints.clone_from(hints),
+            Self::TheirHints(hints) => status.their_hints.clone_from(hints),
+            Self::Offered(_) | Self::Answered | Self::Sent | Self::Stored(_) => {}
+        }
+    }
 }

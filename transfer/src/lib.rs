@@ -25,11 +25,11 @@
 //! # Sending
 //!
 //! ```
-//! # async fn send<R: wormhole_runtime::Runtime>(runtime: R) -> Result<(), wormhole_transfer::Error> {
+//! # async fn send<R: wormhole_runtime::OnNetwork>() -> Result<(), wormhole_transfer::Error> {
 //! use wormhole_transfer::{Config, Content, Sender};
 //!
 //! let content = Content::open("photos".as_ref())?;
-//! let mut sender = Sender::new(Config::new()?, content, runtime)?;
+//! let mut sender = Sender::<R>::new(Config::default(), content)?;
 //! sender.allocate_code(2)?;
 //! println!("wormhole receive {}", sender.code().await?);
 //! sender.finish().await
@@ -39,13 +39,12 @@
 //! # Receiving
 //!
 //! ```
-//! # async fn receive<R: wormhole_runtime::Runtime>(
-//! #     runtime: R,
+//! # async fn receive<R: wormhole_runtime::OnNetwork>(
 //! #     code: wormhole_core::code::Code,
 //! # ) -> Result<(), wormhole_transfer::Error> {
 //! use wormhole_transfer::{Config, Destination, Receiver};
 //!
-//! let mut receiver = Receiver::new(Config::new()?, runtime)?;
+//! let mut receiver = Receiver::<R>::new(Config::default())?;
 //! receiver.set_code(code)?;
 //! println!("offered: {:?}", receiver.offer().await?);
 //! receiver.accept(&Destination::Into(".".into()))?;
@@ -55,6 +54,7 @@
 //! ```
 
 mod archive;
+mod config;
 pub mod content;
 mod disk;
 #[cfg(test)]
@@ -73,8 +73,9 @@ mod system;
 mod temporary;
 mod walk;
 
-pub use wormhole_core::transfer::{Config, Offer as OurOffer};
+pub use wormhole_core::transfer::Offer as OurOffer;
 pub use wormhole_core::wire::peer::Offer;
+pub use wormhole_runtime::{Config, Status};
 
 pub use self::error::Error;
 pub use self::event::Event;

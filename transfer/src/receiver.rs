@@ -4,13 +4,15 @@ use std::fmt;
 use std::path::PathBuf;
 
 use wormhole_core::code::{Code, Nameplate};
+use wormhole_core::driver::Instant;
 use wormhole_core::error::{Error as CoreError, Misuse};
-use wormhole_core::transfer::{self, Config};
+use wormhole_core::transfer;
 use wormhole_core::untrusted::Text;
 use wormhole_core::wire::peer::Offer;
 use wormhole_core::wormhole;
-use wormhole_runtime::Runtime;
+use wormhole_runtime::{Config, OnNetwork, Runtime, Status};
 
+use crate::config::machine;
 use crate::content::Receiving;
 use crate::error::Error;
 use crate::event::Event;
@@ -25,6 +27,7 @@ use crate::session::{Session, Step};
 pub struct Receiver<R: Runtime> {
     session: Session<transfer::Receiver, R, Result<PathBuf, Error>>,
     code: Option<Code>,
+    status: Status,
     offer: Option<Offer>,
     incoming: Option<Incoming>,
     received: Option<Received>,
@@ -39,12 +42,26 @@ pub enum Received {
     Stored(PathBuf),
 }
 
+impl<R: OnNetwork> Receiver<R> {
+    /// A receiver, on a runtime of its own. It connects to the mailbox server with the first wait.
+    pub fn new(config: Config) -> Result<Self, Error> {
+        Self::on(R::on_network(config.network()), config)
+    }
+}
+
 impl<R: Runtime> Receiver<R> {
-    /// A receiver. It connects to the mailbox server with the first wait.
-    pub fn new(config: Config, mut runtime: R) -> Result<Self, Error> {
-        let machine = transfer::Receiver::new(config, runtime.seed())?;
-        let session = Session::new(machine, runtime);
-        Ok(Self { session, code: None, offer: None, incoming: None, received: None })
+    /// As [`Receiver::new`], on this runtime, which knows its network already.
+    pub fn on(mut runtime: R, config: Config) -> Result<Self, Error> {
+        let machine = transfer::Receiver::new(machine(&config)?, runtime.seed())?;
+        let session = Session::new(machine, runtime, config.waits());
+        Ok(Self {
+            session,
+            code: None,
+            offer: None,
+            incoming: None,
+            received: None,
+            status: Status::default(),
+        })
     }
 
     /// Has the server choose a nameplate, and chooses so many words.
@@ -142,6 +159,11 @@ impl<R: Runtime> Receiver<R> {
         self.session.finish(Err(Error::Wormhole(CoreError::Cancelled)));
     }
 
+    /// How it stands, as far as the methods that have waited so far know.
+    pub fn status(&self) -> Status {
+        self.status.clone()
+    }
+
     /// How far the content has come.
     pub fn progress(&self) -> Progress {
         self.session.progress().clone()
@@ -149,36 +171,47 @@ impl<R: Runtime> Receiver<R> {
 
     /// The code, once it is known. Other events that come before it are passed over.
     pub async fn code(&mut self) -> Result<Code, Error> {
+        let late = self.session.late();
         loop {
             if let Some(code) = &self.code {
                 return Ok(code.clone());
             }
-            if let Event::Closed(end) = self.next_event().await {
-                end?;
-                return Err(Misuse::Closed.into());
+            match self.event_before(late).await {
+                Some(Event::Closed(end)) => return Err(end.err().unwrap_or_else(|| Misuse::Closed.into())),
+                Some(_) => {}
+                None => return Err(Error::Wormhole(CoreError::TimedOut)),
             }
         }
     }
 
     /// What is offered, once it is known. Other events that come before it are passed over.
     pub async fn offer(&mut self) -> Result<Offer, Error> {
+        let late = self.session.late();
         loop {
             if let Some(offer) = &self.offer {
                 return Ok(offer.clone());
             }
-            if let Event::Closed(end) = self.next_event().await {
-                end?;
-                return Err(Misuse::Closed.into());
+            match self.event_before(late).await {
+                Some(Event::Closed(end)) => return Err(end.err().unwrap_or_else(|| Misuse::Closed.into())),
+                Some(_) => {}
+                None => return Err(Error::Wormhole(CoreError::TimedOut)),
             }
         }
     }
 
-    /// Waits for the end. Events that come before it are passed over, so an offer must have been answered.
+    /// Waits for the end. Events that come before it are passed over, so an offer must have been answered. A
+    /// [limit](Config::wait_limit) ends it only while there is no connection for the content.
     pub async fn finish(&mut self) -> Result<Received, Error> {
+        let late = self.session.late();
         loop {
-            if let Event::Closed(end) = self.next_event().await {
-                end?;
-                return self.received.clone().ok_or_else(|| Misuse::Closed.into());
+            let late = late.filter(|_| self.status.path.is_none());
+            match self.event_before(late).await {
+                Some(Event::Closed(end)) => {
+                    end?;
+                    return self.received.clone().ok_or_else(|| Misuse::Closed.into());
+                }
+                Some(_) => {}
+                None => return Err(Error::Wormhole(CoreError::TimedOut)),
             }
         }
     }
@@ -186,21 +219,37 @@ impl<R: Runtime> Receiver<R> {
     /// What happens next. After [`Event::Closed`] it is that again.
     pub async fn next_event(&mut self) -> Event {
         loop {
-            match self.session.step().await {
+            if let Some(event) = self.event_before(None).await {
+                return event;
+            }
+        }
+    }
+
+    /// The next event; nothing, if this moment comes first.
+    async fn event_before(&mut self, late: Option<Instant>) -> Option<Event> {
+        let event = self.sort(late).await?;
+        event.note(&mut self.status);
+        Some(event)
+    }
+
+    /// Works off what happens until that is an event.
+    async fn sort(&mut self, late: Option<Instant>) -> Option<Event> {
+        loop {
+            match self.session.step(late).await? {
                 Step::Told(told) => {
                     if let Some(event) = self.told(told) {
-                        return event;
+                        return Some(event);
                     }
                 }
                 Step::Worked(Ok(path)) => {
                     self.received = Some(Received::Stored(path.clone()));
                     self.session.finish(Ok(()));
-                    return Event::Stored(path);
+                    return Some(Event::Stored(path));
                 }
                 Step::Worked(Err(error)) => self.session.finish(Err(error)),
                 Step::Closed(end) => {
                     self.incoming = None;
-                    return Event::Closed(end);
+                    return Some(Event::Closed(end));
                 }
             }
         }
@@ -218,6 +267,8 @@ impl<R: Runtime> Receiver<R> {
                 self.offer = Some(offer.clone());
                 Some(Event::Offered(offer))
             }
+            transfer::Event::OurHints(ours) => Some(Event::OurHints(ours.hints)),
+            transfer::Event::TheirHints(theirs) => Some(Event::TheirHints(theirs.hints)),
             transfer::Event::Settled(settled) => {
                 let path = settled.path.clone();
                 let incoming = self.incoming.take()?;

@@ -3,11 +3,13 @@
 use std::fmt;
 
 use wormhole_core::code::Code;
+use wormhole_core::driver::Instant;
 use wormhole_core::error::{Error as CoreError, Misuse};
-use wormhole_core::transfer::{self, Config};
+use wormhole_core::transfer;
 use wormhole_core::wormhole;
-use wormhole_runtime::Runtime;
+use wormhole_runtime::{Config, OnNetwork, Runtime, Status};
 
+use crate::config::machine;
 use crate::content::{Confirming, Sending};
 use crate::error::Error;
 use crate::event::Event;
@@ -23,6 +25,7 @@ pub struct Sender<R: Runtime> {
     session: Session<transfer::Sender, R, Worked<R::Stream>>,
     content: Option<Content>,
     code: Option<Code>,
+    status: Status,
 }
 
 /// What the jobs come to: first all is sent, then it is confirmed.
@@ -31,13 +34,20 @@ enum Worked<S> {
     Confirmed(Result<(), Error>),
 }
 
+impl<R: OnNetwork> Sender<R> {
+    /// A sender of this content, on a runtime of its own. It connects to the mailbox server with the first wait.
+    pub fn new(config: Config, content: Content) -> Result<Self, Error> {
+        Self::on(R::on_network(config.network()), config, content)
+    }
+}
+
 impl<R: Runtime> Sender<R> {
-    /// A sender of this content. It connects to the mailbox server with the first wait.
-    pub fn new(config: Config, content: Content, mut runtime: R) -> Result<Self, Error> {
-        let machine = transfer::Sender::new(config, content.offer().clone(), runtime.seed())?;
-        let session = Session::new(machine, runtime);
+    /// As [`Sender::new`], on this runtime, which knows its network already.
+    pub fn on(mut runtime: R, config: Config, content: Content) -> Result<Self, Error> {
+        let machine = transfer::Sender::new(machine(&config)?, content.offer().clone(), runtime.seed())?;
+        let session = Session::new(machine, runtime, config.waits());
         session.progress().set_total(content.size());
-        Ok(Self { session, content: Some(content), code: None })
+        Ok(Self { session, content: Some(content), code: None, status: Status::default() })
     }
 
     /// Has the server choose a nameplate, and chooses so many words.
@@ -60,6 +70,11 @@ impl<R: Runtime> Sender<R> {
         self.session.finish(Err(Error::Wormhole(CoreError::Cancelled)));
     }
 
+    /// How it stands, as far as the methods that have waited so far know.
+    pub fn status(&self) -> Status {
+        self.status.clone()
+    }
+
     /// How far the content has come.
     pub fn progress(&self) -> Progress {
         self.session.progress().clone()
@@ -67,22 +82,29 @@ impl<R: Runtime> Sender<R> {
 
     /// The code, once it is known. Other events that come before it are passed over.
     pub async fn code(&mut self) -> Result<Code, Error> {
+        let late = self.session.late();
         loop {
             if let Some(code) = &self.code {
                 return Ok(code.clone());
             }
-            if let Event::Closed(end) = self.next_event().await {
-                end?;
-                return Err(Misuse::Closed.into());
+            match self.event_before(late).await {
+                Some(Event::Closed(end)) => return Err(end.err().unwrap_or_else(|| Misuse::Closed.into())),
+                Some(_) => {}
+                None => return Err(Error::Wormhole(CoreError::TimedOut)),
             }
         }
     }
 
-    /// Waits for the end. Events that come before it are passed over.
+    /// Waits for the end. Events that come before it are passed over. A [limit](Config::wait_limit) ends it only while
+    /// there is no connection for the content.
     pub async fn finish(&mut self) -> Result<(), Error> {
+        let late = self.session.late();
         loop {
-            if let Event::Closed(end) = self.next_event().await {
-                return end;
+            let late = late.filter(|_| self.status.path.is_none());
+            match self.event_before(late).await {
+                Some(Event::Closed(end)) => return end,
+                Some(_) => {}
+                None => return Err(Error::Wormhole(CoreError::TimedOut)),
             }
         }
     }
@@ -90,19 +112,35 @@ impl<R: Runtime> Sender<R> {
     /// What happens next. After [`Event::Closed`] it is that again.
     pub async fn next_event(&mut self) -> Event {
         loop {
-            match self.session.step().await {
+            if let Some(event) = self.event_before(None).await {
+                return event;
+            }
+        }
+    }
+
+    /// The next event; nothing, if this moment comes first.
+    async fn event_before(&mut self, late: Option<Instant>) -> Option<Event> {
+        let event = self.sort(late).await?;
+        event.note(&mut self.status);
+        Some(event)
+    }
+
+    /// Works off what happens until that is an event.
+    async fn sort(&mut self, late: Option<Instant>) -> Option<Event> {
+        loop {
+            match self.session.step(late).await? {
                 Step::Told(told) => {
                     if let Some(event) = self.told(told) {
-                        return event;
+                        return Some(event);
                     }
                 }
                 Step::Worked(Worked::Sent(Ok(confirming))) => {
                     self.session.work(async move { Worked::Confirmed(confirming.run().await) }, None);
-                    return Event::Sent;
+                    return Some(Event::Sent);
                 }
                 Step::Worked(Worked::Sent(Err(error))) => self.session.finish(Err(error)),
                 Step::Worked(Worked::Confirmed(outcome)) => self.session.finish(outcome),
-                Step::Closed(end) => return Event::Closed(end),
+                Step::Closed(end) => return Some(Event::Closed(end)),
             }
         }
     }
@@ -116,6 +154,8 @@ impl<R: Runtime> Sender<R> {
                 Some(Event::Session(event))
             }
             transfer::Event::Answered => Some(Event::Answered),
+            transfer::Event::OurHints(ours) => Some(Event::OurHints(ours.hints)),
+            transfer::Event::TheirHints(theirs) => Some(Event::TheirHints(theirs.hints)),
             transfer::Event::Settled(settled) => {
                 let path = settled.path.clone();
                 let content = self.content.take()?;

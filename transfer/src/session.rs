@@ -51,6 +51,7 @@ impl Side for transfer::Receiver {
 /// One transfer on one runtime. `W` is what its jobs come to.
 pub(crate) struct Session<M, R, W> {
     driver: Driver<Patient<M>, R, Seen>,
+    wait_limit: Option<Duration>,
     worked: Slot<W>,
     job: Option<Job>,
     thread: Option<Ended>,
@@ -68,10 +69,12 @@ pub(crate) enum Step<W> {
 }
 
 impl<M: Side, R: Runtime, W: Send + 'static> Session<M, R, W> {
-    pub(crate) fn new(machine: M, runtime: R) -> Self {
+    /// A call may wait for so long, where it does not carry content.
+    pub(crate) fn new(machine: M, runtime: R, wait_limit: Option<Duration>) -> Self {
         let machine = Patient::new(machine);
         Self {
             driver: Driver { machine, runtime, seen: Seen::default() },
+            wait_limit,
             worked: Slot::default(),
             job: None,
             thread: None,
@@ -93,23 +96,30 @@ impl<M: Side, R: Runtime, W: Send + 'static> Session<M, R, W> {
         &self.progress
     }
 
-    /// The next thing that happens. It may be dropped and called again; after the end it answers the end again.
-    pub(crate) async fn step(&mut self) -> Step<W> {
+    /// When a call that begins now has waited for too long.
+    pub(crate) fn late(&self) -> Option<Instant> {
+        self.wait_limit.map(|limit| self.driver.runtime.now().plus(limit))
+    }
+
+    /// The next thing that happens; nothing, if this moment comes first. It may be dropped and called again; after the
+    /// end it answers the end again.
+    pub(crate) async fn step(&mut self, late: Option<Instant>) -> Option<Step<W>> {
         if self.closed.is_none() {
             let worked = self.worked.clone();
-            let step = self.driver.until(|seen| match seen.0.pop_front() {
+            let limit = late.map(|late| late.saturating_since(self.driver.runtime.now()));
+            let step = self.driver.until_late(limit, |_, seen| match seen.0.pop_front() {
                 Some(Told::Machine(event)) => Poll::Ready(Step::Told(event)),
                 Some(Told::CleanUpOver) | None => {
                     worked.take().map_or(Poll::Pending, |it| Poll::Ready(Step::Worked(it)))
                 }
             });
-            let step = step.await;
-            let Step::Told(transfer::Event::Closed(verdict)) = step else { return step };
+            let step = step.await?;
+            let Step::Told(transfer::Event::Closed(verdict)) = step else { return Some(step) };
             self.job = None;
             self.closed = Some(verdict.map_err(|error| self.in_full(error)));
         }
         self.clean_up().await;
-        Step::Closed(self.closed.clone().unwrap_or(Ok(())))
+        Some(Step::Closed(self.closed.clone().unwrap_or(Ok(()))))
     }
 
     /// The connection that was settled on, as a pipe.

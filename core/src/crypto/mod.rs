@@ -26,6 +26,7 @@ pub const DERIVED_BYTES: usize = 255 * 32;
 
 /// What both sides know after the key exchange, if their codes were the same.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SessionKey([u8; 32]);
 
 impl SessionKey {
@@ -56,6 +57,11 @@ impl SessionKey {
         let mut secret = Secret(vec![0; len]);
         expand(&self.0, &[normal(purpose).as_bytes()], &mut secret.0);
         Ok(secret)
+    }
+
+    /// The key itself.
+    pub(crate) fn to_secret(&self) -> Secret {
+        Secret(self.0.to_vec())
     }
 
     /// The root of the keys of one connection for content.
@@ -141,6 +147,7 @@ impl Secret {
 
 /// What the two users compare aloud. `Display` writes 64 hex digits.
 #[derive(Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Verifier([u8; 32]);
 
 impl Verifier {

@@ -80,6 +80,7 @@ pub(super) fn farewell(error: &Error) -> Text {
         | Error::WrongCode
         | Error::Crowded
         | Error::Lonely
+        | Error::TimedOut
         | Error::Unwelcome(_)
         | Error::VerifierRefused
         | Error::Failed(_) => Text::from(error.to_string().as_str()),

@@ -186,6 +186,7 @@ impl<C: Conversation> Exchange<C> {
             Order::Say(message) => self.say(&message),
             Order::Listen => self.listen(),
             Order::Believe(theirs) => {
+                self.tell(Event::TheirHints(theirs.clone()));
                 if let Some(race) = &mut self.race {
                     race.add_hints(&theirs);
                 }
@@ -279,7 +280,10 @@ impl<C: Conversation> Exchange<C> {
 
     fn race_told(&mut self, event: race::Event) {
         match event {
-            race::Event::Hints(ours) => self.step(Heard::OurHints(ours)),
+            race::Event::Hints(ours) => {
+                self.tell(Event::OurHints(ours.clone()));
+                self.step(Heard::OurHints(ours));
+            }
             race::Event::Settled(settled) => self.step(Heard::Settled(settled)),
             race::Event::Failed(fault) => self.fail(fault.into()),
         }

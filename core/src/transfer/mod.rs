@@ -39,7 +39,7 @@ pub use self::sender::Sender;
 use crate::defaults;
 use crate::error::{Error, Misuse};
 use crate::transit::Settled;
-use crate::wire::hints::{DirectHint, parse_relay_argument};
+use crate::wire::hints::{DirectHint, TransitInfo, parse_relay_argument};
 use crate::wire::peer;
 use crate::wormhole;
 
@@ -78,6 +78,10 @@ pub enum Event {
     Offered(peer::Offer),
     /// Sender: the peer accepts.
     Answered,
+    /// Where the peer is told that we can be reached.
+    OurHints(TransitInfo),
+    /// Where the peer says that it can be reached.
+    TheirHints(TransitInfo),
     /// Content may flow. The driver takes the connection; the machine never touches it again.
     Settled(Settled),
     /// The last event.

@@ -37,6 +37,7 @@ pub enum PakeBody {
 
 /// The plaintext of the phase `version`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Versions {
     /// What the application has to say about itself: any JSON value.
     pub app_versions: RawJson,

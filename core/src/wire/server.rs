@@ -186,6 +186,7 @@ impl FromServer {
 
 /// What the server tells every client at first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Welcome {
     /// To be shown to the user once.
     pub motd: Option<Text>,

@@ -37,6 +37,7 @@ pub(crate) enum Output {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Typing {
     state: State,
 }
@@ -70,6 +71,7 @@ impl Typing {
 const NOT_TYPING: Misuse = Misuse::OutOfTurn("the code is not being typed");
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum State {
     #[default]
     Idle,

@@ -45,6 +45,11 @@ impl Scalar {
     pub(crate) fn new(bytes: [u8; 64]) -> Self {
         Self(Zeroizing::new(bytes))
     }
+
+    #[cfg(feature = "serde")]
+    pub(crate) fn as_bytes(&self) -> &[u8; 64] {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Scalar {
@@ -54,6 +59,7 @@ impl fmt::Debug for Scalar {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Key {
     state: State,
 }
@@ -79,6 +85,7 @@ impl Key {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum State {
     Nothing(Scalar),
     /// Our half has been said.

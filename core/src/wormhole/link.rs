@@ -96,6 +96,31 @@ impl Link {
         }
     }
 
+    /// A link of another process, whose connection this one does not have.
+    #[cfg(feature = "serde")]
+    pub(crate) const fn restored(reached: Reached) -> Self {
+        let state = match reached {
+            Reached::Never => State::Idle,
+            Reached::Once => State::Waiting { until: Instant::START, failures: 0 },
+            Reached::Over => State::Stopped,
+        };
+        Self { state }
+    }
+
+    /// How far it has come, whatever connection it has.
+    #[cfg(feature = "serde")]
+    pub(crate) const fn reached(&self) -> Reached {
+        match self.state {
+            State::Idle | State::First(_) => Reached::Never,
+            State::Reading(_)
+            | State::Resting(_)
+            | State::Waiting { .. }
+            | State::Again { .. }
+            | State::Stopping(_) => Reached::Once,
+            State::Stopped => Reached::Over,
+        }
+    }
+
     pub(crate) const fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Waiting { until, .. } => Some(until),
@@ -108,6 +133,18 @@ impl Link {
             | State::Stopped => None,
         }
     }
+}
+
+/// What a link is to another process that goes on with it.
+#[cfg(feature = "serde")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Reached {
+    /// The server was never reached.
+    Never,
+    /// It was, and may be again.
+    Once,
+    /// It is over.
+    Over,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -19,6 +19,7 @@ const NAMED_PHASES: usize = 1024;
 
 /// One of our messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Own {
     pub(crate) phase: Phase,
     pub(crate) body: Vec<u8>,
@@ -26,6 +27,7 @@ pub(crate) struct Own {
 
 /// A message of the other side.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Message {
     pub(crate) side: Side,
     pub(crate) phase: Phase,
@@ -60,6 +62,7 @@ pub(crate) enum Output {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Mailbox {
     outbox: Outbox,
     seen: Seen,
@@ -86,6 +89,7 @@ impl Mailbox {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum State {
     /// No server has named it.
     #[default]
@@ -207,6 +211,7 @@ fn stray(state: State, out: &mut Vec<Output>) -> State {
 
 /// What we say. Its bound is the one of [`super::Wormhole::send`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Outbox {
     /// The echo has not come: to be said again on each link.
     pending: VecDeque<Own>,
@@ -257,6 +262,7 @@ impl Outbox {
 
 /// The phases of the peer that were delivered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Seen {
     /// Every number below this.
     below: u64,

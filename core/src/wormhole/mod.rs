@@ -32,6 +32,8 @@ mod route;
 #[cfg(test)]
 mod samples;
 mod send;
+#[cfg(feature = "serde")]
+mod snapshot;
 mod terminator;
 
 use alloc::collections::VecDeque;
@@ -39,20 +41,24 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::fmt;
+use core::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::code::{Code, Nameplate};
 use crate::crypto::{Secret, SessionKey, TransitKey, Verifier};
-use crate::defaults::{MAILBOX, MESSAGE_LIMIT};
+use crate::defaults::{CLOSE_LIMIT, MAILBOX, MESSAGE_LIMIT};
 use crate::driver::{Conns, Input, Instant, Machine, Output, Why};
-use crate::error::{Error, Misuse};
+use crate::error::{Error, Misuse, Mood};
 use crate::rng::{Rng, Seed};
 use crate::wire::peer::Versions;
 use crate::wire::server::Welcome;
 use crate::wire::{AppId, ID_BYTES, RawJson, Side};
 
+pub(crate) use self::key::Scalar;
 use self::route::Task;
+#[cfg(feature = "serde")]
+pub use self::snapshot::{SNAPSHOT_VERSION, Snapshot};
 
 /// The longest record: sealed, in hex and with all that surrounds it, it fits in a message of the server.
 pub const RECORD_BYTES: usize = (MESSAGE_LIMIT - 4096) / 2 - 40;
@@ -72,6 +78,7 @@ pub struct Config {
     mailbox: String,
     versions: Versions,
     client_version: (String, String),
+    close_limit: Duration,
 }
 
 impl Config {
@@ -86,6 +93,7 @@ impl Config {
             mailbox: MAILBOX.into(),
             versions: Versions { app_versions: raw_json("{}")? },
             client_version: ("wormhole-core".into(), env!("CARGO_PKG_VERSION").into()),
+            close_limit: CLOSE_LIMIT,
         })
     }
 
@@ -93,6 +101,11 @@ impl Config {
     #[must_use]
     pub fn mailbox(self, url: &str) -> Self {
         Self { mailbox: url.into(), ..self }
+    }
+
+    /// The URL of the mailbox server.
+    pub fn mailbox_url(&self) -> &str {
+        &self.mailbox
     }
 
     /// What the peer is told as `app_versions`, a JSON text.
@@ -112,6 +125,12 @@ impl Config {
     pub fn client_version(self, program: &str, version: &str) -> Self {
         Self { client_version: (program.into(), version.into()), ..self }
     }
+
+    /// How long closing waits for the server, instead of [`CLOSE_LIMIT`].
+    #[must_use]
+    pub fn close_limit(self, limit: Duration) -> Self {
+        Self { close_limit: limit, ..self }
+    }
 }
 
 fn raw_json(json: &str) -> Result<RawJson, Misuse> {
@@ -120,6 +139,7 @@ fn raw_json(json: &str) -> Result<RawJson, Misuse> {
 
 /// What the application is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Event {
     /// The server is connected, for the first time or again.
     LinkUp,
@@ -175,6 +195,8 @@ pub struct Wormhole {
     send: send::Send,
     receive: receive::Receive,
     terminator: terminator::Terminator,
+    /// In which it closes, from when on it does.
+    mood: Option<Mood>,
     tasks: VecDeque<Task>,
     outputs: VecDeque<Output<Event>>,
     untaken: Untaken,
@@ -184,6 +206,7 @@ pub struct Wormhole {
 
 /// Records that were told and are not yet used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Untaken {
     records: usize,
     bytes: usize,
@@ -194,13 +217,14 @@ impl Wormhole {
     pub fn new(config: Config, seed: Seed, conns: Conns) -> Self {
         let mut rng = Rng::new(seed);
         let side = Side::draw(&mut rng);
-        let scalar = key::Scalar::new(rng.bytes());
+        let scalar = Scalar::new(rng.bytes());
         // What is drawn from later cannot tell what the key was made from.
         let rng = Rng::new(rng.bytes());
         Self::assemble(config, side, scalar, rng, conns)
     }
 
-    fn assemble(config: Config, side: Side, scalar: key::Scalar, rng: Rng, conns: Conns) -> Self {
+    fn assemble(config: Config, side: Side, scalar: Scalar, rng: Rng, conns: Conns) -> Self {
+        let terminator = terminator::Terminator::new(config.close_limit);
         let mut wormhole = Self {
             config,
             side,
@@ -218,7 +242,8 @@ impl Wormhole {
             key: key::Key::new(scalar),
             send: send::Send::default(),
             receive: receive::Receive::default(),
-            terminator: terminator::Terminator::default(),
+            terminator,
+            mood: None,
             tasks: VecDeque::new(),
             outputs: VecDeque::new(),
             untaken: Untaken::default(),
@@ -328,6 +353,11 @@ impl Wormhole {
         self.send.waiting() == 0 && self.mailbox.waiting() == 0
     }
 
+    /// The mood in which it closes, as told to the server; nothing before it closes.
+    pub const fn mood(&self) -> Option<Mood> {
+        self.mood
+    }
+
     /// Whether the peer has proved that it knows the code, so that it can be told things.
     pub(crate) const fn is_confirmed(&self) -> bool {
         self.receive.is_confirmed()
@@ -356,6 +386,16 @@ impl Wormhole {
     /// There is no key yet, or so many bytes cannot be derived.
     pub fn derive_key(&self, purpose: &str, len: usize) -> Result<Secret, Misuse> {
         self.session_key()?.derive(purpose, len)
+    }
+
+    /// The session key itself; from [`Event::UnverifiedKey`] on, and the peer need not have confirmed it. Keys for any
+    /// purpose are better [derived](Self::derive_key).
+    ///
+    /// # Errors
+    ///
+    /// There is no key yet.
+    pub fn unverified_key(&self) -> Result<Secret, Misuse> {
+        Ok(self.session_key()?.to_secret())
     }
 
     /// The key of a transit connection for this purpose; from [`Event::UnverifiedKey`] on.

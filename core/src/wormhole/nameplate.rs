@@ -35,6 +35,7 @@ pub(crate) enum Output {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Nameplate {
     state: State,
 }
@@ -49,6 +50,7 @@ impl Nameplate {
 
 /// What we know, and what the server may hold for us.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum State {
     #[default]
     Unset,

@@ -29,6 +29,7 @@ pub(crate) enum Output {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Order {
     state: State,
 }
@@ -42,6 +43,7 @@ impl Order {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum State {
     /// Without the peer's `pake`, or without our own code.
     NoKey(Vec<Message>),

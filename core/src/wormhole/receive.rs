@@ -37,6 +37,7 @@ pub(crate) enum Output {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Receive {
     sorter: Sorter,
     state: State,
@@ -59,6 +60,7 @@ impl Receive {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum State {
     #[default]
     NoKey,
@@ -112,6 +114,7 @@ fn scared(out: &mut Vec<Output>) -> State {
 
 /// Numbered phases, told without gaps. The mailbox lets each phase through once, and not too far ahead.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Sorter {
     next: u64,
     early: BTreeMap<u64, Zeroizing<Vec<u8>>>,

@@ -297,6 +297,7 @@ impl Wormhole {
         use terminator::Output as Out;
         match output {
             Out::Close(mood) => {
+                self.mood = Some(mood);
                 self.then(Task::Lister(lister::Input::Close));
                 self.then(Task::Send(send::Input::Close));
                 self.then(Task::Allocator(allocator::Input::Close));

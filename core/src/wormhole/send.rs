@@ -27,6 +27,7 @@ pub(crate) enum Output {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Send {
     /// The number of the next record that is sealed.
     next: u64,
@@ -58,6 +59,7 @@ impl Send {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum State {
     /// Bounded by [`super::Wormhole::send`].
     NoKey(VecDeque<Zeroizing<Vec<u8>>>),

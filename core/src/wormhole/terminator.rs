@@ -2,13 +2,13 @@
 //!
 //! Fed by the receive machine (confirmed), the application (close), whoever finds a fault, and the machines that have
 //! something to give back to the server. When they have, it stops the link, and ends when that is down; or when
-//! [`CLOSE_LIMIT`] has passed, for a server may never answer.
+//! its limit has passed, for a server may never answer.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::mem;
+use core::time::Duration;
 
-use crate::defaults::CLOSE_LIMIT;
 use crate::driver::Instant;
 use crate::error::{Error, Mood};
 
@@ -38,15 +38,22 @@ pub(crate) enum Output {
     Closed(Result<(), Error>),
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Terminator {
+    /// How long the server may take.
+    limit: Duration,
     state: State,
 }
 
 impl Terminator {
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { limit, state: State::default() }
+    }
+
     pub(crate) fn handle(&mut self, input: Input) -> Vec<Output> {
         let mut out = Vec::new();
-        self.state = mem::take(&mut self.state).step(input, &mut out);
+        self.state = mem::take(&mut self.state).step(input, self.limit, &mut out);
         out
     }
 
@@ -55,6 +62,24 @@ impl Terminator {
         match self.state {
             State::Lonely | State::Happy => true,
             State::Closing { .. } | State::Stopping { .. } | State::Closed => false,
+        }
+    }
+
+    /// The time of another process means nothing to this one: closing begins to count anew.
+    #[cfg(feature = "serde")]
+    pub(crate) fn count_anew(&mut self) {
+        match &mut self.state {
+            State::Closing { limit, .. } | State::Stopping { limit, .. } => *limit = Limit::FromNextTick,
+            State::Lonely | State::Happy | State::Closed => {}
+        }
+    }
+
+    /// Whether there is still something to say to the server.
+    #[cfg(feature = "serde")]
+    pub(crate) const fn needs_link(&self) -> bool {
+        match self.state {
+            State::Lonely | State::Happy | State::Closing { .. } => true,
+            State::Stopping { .. } | State::Closed => false,
         }
     }
 
@@ -68,12 +93,14 @@ impl Terminator {
 
 /// When closing must be over. `close` is told no time, so that the first tick after it begins the count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum Limit {
     FromNextTick,
     Until(Instant),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum State {
     /// No message of a peer has opened.
     #[default]
@@ -93,6 +120,7 @@ enum State {
 
 /// Who has something to give back to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Part {
     Allocator,
     Nameplate,
@@ -100,7 +128,7 @@ enum Part {
 }
 
 impl State {
-    fn step(self, input: Input, out: &mut Vec<Output>) -> Self {
+    fn step(self, input: Input, patience: Duration, out: &mut Vec<Output>) -> Self {
         match self {
             Self::Lonely => match input {
                 Input::Confirmed => Self::Happy,
@@ -138,7 +166,7 @@ impl State {
                     if limit == Limit::FromNextTick {
                         out.push(Output::Hurry);
                     }
-                    match tick(limit, now) {
+                    match tick(limit, now, patience) {
                         Some(limit) => Self::Closing { result, limit, waits },
                         None => give_up(result, out),
                     }
@@ -149,7 +177,7 @@ impl State {
             },
             Self::Stopping { result, limit } => match input {
                 Input::LinkStopped | Input::GiveUp => closed(result, out),
-                Input::Tick(now) => match tick(limit, now) {
+                Input::Tick(now) => match tick(limit, now, patience) {
                     Some(limit) => Self::Stopping { result, limit },
                     None => closed(result, out),
                 },
@@ -187,9 +215,9 @@ fn finished(
     }
 }
 
-fn tick(limit: Limit, now: Instant) -> Option<Limit> {
+fn tick(limit: Limit, now: Instant, patience: Duration) -> Option<Limit> {
     match limit {
-        Limit::FromNextTick => Some(Limit::Until(now.plus(CLOSE_LIMIT))),
+        Limit::FromNextTick => Some(Limit::Until(now.plus(patience))),
         Limit::Until(until) => (now < until).then_some(limit),
     }
 }
@@ -221,6 +249,7 @@ fn happy_mood(error: &Error) -> Mood {
         | Error::Transit(_)
         | Error::Lonely
         | Error::Cancelled
+        | Error::TimedOut
         | Error::Rejected
         | Error::VerifierRefused
         | Error::Failed(_) => Mood::Happy,
@@ -231,9 +260,9 @@ fn happy_mood(error: &Error) -> Mood {
 mod tests {
     use alloc::format;
     use alloc::vec;
-    use core::time::Duration;
 
     use super::*;
+    use crate::defaults::CLOSE_LIMIT;
     use crate::error::{PeerFault, ServerFault};
     use crate::table::Table;
 
@@ -269,7 +298,7 @@ mod tests {
             name: "terminator",
             source: "wormhole/terminator.rs",
             about: "Where it closes, only the mailbox is left to wait for.",
-            states: states.map(|state| Terminator { state }).to_vec(),
+            states: states.map(|state| Terminator { limit: CLOSE_LIMIT, state }).to_vec(),
             inputs,
         }
         .check(|it| format!("{:?}", it.state), |input| format!("{input:?}"), Terminator::handle);
@@ -277,7 +306,7 @@ mod tests {
 
     #[test]
     fn the_link_stops_when_all_three_have_given_back_what_they_held() {
-        let mut machine = Terminator::default();
+        let mut machine = Terminator::new(CLOSE_LIMIT);
         machine.handle(Input::Confirmed);
         assert_eq!(machine.handle(Input::Close), [Output::Close(Mood::Happy)]);
         assert!(!machine.is_open());
@@ -289,7 +318,7 @@ mod tests {
 
     #[test]
     fn the_first_error_wins() {
-        let mut machine = Terminator::default();
+        let mut machine = Terminator::new(CLOSE_LIMIT);
         machine.handle(Input::Fail(Error::WrongCode));
         machine.handle(Input::Fail(Error::Cancelled));
         machine.handle(Input::Close);
@@ -301,7 +330,7 @@ mod tests {
 
     #[test]
     fn closing_is_over_after_the_limit_counted_from_the_first_tick() {
-        let mut machine = Terminator::default();
+        let mut machine = Terminator::new(CLOSE_LIMIT);
         machine.handle(Input::Close);
         assert_eq!(machine.deadline(), Some(Limit::FromNextTick));
         assert_eq!(machine.handle(Input::Tick(at(100))), [Output::Hurry]);
@@ -326,9 +355,9 @@ mod tests {
             (Error::Peer(PeerFault::TooMuch), Mood::Lonely, Mood::Happy),
         ];
         for (error, lonely, happy) in cases {
-            let mut machine = Terminator::default();
+            let mut machine = Terminator::new(CLOSE_LIMIT);
             assert_eq!(machine.handle(Input::Fail(error.clone())), [Output::Close(lonely)]);
-            let mut machine = Terminator { state: State::Happy };
+            let mut machine = Terminator { limit: CLOSE_LIMIT, state: State::Happy };
             assert_eq!(machine.handle(Input::Fail(error)), [Output::Close(happy)]);
         }
     }

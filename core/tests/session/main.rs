@@ -6,3 +6,8 @@ mod faults;
 mod network;
 #[cfg(test)]
 mod pairs;
+#[cfg(test)]
+#[cfg(feature = "serde")]
+mod snapshots;
+#[cfg(test)]
+mod transcribe;

@@ -1,11 +1,14 @@
 //! A mailbox server in memory, and a network that moves one frame at a time and can be cut between any two.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::convert::Infallible;
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use wormhole_core::driver::{Conn, Input, Instant, Machine, Op, Output, Why};
 use wormhole_core::error::Error;
+use wormhole_core::transcribe::{self, Initiator, Receiver};
 use wormhole_core::wormhole::{Event, Wormhole};
 
 /// A connection of one client: which client, and its number there.
@@ -19,6 +22,8 @@ pub(crate) struct Server {
     pub(crate) gone: bool,
     /// Never answers.
     pub(crate) mute: bool,
+    /// Loses the records of this client, and only these.
+    pub(crate) swallows: Option<usize>,
     /// Sends each message twice, and stored ones in the wrong order.
     pub(crate) mischief: bool,
     /// What clients said: side and command.
@@ -165,6 +170,10 @@ impl Server {
     }
 
     fn add(&mut self, from: Caller, command: &Value, side: &str, out: &mut Vec<(Caller, Value)>) {
+        let is_record = command["phase"].as_str().is_some_and(|phase| phase.parse::<u64>().is_ok());
+        if is_record && self.swallows == Some(from.0) {
+            return;
+        }
         let id = self.client(from).subscribed.clone().expect("must open mailbox before adding");
         let message = json!({
             "type": "message", "side": side, "phase": command["phase"], "body": command["body"],
@@ -185,15 +194,31 @@ impl Server {
     }
 }
 
+/// A machine that meets another one at the server.
+pub(crate) trait Side:
+    Machine<Request = Infallible, Reply = Infallible, Event: Clone + PartialEq + fmt::Debug> + Sized
+{
+    /// Whether nothing may come after this.
+    fn is_last(event: &Self::Event) -> bool;
+
+    /// What the application does when it was told something, or nothing is to be told.
+    fn act(app: &mut App<Self>, told: Option<&Self::Event>);
+}
+
+/// A wormhole, or what is like it, as another process goes on with it.
+pub(crate) type Elsewhere<M> = fn(&M) -> M;
+
 /// What an application does in these tests: it sends, and closes when it has what it waits for.
-pub(crate) struct App {
-    pub(crate) wormhole: Wormhole,
-    pub(crate) events: Vec<Event>,
+pub(crate) struct App<M: Side = Wormhole> {
+    pub(crate) wormhole: M,
+    pub(crate) events: Vec<M::Event>,
     /// Closes as soon as so many records have come, and everything of its own is stored.
     pub(crate) closes_after: Option<usize>,
     /// Uses records at once.
     pub(crate) takes: bool,
     pub(crate) to_send: VecDeque<Vec<u8>>,
+    /// After so many events another process goes on.
+    pub(crate) moves: Option<(usize, Elsewhere<M>)>,
     reading: bool,
     up: bool,
     conn: Option<Conn>,
@@ -202,14 +227,15 @@ pub(crate) struct App {
     from_server: VecDeque<Vec<u8>>,
 }
 
-impl App {
-    pub(crate) fn new(wormhole: Wormhole) -> Self {
+impl<M: Side> App<M> {
+    pub(crate) fn new(wormhole: M) -> Self {
         Self {
             wormhole,
             events: Vec::new(),
             closes_after: None,
             takes: true,
             to_send: VecDeque::new(),
+            moves: None,
             reading: false,
             up: false,
             conn: None,
@@ -218,6 +244,12 @@ impl App {
         }
     }
 
+    pub(crate) fn saw(&self, event: &M::Event) -> bool {
+        self.events.contains(event)
+    }
+}
+
+impl App {
     pub(crate) fn records(&self) -> Vec<Vec<u8>> {
         let mut records = Vec::new();
         for event in &self.events {
@@ -233,16 +265,12 @@ impl App {
         Some(result.clone())
     }
 
-    pub(crate) fn saw(&self, event: &Event) -> bool {
-        self.events.contains(event)
-    }
-
     /// Whether the network has something for it that it does not read.
     pub(crate) fn holds_back(&self) -> bool {
         !self.reading && !self.from_server.is_empty()
     }
 
-    fn act(&mut self) {
+    fn go_on(&mut self) {
         while self.to_send.front().is_some() && self.wormhole.has_room() {
             let record = self.to_send.pop_front().unwrap();
             if self.wormhole.send(&record).is_err() {
@@ -259,17 +287,66 @@ impl App {
     }
 }
 
+impl Side for Wormhole {
+    fn is_last(event: &Event) -> bool {
+        matches!(event, Event::Closed(_))
+    }
+
+    fn act(app: &mut App, told: Option<&Event>) {
+        if let Some(Event::Record(record)) = told
+            && app.takes
+        {
+            app.wormhole.taken(record.len());
+        }
+        app.go_on();
+    }
+}
+
+/// One of the two sides of a swap.
+pub(crate) enum Swapper {
+    Initiator(Initiator),
+    Receiver(Receiver),
+}
+
+impl Side for Swapper {
+    fn is_last(event: &transcribe::Event) -> bool {
+        matches!(event, transcribe::Event::Finished(_))
+    }
+
+    fn act(_: &mut App<Self>, _: Option<&transcribe::Event>) {}
+}
+
+impl Machine for Swapper {
+    type Event = transcribe::Event;
+    type Request = Infallible;
+    type Reply = Infallible;
+
+    fn handle(&mut self, input: Input, now: Instant) {
+        match self {
+            Self::Initiator(initiator) => initiator.handle(input, now),
+            Self::Receiver(receiver) => receiver.handle(input, now),
+        }
+    }
+
+    fn poll(&mut self) -> Output<transcribe::Event> {
+        match self {
+            Self::Initiator(initiator) => initiator.poll(),
+            Self::Receiver(receiver) => receiver.poll(),
+        }
+    }
+}
+
 /// Some applications and one server.
-pub(crate) struct World {
+pub(crate) struct World<M: Side = Wormhole> {
     pub(crate) server: Server,
-    pub(crate) apps: Vec<App>,
+    pub(crate) apps: Vec<App<M>>,
     pub(crate) now: Instant,
     /// Frames moved so far.
     pub(crate) frames: usize,
 }
 
-impl World {
-    pub(crate) fn new(apps: Vec<App>) -> Self {
+impl<M: Side> World<M> {
+    pub(crate) fn new(apps: Vec<App<M>>) -> Self {
         let server = Server { welcome: json!({}), ..Server::default() };
         Self { server, apps, now: Instant::START, frames: 0 }
     }
@@ -333,6 +410,19 @@ impl World {
         self.server.clients.remove(&(index, conn));
     }
 
+    /// Another process goes on with one application: nothing is left of the connection.
+    pub(crate) fn go_on_elsewhere(&mut self, index: usize, elsewhere: Elsewhere<M>) {
+        let app = &mut self.apps[index];
+        app.wormhole = elsewhere(&app.wormhole);
+        app.up = false;
+        app.reading = false;
+        app.to_server.clear();
+        app.from_server.clear();
+        if let Some(conn) = app.conn.take() {
+            self.server.clients.remove(&(index, conn));
+        }
+    }
+
     /// The server starts anew without its memory.
     pub(crate) fn restart(&mut self) {
         for index in 0..self.apps.len() {
@@ -362,17 +452,18 @@ impl World {
             match app.wormhole.poll() {
                 Output::Do(op) => self.start(index, op),
                 Output::Tell(event) => {
-                    assert!(app.result().is_none(), "an event after the last: {event:?}");
-                    if let Event::Record(record) = &event
-                        && app.takes
+                    assert!(!app.events.last().is_some_and(M::is_last), "an event after the last: {event:?}");
+                    app.events.push(event.clone());
+                    M::act(app, Some(&event));
+                    if let Some((at, elsewhere)) = app.moves
+                        && app.events.len() == at
                     {
-                        app.wormhole.taken(record.len());
+                        app.moves = None;
+                        self.go_on_elsewhere(index, elsewhere);
                     }
-                    app.events.push(event);
-                    app.act();
                 }
                 Output::Wait(_) => {
-                    app.act();
+                    M::act(app, None);
                     match app.wormhole.poll() {
                         Output::Wait(_) => return,
                         Output::Do(op) => self.start(index, op),
@@ -448,7 +539,7 @@ impl World {
     }
 
     fn deadline(&mut self) -> Option<Instant> {
-        let deadline = |app: &mut App| {
+        let deadline = |app: &mut App<M>| {
             let Output::Wait(deadline) = app.wormhole.poll() else { panic!("it was polled to the end") };
             deadline
         };

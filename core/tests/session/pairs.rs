@@ -7,7 +7,7 @@ use serde_json::json;
 use wormhole_core::code::{Code, Nameplate};
 use wormhole_core::defaults::CLOSE_LIMIT;
 use wormhole_core::driver::{Conns, Instant, Why};
-use wormhole_core::error::{Error, Misuse, ServerFault};
+use wormhole_core::error::{Error, Misuse, Mood, ServerFault};
 use wormhole_core::rng::Rng;
 use wormhole_core::untrusted::Text;
 use wormhole_core::wormhole::{Config, Event, QUEUE_RECORDS, RECORD_BYTES, UNTAKEN_RECORDS, Wormhole};
@@ -122,6 +122,7 @@ fn who_closes_alone_is_lonely_and_leaves_nothing_behind() {
     world.run();
     assert_eq!(world.apps[0].result(), Some(Err(Error::Lonely)));
     assert_eq!(moods(&world), ["lonely"]);
+    assert_eq!(world.apps[0].wormhole.mood(), Some(Mood::Lonely));
     assert!(world.server.holds_nothing());
     assert_eq!(world.now, Instant::START);
 }

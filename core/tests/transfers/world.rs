@@ -221,21 +221,36 @@ impl World {
     pub(crate) fn closed(&self, node: usize) -> Option<&Result<(), Error>> {
         self.events[node].iter().find_map(|event| match event {
             Event::Closed(result) => Some(result),
-            Event::Session(_) | Event::Offered(_) | Event::Answered | Event::Settled(_) => None,
+            Event::Session(_)
+            | Event::Offered(_)
+            | Event::Answered
+            | Event::OurHints(_)
+            | Event::TheirHints(_)
+            | Event::Settled(_) => None,
         })
     }
 
     pub(crate) fn settled(&self, node: usize) -> Option<&Settled> {
         self.events[node].iter().find_map(|event| match event {
             Event::Settled(settled) => Some(settled),
-            Event::Session(_) | Event::Offered(_) | Event::Answered | Event::Closed(_) => None,
+            Event::Session(_)
+            | Event::Offered(_)
+            | Event::Answered
+            | Event::OurHints(_)
+            | Event::TheirHints(_)
+            | Event::Closed(_) => None,
         })
     }
 
     pub(crate) fn offered(&self, node: usize) -> Option<&wormhole_core::wire::peer::Offer> {
         self.events[node].iter().find_map(|event| match event {
             Event::Offered(offer) => Some(offer),
-            Event::Session(_) | Event::Settled(_) | Event::Answered | Event::Closed(_) => None,
+            Event::Session(_)
+            | Event::Settled(_)
+            | Event::Answered
+            | Event::OurHints(_)
+            | Event::TheirHints(_)
+            | Event::Closed(_) => None,
         })
     }
 

@@ -39,7 +39,7 @@ async fn a_conversation_can_be_spawned() {
 }
 
 fn config(url: &str) -> Config {
-    Config::new("example.com/app").unwrap().mailbox(url)
+    Config::new("example.com/app").mailbox(url)
 }
 
 /// A server in a task of its own.

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use wormhole_core::driver::{Address, Conn, Input, Listen, Op, Target, Why};
 use wormhole_runtime::{InFlight, Runtime, Stream};
-use wormhole_tokio::Tokio;
+use wormhole_tokio::{Network, Tokio};
 
 use crate::soon;
 
@@ -32,6 +32,18 @@ async fn a_transit_listener_is_reached_in_both_families() {
             assert_eq!(peer.is_ipv6(), host.contains(':'), "no family comes in disguise");
         }
     }
+}
+
+#[tokio::test]
+async fn peers_are_heard_at_a_port_of_those_that_may_be_used() {
+    let taken = TcpListener::bind("0.0.0.0:0").unwrap();
+    let first = taken.local_addr().unwrap().port();
+    let last = first.saturating_add(200);
+    let mut runtime =
+        wormhole_tokio::runtime_on(&Network { ports: Some(first..=last), ..Network::default() });
+    runtime.start(Op::Listen { conn: LISTENER, on: Listen::Transit });
+    let Some(Input::Listening { at, .. }) = soon(runtime.next(None)).await else { panic!("deaf") };
+    assert!(at.iter().all(|at| (first + 1..=last).contains(&at.port)), "{at:?}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::ops::RangeInclusive;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -78,6 +79,18 @@ pub(super) fn anywhere(port: u16) -> Vec<SocketAddr> {
         SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
         SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port),
     ]
+}
+
+/// Listens at any address of every family on the first of these ports that is free.
+pub(super) fn bind_among(ports: &RangeInclusive<u16>) -> io::Result<Vec<TcpListener>> {
+    let mut failure = io::ErrorKind::AddrInUse.into();
+    for port in ports.clone() {
+        match bind(&anywhere(port)) {
+            Ok(bound) => return Ok(bound),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
 
 /// Listens at all of `at` that this host has; on one port, where they name none.
@@ -183,6 +196,15 @@ mod tests {
         let bound = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
         let taken = bound[0].local_addr().unwrap();
         assert_eq!(bind(&[taken]).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn a_port_is_taken_from_those_that_may_be_used() {
+        let taken = bind(&anywhere(0)).unwrap();
+        let port = taken[0].local_addr().unwrap().port();
+        assert_eq!(bind_among(&(port..=port)).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let bound = bind_among(&(port..=u16::MAX)).unwrap();
+        assert!(bound[0].local_addr().unwrap().port() > port);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -33,6 +34,7 @@ use self::names::Names;
 use self::ready::{Call, Key, Ready};
 use self::work::{After, Entry, Naming, Shared, Work};
 use crate::driver::{Job, Runtime, Sockets};
+use crate::network::{Network, OnNetwork};
 
 /// The buffer that all reads share.
 const SCRATCH: usize = 64 << 10;
@@ -48,6 +50,8 @@ const LINGERING: usize = 1024;
 /// A mailbox server is not reached with it: that takes the layers of [`crate::Layered`].
 pub struct InFlight<S: Sockets> {
     sockets: S,
+    /// Of which one is taken to listen for peers.
+    ports: Option<RangeInclusive<u16>>,
     names: Names,
     ready: Arc<Ready>,
     /// Those who have called, while they are polled.
@@ -74,6 +78,7 @@ impl<S: Sockets> InFlight<S> {
     pub fn new(sockets: S) -> Self {
         Self {
             sockets,
+            ports: None,
             names: Names::default(),
             ready: Arc::default(),
             called: Vec::new(),
@@ -86,6 +91,12 @@ impl<S: Sockets> InFlight<S> {
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             timer: None,
         }
+    }
+}
+
+impl<S: Sockets + Default> OnNetwork for InFlight<S> {
+    fn on_network(network: &Network) -> Self {
+        Self { ports: network.ports.clone(), ..Self::default() }
     }
 }
 
@@ -157,7 +168,8 @@ impl<S: Sockets> InFlight<S> {
 
     fn listen(&mut self, conn: Conn, on: Listen) {
         let now = self.sockets.now();
-        self.enter(conn, |names, waker| Work::Naming(Naming::new(on, names, waker, now)));
+        let ports = self.ports.clone();
+        self.enter(conn, |names, waker| Work::Naming(Naming::new(on, ports.as_ref(), names, waker, now)));
     }
 
     fn accept(&mut self, at: Conn, conn: Conn) {

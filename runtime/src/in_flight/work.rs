@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -57,6 +58,7 @@ pub(super) struct Naming {
 
 enum Where {
     Known(Vec<SocketAddr>),
+    Among(RangeInclusive<u16>),
     Asked(Lookup),
 }
 
@@ -95,10 +97,17 @@ pub(super) enum After<T> {
 }
 
 impl Naming {
-    pub(super) fn new(on: Listen, names: &Names, waker: &Waker, now: Instant) -> Self {
+    /// Peers are heard at one of these ports.
+    pub(super) fn new(
+        on: Listen,
+        ports: Option<&RangeInclusive<u16>>,
+        names: &Names,
+        waker: &Waker,
+        now: Instant,
+    ) -> Self {
         let reachable = on == Listen::Transit;
         let at = match on {
-            Listen::Transit => Where::Known(listen::anywhere(0)),
+            Listen::Transit => ports.cloned().map_or_else(|| Where::Known(listen::anywhere(0)), Where::Among),
             Listen::Mailbox(address) | Listen::Relay(address) => place(address, names, waker),
         };
         Self { at, reachable, limit: now.plus(NAMING_LIMIT), waiting: VecDeque::new() }
@@ -175,16 +184,17 @@ impl Naming {
         conn: Conn,
         shared: &mut Shared<'_, S>,
     ) -> Poll<Result<Listening<S::Listener>, Why>> {
-        let at = match &self.at {
-            Where::Known(at) => at.clone(),
+        let bound = match &self.at {
+            Where::Known(at) => listen::bind(at),
+            Where::Among(ports) => listen::bind_among(ports),
             Where::Asked(lookup) => match lookup.poll() {
-                Poll::Ready(Ok(at)) => at,
+                Poll::Ready(Ok(at)) => listen::bind(&at),
                 Poll::Ready(Err(why)) => return Poll::Ready(Err(why)),
                 Poll::Pending if shared.now >= self.limit => return Poll::Ready(Err(Why::TimedOut)),
                 Poll::Pending => return Poll::Pending,
             },
         };
-        let bound = listen::bind(&at).and_then(|sockets| {
+        let bound = bound.and_then(|sockets| {
             let at = sockets.iter().map(std::net::TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
             let adopted = sockets.into_iter().map(|socket| shared.sockets.adopt(socket));
             Ok((at, adopted.collect::<Result<Vec<_>, _>>()?))

@@ -11,7 +11,6 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 
-use rustls::pki_types::CertificateDer;
 use wormhole_core::driver::{Conn, Input, Instant, Listen, Op, Target, Why};
 use wormhole_core::rng::Seed;
 
@@ -19,16 +18,10 @@ use self::layer::{Layer, Now, Stage};
 use self::tls::Trust;
 use self::url::Url;
 use crate::driver::{Job, Runtime};
+use crate::network::{Network, OnNetwork, Roots};
 
 /// Numbers below are drawn from here, where no machine comes.
 const BELOW: u64 = 1 << 63;
-
-/// What the layers are told.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Layers {
-    /// The certificates that are trusted, instead of the system's; in DER.
-    pub roots: Option<Vec<CertificateDer<'static>>>,
-}
 
 /// A [`Runtime`] around a runtime of bytes. Targets and listeners of mailbox servers become WebSockets, with TLS
 /// where the URL says `wss://`; everything else passes through.
@@ -36,7 +29,8 @@ pub struct Layers {
 /// Keep-alive and HTTP are its business too: `/v1` is the WebSocket and `/` says what this server is.
 pub struct Layered<R> {
     below: R,
-    layers: Layers,
+    /// Whose certificates are trusted, instead of those that the system trusts.
+    roots: Option<Roots>,
     trust: Option<Trust>,
     /// By the number below.
     open: HashMap<Conn, Layer>,
@@ -74,14 +68,14 @@ struct Listener {
 impl<R: Runtime> Layered<R> {
     /// Layers around `below`.
     pub fn new(below: R) -> Self {
-        Self::with(below, Layers::default())
+        Self::with(below, None)
     }
 
-    /// Layers around `below` that are told something.
-    pub fn with(below: R, layers: Layers) -> Self {
+    /// Layers around `below` that trust the certificates of these, instead of those that the system trusts.
+    pub fn with(below: R, roots: Option<Roots>) -> Self {
         Self {
             below,
-            layers,
+            roots,
             trust: None,
             open: HashMap::new(),
             above: HashMap::new(),
@@ -92,6 +86,12 @@ impl<R: Runtime> Layered<R> {
             sweep_at: Instant::START,
             done: VecDeque::new(),
         }
+    }
+}
+
+impl<R: OnNetwork> OnNetwork for Layered<R> {
+    fn on_network(network: &Network) -> Self {
+        Self::with(R::on_network(network), network.roots.clone())
     }
 }
 
@@ -274,7 +274,7 @@ impl<R: Runtime> Layered<R> {
         let mut out = Vec::new();
         let trust = || match &mut self.trust {
             Some(trust) => Ok(trust.clone()),
-            none => Ok(none.insert(Trust::new(self.layers.roots.as_deref())?).clone()),
+            none => Ok(none.insert(Trust::new(self.roots.clone())?).clone()),
         };
         match layer.dialled(trust, &mut out) {
             Ok(()) => {

@@ -4,9 +4,11 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, Error, RootCertStore};
+use rustls::pki_types::ServerName;
+use rustls::{CertificateError, ClientConfig, ClientConnection, Error, RootCertStore};
 use wormhole_core::driver::Why;
+
+use crate::network::Roots;
 
 /// What certificates are checked against. Made when the first `wss://` is opened, since it reads files.
 #[derive(Clone, Debug)]
@@ -14,13 +16,14 @@ pub(super) struct Trust(Arc<ClientConfig>);
 
 impl Trust {
     /// Trusts these roots, or those of the system, or, where it has none, those that browsers trust.
-    pub(super) fn new(roots: Option<&[CertificateDer<'static>]>) -> Result<Self, Why> {
+    pub(super) fn new(roots: Option<Roots>) -> Result<Self, Why> {
         let mut store = RootCertStore::empty();
-        match roots {
-            Some(roots) => store.add_parsable_certificates(roots.iter().cloned()),
-            None => store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
-        };
-        if roots.is_none() && store.is_empty() {
+        let is_ours = roots.is_some();
+        store.add_parsable_certificates(match roots {
+            Some(roots) => roots.into_certificates(),
+            None => rustls_native_certs::load_native_certs().certs,
+        });
+        if !is_ours && store.is_empty() {
             store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -105,6 +108,27 @@ impl Tls {
 fn why(error: &Error) -> Why {
     match error {
         Error::InvalidMessage(_) => Why::Tls("the other end does not speak it".into()),
+        Error::InvalidCertificate(fault) => Why::Tls(certificate(fault)),
         other => Why::Tls(other.to_string()),
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the list of faults is open")]
+fn certificate(fault: &CertificateError) -> String {
+    use CertificateError as Fault;
+    match fault {
+        // One that bears the name of a root that we trust, but not its signature, is a stranger too.
+        Fault::UnknownIssuer | Fault::BadSignature => {
+            "nobody whom we trust vouches for the server's certificate".into()
+        }
+        Fault::NotValidForName | Fault::NotValidForNameContext { .. } => {
+            "the server's certificate is for another name".into()
+        }
+        Fault::Expired | Fault::ExpiredContext { .. } => "the server's certificate has expired".into(),
+        Fault::NotValidYet | Fault::NotValidYetContext { .. } => {
+            "the server's certificate is not valid yet; is the clock right?".into()
+        }
+        Fault::Revoked => "the server's certificate was withdrawn".into(),
+        other => format!("the server's certificate cannot be used: {other}"),
     }
 }

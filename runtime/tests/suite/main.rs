@@ -5,4 +5,6 @@ mod double;
 mod in_flight;
 mod layered;
 mod net;
+mod proxied;
+mod proxy;
 mod wormhole;

@@ -5,9 +5,10 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use wormhole_core::error::{Error, Misuse};
-use wormhole_core::wormhole::{Config, Event};
-use wormhole_runtime::{InFlight, Layered, Runtime, Wormhole};
+use wormhole_core::error::{Error, Misuse, Mood};
+use wormhole_core::wormhole::{Event, RECORD_BYTES};
+use wormhole_runtime::transcribe::{Initiator, Receiver};
+use wormhole_runtime::{CodeStatus, Config, InFlight, KeyStatus, Layered, LinkStatus, Runtime, Wormhole};
 
 use crate::double::Double;
 use crate::net::{Net, in_flight, run};
@@ -138,10 +139,14 @@ fn commands_take_effect_once_and_say_so() {
     let mut alice = world.wormhole();
     assert!(matches!(dropping!(world, alice.set_code("no code")), Err(Error::Misuse(Misuse::Code(_)))));
     dropping!(world, alice.input_code()).unwrap();
-    while dropping!(world, alice.next_event()) != Event::Nameplates(vec![plate("4")]) {}
+    assert_eq!(dropping!(world, alice.nameplates()).unwrap(), [plate("4")]);
+    let early = dropping!(world, alice.word_list());
+    assert_eq!(early, Err(Error::Misuse(Misuse::ChooseNameplateFirst)));
     assert_eq!(alice.complete_nameplate("").unwrap(), ["4-"]);
-    dropping!(world, alice.choose_nameplate(plate("4"))).unwrap();
-    while dropping!(world, alice.next_event()) != Event::WordsWanted {}
+    let wrong = dropping!(world, alice.choose_nameplate("four"));
+    assert!(matches!(wrong, Err(Error::Misuse(Misuse::Code(_)))));
+    dropping!(world, alice.choose_nameplate("4")).unwrap();
+    dropping!(world, alice.word_list()).unwrap();
     assert!(alice.complete_words("purp").unwrap().iter().all(|word| word.starts_with("purple")));
     dropping!(world, alice.choose_words("purple-sausages")).unwrap();
     assert_eq!(dropping!(world, alice.code()).unwrap().as_str(), "4-purple-sausages");
@@ -158,6 +163,175 @@ fn commands_take_effect_once_and_say_so() {
 }
 
 #[test]
+fn a_status_follows_what_happens() {
+    let mut world = World::new();
+    let (mut alice, mut bob) = (world.wormhole(), world.wormhole());
+    assert_eq!(alice.status().link, LinkStatus::Connecting);
+    dropping!(world, alice.set_code("4-purple-sausages")).unwrap();
+    dropping!(world, alice.welcome()).unwrap();
+    let status = alice.status();
+    assert_eq!((status.link, status.code, status.key), (LinkStatus::Up, CodeStatus::Known, KeyStatus::None));
+    dropping!(world, bob.set_code("4-purple-sausages")).unwrap();
+    let (ours, theirs) = dropping!(world, alice.unverified_key(), bob.unverified_key());
+    assert_eq!(ours.unwrap(), theirs.unwrap());
+    let (ours, theirs) = dropping!(world, alice.versions(), bob.versions());
+    assert_eq!(ours.unwrap(), theirs.unwrap());
+    let status = alice.status();
+    assert_eq!((status.code, status.key), (CodeStatus::Consumed, KeyStatus::Confirmed));
+    assert_eq!((status.peer_heard, alice.mood(), status.end), (true, None, None));
+    assert_eq!(dropping!(world, alice.close()), Ok(()));
+    let status = alice.status();
+    assert_eq!((status.link, status.mood, status.end), (LinkStatus::Closed, Some(Mood::Happy), Some(Ok(()))));
+}
+
+#[test]
+fn a_wait_ends_at_its_limit_and_loses_nothing() {
+    let mut world = World::new();
+    let config = world.config().wait_limit(Duration::from_secs(10));
+    let mut alice = Wormhole::on(Layered::new(in_flight(&world.net)), config).unwrap();
+    dropping!(world, alice.set_code("4-purple-sausages")).unwrap();
+    for _ in 0..2 {
+        {
+            let mut waiting = pin!(alice.receive());
+            assert_eq!(run(waiting.as_mut()), None);
+            world.net.advance(Duration::from_secs(9));
+            world.serve();
+            assert_eq!(run(waiting.as_mut()), None);
+            world.net.advance(Duration::from_secs(1));
+            assert_eq!(run(waiting.as_mut()), Some(Err(Error::TimedOut)));
+        }
+        world.serve();
+    }
+    let mut bob = world.wormhole();
+    dropping!(world, bob.set_code("4-purple-sausages")).unwrap();
+    dropping!(world, bob.send(b"late")).unwrap();
+    let (_, came) = dropping!(world, bob.stored(), alice.receive());
+    assert_eq!(came.unwrap(), b"late");
+}
+
+#[test]
+fn who_cancels_is_told_so_by_every_wait() {
+    let mut world = World::new();
+    let mut alice = world.wormhole();
+    dropping!(world, alice.set_code("4-purple-sausages")).unwrap();
+    dropping!(world, alice.welcome()).unwrap();
+    alice.cancel();
+    assert_eq!(dropping!(world, alice.verifier()), Err(Error::Cancelled));
+    assert_eq!(dropping!(world, alice.send(b"x")), Err(Error::Cancelled));
+    assert_eq!(dropping!(world, alice.close()), Err(Error::Cancelled));
+    assert_eq!(alice.mood(), Some(Mood::Lonely));
+}
+
+#[test]
+fn two_sides_swap_a_blob_each_though_every_future_is_dropped() {
+    let mut world = World::new();
+    let runtime = || Layered::new(in_flight(&world.net));
+    let mut initiator = Initiator::on(runtime(), world.config(), b"ours").unwrap();
+    let code = dropping!(world, initiator.start()).unwrap();
+    let plain = Config::new("example.com/app");
+    let runtime = Layered::new(in_flight(&world.net));
+    let mut receiver = Receiver::on(runtime, plain, code, b"theirs").unwrap().rendezvous(&world.url);
+    let (theirs, ours) = dropping!(world, initiator.finish(), receiver.finish());
+    assert_eq!((theirs.unwrap(), ours.unwrap()), (b"theirs".to_vec(), b"ours".to_vec()));
+    assert_eq!(dropping!(world, receiver.finish()).unwrap(), b"ours", "told again");
+    assert!(dropping!(world, initiator.start()).is_ok());
+}
+
+#[test]
+fn a_swap_that_cannot_be_says_so() {
+    let mut world = World::new();
+    let runtime = || Layered::new(in_flight(&world.net));
+    let wrong = Receiver::on(runtime(), world.config(), "no code", b"").unwrap_err();
+    assert!(matches!(wrong, Error::Misuse(Misuse::Code(_))));
+    let long = Initiator::on(runtime(), world.config(), &vec![0; RECORD_BYTES + 1]).unwrap_err();
+    assert!(matches!(long, Error::Misuse(Misuse::TooLong { .. })));
+
+    let away = || Initiator::on(runtime(), world.config(), b"").unwrap().rendezvous("ws://127.0.0.1:1/v1");
+    let mut initiator = away();
+    assert!(matches!(run(initiator.start()), Some(Err(Error::Server(_)))));
+    assert!(matches!(run(initiator.finish()), Some(Err(Error::Server(_)))));
+    let mut initiator = away();
+    initiator.cancel();
+    assert_eq!(run(initiator.start()), Some(Err(Error::Cancelled)));
+
+    let mut initiator = Initiator::on(runtime(), world.config(), b"").unwrap();
+    dropping!(world, initiator.start()).unwrap();
+    initiator.cancel();
+    assert_eq!(dropping!(world, initiator.finish()), Err(Error::Cancelled));
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn another_process_goes_on_at_every_step_of_a_conversation() {
+    for at in 0..10 {
+        let mut world = World::new();
+        let (mut alice, mut bob) = (world.wormhole(), world.wormhole());
+        let mut step = 0;
+        let mut next = |alice: &mut Wormhole<Simulated>, bob: &mut Wormhole<Simulated>, world: &World| {
+            if step == at {
+                world.move_on(alice);
+                world.move_on(bob);
+            }
+            step += 1;
+        };
+        next(&mut alice, &mut bob, &world);
+        dropping!(world, alice.allocate_code(2)).unwrap();
+        next(&mut alice, &mut bob, &world);
+        let code = dropping!(world, alice.code()).unwrap();
+        next(&mut alice, &mut bob, &world);
+        dropping!(world, bob.set_code(code.as_str())).unwrap();
+        dropping!(world, alice.send(b"early")).unwrap();
+        next(&mut alice, &mut bob, &world);
+        let (theirs, ours) = dropping!(world, alice.verifier(), bob.verifier());
+        next(&mut alice, &mut bob, &world);
+        assert_eq!(theirs.unwrap(), dropping!(world, bob.verifier()).unwrap());
+        assert_eq!(ours.unwrap(), dropping!(world, alice.verifier()).unwrap(), "it is still known");
+        dropping!(world, alice.send(b"late")).unwrap();
+        next(&mut alice, &mut bob, &world);
+        let (_, came) = dropping!(world, alice.stored(), bob.receive());
+        assert_eq!(came.unwrap(), b"early");
+        next(&mut alice, &mut bob, &world);
+        let (_, came) = dropping!(world, alice.stored(), bob.receive());
+        assert_eq!(came.unwrap(), b"late");
+        next(&mut alice, &mut bob, &world);
+        assert_eq!(dropping!(world, alice.welcome()).unwrap().motd.unwrap().to_string(), "hello");
+        assert_eq!(dropping!(world, bob.code()).unwrap(), code);
+        assert_eq!(dropping!(world, bob.close()), Ok(()));
+        next(&mut alice, &mut bob, &world);
+        assert_eq!(dropping!(world, alice.close()), Ok(()));
+        next(&mut alice, &mut bob, &world);
+        assert_eq!(dropping!(world, alice.close()), Ok(()), "it stays over");
+    }
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_snapshot_of_another_version_or_purpose_is_refused() {
+    use wormhole_core::error::SnapshotFault as Fault;
+    let world = World::new();
+    let alice = world.wormhole();
+    let snapshot = alice.snapshot().unwrap();
+    let text = std::str::from_utf8(snapshot.as_bytes()).unwrap();
+    let restored = |config: Config, text: &str| {
+        let runtime = Layered::new(in_flight(&world.net));
+        match Wormhole::restore_on(runtime, config, text.as_bytes()) {
+            Err(Error::Misuse(Misuse::Snapshot(fault))) => Some(fault),
+            Ok(_) => None,
+            Err(other) => panic!("{other}"),
+        }
+    };
+    assert_eq!(restored(world.config(), text), None);
+    let newer = text.replacen("\"version\":1,", "\"version\":2,", 1);
+    assert_eq!(restored(world.config(), &newer), Some(Fault::Version { found: 2, known: 1 }));
+    assert_eq!(restored(world.config(), "{\"version\":7}"), Some(Fault::Version { found: 7, known: 1 }));
+    assert_eq!(restored(world.config(), &text[1..]), Some(Fault::Malformed));
+    assert_eq!(restored(world.config(), "{\"version\":1}"), Some(Fault::Malformed));
+    assert_eq!(restored(Config::new("other").mailbox(&world.url), text), Some(Fault::Config));
+    let shown = format!("{snapshot:?}");
+    assert!(shown.starts_with("Snapshot(") && shown.len() < 30, "{shown}");
+}
+
+#[test]
 fn a_wrong_code_is_told_to_both() {
     let mut world = World::new();
     let (mut alice, mut bob) = (world.wormhole(), world.wormhole());
@@ -170,7 +344,7 @@ fn a_wrong_code_is_told_to_both() {
 #[test]
 fn a_server_that_is_away_is_told_and_closing_does_not_hang() {
     let world = World::new();
-    let config = Config::new("example.com/app").unwrap().mailbox("ws://127.0.0.1:1/v1");
+    let config = Config::new("example.com/app").mailbox("ws://127.0.0.1:1/v1");
     let mut alice = Wormhole::on(Layered::new(in_flight(&world.net)), config).unwrap();
     let error = run(alice.code()).unwrap().unwrap_err();
     assert!(matches!(error, Error::Server(_)), "{error}");
@@ -210,8 +384,19 @@ impl World {
     }
 
     fn wormhole(&self) -> Wormhole<Simulated> {
-        let config = Config::new("example.com/app").unwrap().mailbox(&self.url);
-        Wormhole::on(Layered::new(in_flight(&self.net)), config).unwrap()
+        Wormhole::on(Layered::new(in_flight(&self.net)), self.config()).unwrap()
+    }
+
+    /// Nothing but bytes comes from the one process to the other.
+    #[cfg(feature = "serde")]
+    fn move_on(&self, wormhole: &mut Wormhole<Simulated>) {
+        let bytes = wormhole.snapshot().unwrap().as_bytes().to_vec();
+        let runtime = Layered::new(in_flight(&self.net));
+        *wormhole = Wormhole::restore_on(runtime, self.config(), &bytes).unwrap();
+    }
+
+    fn config(&self) -> Config {
+        Config::new("example.com/app").mailbox(&self.url)
     }
 }
 

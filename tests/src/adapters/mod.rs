@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use wormhole_core::wormhole::Config;
+use wormhole_runtime::Config;
 
 pub use side::{Executor, Side};
 
@@ -45,9 +45,8 @@ fn open(adapter: Adapter, url: &str) -> Box<dyn Side> {
     ok(adapter.wormhole(config(url)), "a wormhole")
 }
 
-#[track_caller]
 fn config(url: &str) -> Config {
-    ok(Config::new("example.com/scenarios"), "a configuration").mailbox(url)
+    Config::new("example.com/scenarios").mailbox(url)
 }
 
 /// Something that a side does on a thread of its own.

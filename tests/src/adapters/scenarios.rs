@@ -1,13 +1,11 @@
 //! What any two adapters must be able to do together.
 
 use std::sync::mpsc;
+use std::time::Duration;
 
 use tempfile::TempDir;
-use wormhole_core::code::Nameplate;
-use wormhole_core::error::Error;
-use wormhole_core::wire::hints::parse_relay_argument;
-use wormhole_core::wormhole::Event;
-use wormhole_transfer::{Config as TransferConfig, Received};
+use wormhole_core::error::{Error, Mood};
+use wormhole_transfer::Received;
 
 use super::side::Side;
 use super::{Pair, begin, both, config, open};
@@ -25,7 +23,7 @@ const FILE: usize = 5_000_003;
 /// Everything that a wormhole offers, once.
 pub fn a_conversation_from_code_to_close(pair: Pair) {
     let url = Servers::ours().mailbox_url();
-    let of = |name: &str| ok(config(&url).app_versions(&format!(r#"{{"of":"{name}"}}"#)), "versions");
+    let of = |name: &str| config(&url).app_versions(&format!(r#"{{"of":"{name}"}}"#));
     let mut left = ok(pair.left.wormhole(of("left")), "a wormhole");
     let mut right = ok(pair.right.wormhole(of("right")), "a wormhole");
     let code = allocate(&mut *left);
@@ -34,6 +32,7 @@ pub fn a_conversation_from_code_to_close(pair: Pair) {
     assert_eq!(ok(right.code(), "the code").as_str(), code);
     let side = |mut side: Box<dyn Side>, peer: &'static str, say: &'static [u8]| {
         move || {
+            let session_key = ok(side.unverified_key(), "the key").as_bytes().to_vec();
             let verifier = ok(side.verifier(), "the verifier");
             let versions = ok(side.versions(), "the versions");
             assert_eq!(versions.app_versions.as_str(), format!(r#"{{"of":"{peer}"}}"#));
@@ -42,7 +41,8 @@ pub fn a_conversation_from_code_to_close(pair: Pair) {
             let key = ok(side.derive_key("purpose", 20), "a key").as_bytes().to_vec();
             ok(side.stored(), "what was sent");
             ok(side.close(), "the close");
-            (verifier, key, heard)
+            assert_eq!(side.status().mood, Some(Mood::Happy));
+            (verifier, (session_key, key), heard)
         }
     };
     let (left, right) = both(side(left, "right", b"from left"), side(right, "left", b"from right"));
@@ -57,10 +57,11 @@ pub fn a_code_that_is_typed(pair: Pair) {
     let code = allocate(&mut *left);
     let Some((nameplate, words)) = code.split_once('-') else { fail("a code without words") };
     ok(right.input_code(), "typing a code");
-    wait_for(&mut *right, |event| matches!(event, Event::Nameplates(_)));
+    let listed = ok(right.nameplates(), "nameplates");
+    assert!(listed.iter().any(|listed| listed.as_str() == nameplate));
     assert!(ok(right.complete_nameplate(nameplate), "completions").contains(&format!("{nameplate}-")));
-    ok(right.choose_nameplate(ok(Nameplate::parse(nameplate), "a nameplate")), "choosing");
-    wait_for(&mut *right, |event| matches!(event, Event::WordsWanted));
+    ok(right.choose_nameplate(nameplate), "choosing");
+    ok(right.word_list(), "the words");
     let typed = words.get(..words.len() - 1).unwrap_or_default();
     assert!(ok(right.complete_words(typed), "completions").contains(&words.to_owned()));
     ok(right.choose_words(words), "choosing");
@@ -105,6 +106,34 @@ pub fn a_third_who_has_the_code(pair: Pair) {
     assert_eq!(third.verifier(), Err(Error::Crowded));
     let (left, right) = both(move || left.verifier(), move || right.verifier());
     assert_eq!(ok(left, "a verifier"), ok(right, "a verifier"));
+}
+
+/// A wait has a limit, and may be repeated.
+pub fn a_wait_with_a_limit(pair: Pair) {
+    let url = Servers::ours().mailbox_url();
+    let limited = |adapter: super::Adapter| {
+        let config = config(&url).wait_limit(Duration::from_millis(200));
+        ok(adapter.wormhole(config), "a wormhole")
+    };
+    let (mut left, mut right) = (limited(pair.left), limited(pair.right));
+    ok(left.allocate_code(2), "allocating a code");
+    let code = patient(|| left.code());
+    for _ in 0..2 {
+        assert_eq!(left.verifier(), Err(Error::TimedOut));
+    }
+    ok(right.set_code(code.as_str()), "a code");
+    let (left, right) = both(move || patient(|| left.verifier()), move || patient(|| right.verifier()));
+    assert_eq!(left, right);
+}
+
+/// Repeats a wait until it is not over too early.
+fn patient<T>(mut wait: impl FnMut() -> Result<T, Error>) -> T {
+    loop {
+        match wait() {
+            Err(Error::TimedOut) => {}
+            outcome => return ok(outcome, "a wait"),
+        }
+    }
 }
 
 /// Nobody listens where the mailbox server should be.
@@ -228,6 +257,17 @@ pub fn a_record_of_a_mebibyte(pair: Pair) {
     assert!(left == vec![2; LONG] && right == vec![1; LONG]);
 }
 
+/// A small message each way, and no more.
+pub fn an_introduction(pair: Pair) {
+    let ours = config(&Servers::ours().mailbox_url());
+    let (theirs, (tell, told)) = (ours.clone(), mpsc::channel());
+    let (left, right) = both(
+        move || pair.left.initiate(ours, b"from left", tell),
+        move || pair.right.answer(theirs, &ok(told.recv(), "the code"), b"from right"),
+    );
+    assert_eq!((ok(left, "a blob"), ok(right, "a blob")), (b"from right".to_vec(), b"from left".to_vec()));
+}
+
 /// A file of some megabytes.
 pub fn a_file(pair: Pair) {
     let servers = Servers::ours();
@@ -235,9 +275,7 @@ pub fn a_file(pair: Pair) {
     let (from, to) = (directory.path().join("file.bin"), directory.path().join("to"));
     ok(std::fs::write(&from, noise(FILE)), "a file");
     ok(std::fs::create_dir(&to), "a directory");
-    let mut config = ok(TransferConfig::new(), "a configuration");
-    config.session = config.session.mailbox(&servers.mailbox_url());
-    config.relays = ok(parse_relay_argument(&servers.relay_hint()), "a relay").into_iter().collect();
+    let config = config(&servers.mailbox_url()).relays([servers.relay_hint()]);
     let theirs = config.clone();
     let (tell, told) = mpsc::channel();
     let sending = begin(move || pair.left.send(config, &from, tell));
@@ -281,18 +319,4 @@ fn exchange(side: &mut dyn Side, count: u32) {
         }
     }
     ok(side.stored(), "what was sent");
-}
-
-/// Waits for an event. The end is none of those that are waited for.
-#[track_caller]
-fn wait_for(side: &mut dyn Side, mut is_it: impl FnMut(&Event) -> bool) {
-    loop {
-        let event = side.next_event();
-        if is_it(&event) {
-            return;
-        }
-        if let Event::Closed(outcome) = event {
-            fail(format_args!("it ended: {outcome:?}"));
-        }
-    }
 }

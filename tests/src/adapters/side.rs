@@ -10,8 +10,8 @@ use wormhole_core::crypto::{Secret, Verifier};
 use wormhole_core::error::Error;
 use wormhole_core::wire::peer::Versions;
 use wormhole_core::wire::server::Welcome;
-use wormhole_core::wormhole::{Config, Event};
-use wormhole_runtime::{Runtime, Wormhole};
+use wormhole_core::wormhole::Event;
+use wormhole_runtime::{Config, Runtime, Status, Wormhole};
 
 use super::Adapter;
 
@@ -28,15 +28,21 @@ pub trait Side: Send + fmt::Debug {
     /// As the adapter's.
     fn complete_nameplate(&self, typed: &str) -> Result<Vec<String>, Error>;
     /// As the adapter's.
-    fn choose_nameplate(&mut self, nameplate: Nameplate) -> Result<(), Error>;
+    fn nameplates(&mut self) -> Result<Vec<Nameplate>, Error>;
+    /// As the adapter's.
+    fn choose_nameplate(&mut self, nameplate: &str) -> Result<(), Error>;
     /// As the adapter's.
     fn complete_words(&self, typed: &str) -> Result<Vec<String>, Error>;
+    /// As the adapter's.
+    fn word_list(&mut self) -> Result<(), Error>;
     /// As the adapter's.
     fn choose_words(&mut self, words: &str) -> Result<(), Error>;
     /// As the adapter's.
     fn welcome(&mut self) -> Result<Welcome, Error>;
     /// As the adapter's.
     fn code(&mut self) -> Result<Code, Error>;
+    /// As the adapter's.
+    fn unverified_key(&mut self) -> Result<Secret, Error>;
     /// As the adapter's.
     fn verifier(&mut self) -> Result<Verifier, Error>;
     /// As the adapter's.
@@ -49,6 +55,8 @@ pub trait Side: Send + fmt::Debug {
     fn receive(&mut self) -> Result<Vec<u8>, Error>;
     /// As the adapter's.
     fn derive_key(&self, purpose: &str, len: usize) -> Result<Secret, Error>;
+    /// As the adapter's.
+    fn status(&self) -> Status;
     /// As the adapter's.
     fn next_event(&mut self) -> Event;
     /// As the adapter's.
@@ -157,7 +165,10 @@ impl<R: Runtime + Send + fmt::Debug> Side for Waiting<R> {
         fn allocate_code(words: usize) -> Result<(), Error>;
         fn set_code(code: &str) -> Result<(), Error>;
         fn input_code() -> Result<(), Error>;
-        fn choose_nameplate(nameplate: Nameplate) -> Result<(), Error>;
+        fn nameplates() -> Result<Vec<Nameplate>, Error>;
+        fn word_list() -> Result<(), Error>;
+        fn unverified_key() -> Result<Secret, Error>;
+        fn choose_nameplate(nameplate: &str) -> Result<(), Error>;
         fn choose_words(words: &str) -> Result<(), Error>;
         fn welcome() -> Result<Welcome, Error>;
         fn code() -> Result<Code, Error>;
@@ -176,6 +187,10 @@ impl<R: Runtime + Send + fmt::Debug> Side for Waiting<R> {
 
     fn complete_words(&self, typed: &str) -> Result<Vec<String>, Error> {
         self.wormhole.complete_words(typed)
+    }
+
+    fn status(&self) -> Status {
+        self.wormhole.status()
     }
 
     fn derive_key(&self, purpose: &str, len: usize) -> Result<Secret, Error> {
@@ -202,7 +217,10 @@ impl Side for wormhole_blocking::Wormhole {
         fn allocate_code(&mut self, words: usize) -> Result<(), Error>;
         fn set_code(&mut self, code: &str) -> Result<(), Error>;
         fn input_code(&mut self) -> Result<(), Error>;
-        fn choose_nameplate(&mut self, nameplate: Nameplate) -> Result<(), Error>;
+        fn nameplates(&mut self) -> Result<Vec<Nameplate>, Error>;
+        fn word_list(&mut self) -> Result<(), Error>;
+        fn unverified_key(&mut self) -> Result<Secret, Error>;
+        fn choose_nameplate(&mut self, nameplate: &str) -> Result<(), Error>;
         fn choose_words(&mut self, words: &str) -> Result<(), Error>;
         fn welcome(&mut self) -> Result<Welcome, Error>;
         fn code(&mut self) -> Result<Code, Error>;
@@ -219,5 +237,6 @@ impl Side for wormhole_blocking::Wormhole {
         fn complete_nameplate(&self, typed: &str) -> Result<Vec<String>, Error>;
         fn complete_words(&self, typed: &str) -> Result<Vec<String>, Error>;
         fn derive_key(&self, purpose: &str, len: usize) -> Result<Secret, Error>;
+        fn status(&self) -> Status;
     }
 }
