@@ -22,8 +22,8 @@ pub const QUEUE_BYTES: usize = MESSAGE_LIMIT;
 /// What is given to the system before it has taken what it has; the rest waits here, unencoded and shared.
 pub const WINDOW_BYTES: usize = 256 << 10;
 
-/// Messages in one mailbox.
-pub const MAILBOX_MESSAGES: usize = 1000;
+/// Messages in one mailbox. An application may have ten thousand short ones each way; what bounds the memory is the next.
+pub const MAILBOX_MESSAGES: usize = 32_768;
 /// Bytes in one mailbox.
 pub const MAILBOX_BYTES: usize = 8 << 20;
 /// Sides of one mailbox, those that closed it included.

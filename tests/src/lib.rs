@@ -4,7 +4,10 @@
 //! implementation's programs, installed once into the target directory. [`Servers`] are a mailbox server and a relay,
 //! ours or the reference's, on free ports of this computer. [`Sample`] is something to send, and knows whether it
 //! arrived. [`Terminal`] is a terminal for programs that ask questions. [`Usage`] is what a program costs.
+//!
+//! [`scenarios`] are what any two adapters must be able to do together; [`Side`] is an adapter's wormhole behind one face.
 
+mod adapters;
 mod peers;
 mod program;
 mod sample;
@@ -17,6 +20,7 @@ mod usage;
 
 use std::fmt::Display;
 
+pub use adapters::{Adapter, Executor, Pair, Side, scenarios};
 pub use peers::{Peers, quiet};
 pub use program::{Channel, Outcome, Program};
 pub use sample::{Kind, Sample, expect_names, noise};
