@@ -23,7 +23,16 @@ pub struct Network {
     pub ports: Option<RangeInclusive<u16>>,
 }
 
-/// A runtime that can be made for a network.
+/// A runtime that can be made for a network, so that whoever needs one can make it.
+///
+/// ```
+/// use wormhole_runtime::{Network, OnNetwork, Proxy};
+///
+/// /// A runtime that dials through a proxy, of whatever kind it is.
+/// fn hidden<R: OnNetwork>() -> R {
+///     R::on_network(&Network { proxy: Some(Proxy::socks5("localhost", 9050)), ..Network::default() })
+/// }
+/// ```
 pub trait OnNetwork: Runtime + Sized {
     /// A runtime without any connection.
     fn on_network(network: &Network) -> Self;

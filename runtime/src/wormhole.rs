@@ -163,6 +163,16 @@ impl<R: Runtime> Wormhole<R> {
 
     /// Has the server choose a nameplate, and adds so many random words to it. [`Wormhole::code`] waits for the code.
     ///
+    /// ```
+    /// # use wormhole_core::error::Error;
+    /// # use wormhole_runtime::{Runtime, Wormhole};
+    /// # async fn example<R: Runtime>(wormhole: &mut Wormhole<R>) -> Result<(), Error> {
+    /// wormhole.allocate_code(2).await?;
+    /// println!("Tell the other side: {}", wormhole.code().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// A code was chosen before, so many words cannot be made, or the wormhole is closed.
@@ -171,6 +181,15 @@ impl<R: Runtime> Wormhole<R> {
     }
 
     /// Takes this code, which the other side has, too.
+    ///
+    /// ```
+    /// # use wormhole_core::error::Error;
+    /// # use wormhole_runtime::{Runtime, Wormhole};
+    /// # async fn example<R: Runtime>(wormhole: &mut Wormhole<R>) -> Result<(), Error> {
+    /// wormhole.set_code("7-crossover-clockwork").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -182,6 +201,21 @@ impl<R: Runtime> Wormhole<R> {
 
     /// Begins a code that is typed, with completions: [`Wormhole::choose_nameplate`], then
     /// [`Wormhole::choose_words`].
+    ///
+    /// ```
+    /// # use wormhole_core::error::Error;
+    /// # use wormhole_runtime::{Runtime, Wormhole};
+    /// # async fn example<R: Runtime>(wormhole: &mut Wormhole<R>) -> Result<(), Error> {
+    /// wormhole.input_code().await?;
+    /// wormhole.nameplates().await?;
+    /// println!("{:?}", wormhole.complete_nameplate("1")?); // "12-", "13-"
+    /// wormhole.choose_nameplate("12").await?;
+    /// wormhole.word_list().await?;
+    /// println!("{:?}", wormhole.complete_words("cros")?); // "crossover-"
+    /// wormhole.choose_words("crossover-clockwork").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -313,6 +347,16 @@ impl<R: Runtime> Wormhole<R> {
     /// Waits for room, then takes the record and is done: a `send` that was dropped has not sent. The record leaves as
     /// soon as there is a connection and the other side has proved that it knows the code.
     ///
+    /// ```
+    /// # use wormhole_core::error::Error;
+    /// # use wormhole_runtime::{Runtime, Wormhole};
+    /// # async fn example<R: Runtime>(wormhole: &mut Wormhole<R>) -> Result<(), Error> {
+    /// wormhole.send(b"hello").await?;
+    /// wormhole.stored().await?; // the server has it: it arrives, whatever becomes of us
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The record is too long, or how the wormhole ended before.
@@ -344,7 +388,17 @@ impl<R: Runtime> Wormhole<R> {
         .await
     }
 
-    /// Waits for the next record of the other side. Who never asks stalls the other side at a bound, and fills no memory.
+    /// Waits for the next record of the other side. Who never asks is read no further for, at a bound, and fills no memory.
+    ///
+    /// ```
+    /// # use wormhole_core::error::Error;
+    /// # use wormhole_runtime::{Runtime, Wormhole};
+    /// # async fn example<R: Runtime>(wormhole: &mut Wormhole<R>) -> Result<(), Error> {
+    /// let record = wormhole.receive().await?;
+    /// println!("{} bytes", record.len());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -363,6 +417,17 @@ impl<R: Runtime> Wormhole<R> {
 
     /// A key for this purpose, the same on both sides.
     ///
+    /// ```
+    /// # use wormhole_core::error::Error;
+    /// # use wormhole_runtime::{Runtime, Wormhole};
+    /// # async fn example<R: Runtime>(wormhole: &mut Wormhole<R>) -> Result<(), Error> {
+    /// wormhole.verifier().await?;
+    /// let key = wormhole.derive_key("example.com/app/backup", 32)?;
+    /// assert_eq!(key.as_bytes().len(), 32);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// There is no key yet, or so many bytes cannot be derived.
@@ -371,6 +436,18 @@ impl<R: Runtime> Wormhole<R> {
     }
 
     /// Waits for whatever happens next: all but records. Who never asks keeps only the latest.
+    ///
+    /// ```
+    /// # use wormhole_core::error::Error;
+    /// # use wormhole_runtime::{Runtime, Wormhole};
+    /// # async fn example<R: Runtime>(wormhole: &mut Wormhole<R>) -> Result<(), Error> {
+    /// use wormhole_core::wormhole::Event;
+    ///
+    /// while wormhole.next_event().await != Event::PeerHeard {}
+    /// println!("somebody is there: {:?}", wormhole.status());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// [`Event::Closed`] is the last, and is told again to whoever asks again. No [limit](Config::wait_limit) ends this.
     pub async fn next_event(&mut self) -> Event {
@@ -401,6 +478,16 @@ impl<R: Runtime> Wormhole<R> {
 
     /// Closes in order, and waits for the server to know it, though not for [long](Config::close_limit). What it has not
     /// [stored](Wormhole::stored) by then is lost.
+    ///
+    /// ```
+    /// # use wormhole_core::error::Error;
+    /// # use wormhole_runtime::{Runtime, Wormhole};
+    /// # async fn example<R: Runtime>(wormhole: &mut Wormhole<R>) -> Result<(), Error> {
+    /// wormhole.close().await?;
+    /// println!("{:?}", wormhole.mood()); // Happy
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -118,13 +118,16 @@ impl<R: Runtime> Runtime for Proxied<R> {
     }
 
     fn take(&mut self, conn: Conn) -> Option<Self::Stream> {
-        match self.ways.remove(&conn) {
-            None | Some(Way { stage: Stage::Through { .. }, .. }) => self.below.take(conn),
-            Some(way) => {
-                self.ways.insert(conn, way);
-                None
-            }
+        // What came along with the proxy's last word cannot be put back: a connection changes hands after it was read.
+        let is_given = self.ways.get(&conn).is_none_or(|way| match &way.stage {
+            Stage::Through { rest } => rest.is_empty(),
+            Stage::Dialling(_) | Stage::Shaking { .. } | Stage::Failed(_) => false,
+        });
+        if !is_given {
+            return None;
         }
+        self.ways.remove(&conn);
+        self.below.take(conn)
     }
 
     fn beside(&mut self, job: impl Future<Output = ()> + Send + 'static) -> Job {
