@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{self, Duration};
 
 use socket2::{Domain, Protocol, Type};
@@ -111,6 +111,9 @@ pub struct Listener {
 impl Drop for Listener {
     /// Wakes the thread with a call of our own. If the queue of callers is full, it waits for none.
     fn drop(&mut self) {
+        if self.acceptor.poll(&Context::from_waker(Waker::noop())).is_ready() {
+            return;
+        }
         let mut at = self.at;
         if at.ip().is_unspecified() {
             at.set_ip(if at.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
