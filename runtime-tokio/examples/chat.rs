@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Without a code it shows one, which the other side, a `chat` of this or any other adapter, is given. Each line is a
-//! record; an empty one says that no more will come. It ends when both sides have said so.
+//! record; an empty one says that no more will come. It ends when both sides have said so. It is for people: who sends is
+//! not listening meanwhile, so that two who pour in thousands of lines at once wait for each other for ever.
 
 use std::env;
 use std::error::Error;
