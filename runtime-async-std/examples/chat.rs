@@ -1,7 +1,7 @@
 //! Two people type lines at each other, on async-std.
 //!
 //! ```text
-//! cargo run -p wormhole-async-std --example chat -- [--rendezvous URL] [CODE]
+//! cargo run -p wormhole-async-std --example async_std_chat -- [--rendezvous URL] [CODE]
 //! ```
 //!
 //! Without a code it shows one, which the other side, a `chat` of this or any other adapter, is given. Each line is a

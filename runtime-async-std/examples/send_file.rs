@@ -1,7 +1,7 @@
 //! Sends a file or a directory to whoever types in the code, on async-std.
 //!
 //! ```text
-//! cargo run -p wormhole-async-std --example send_file -- [--rendezvous URL] FILE
+//! cargo run -p wormhole-async-std --example async_std_send_file -- [--rendezvous URL] FILE
 //! ```
 //!
 //! The other side runs `receive_file`, of this or any other adapter, or any other magic-wormhole program.

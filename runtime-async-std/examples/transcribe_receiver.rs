@@ -1,7 +1,7 @@
 //! Takes a code, and exchanges one small message with whoever shows it, on async-std.
 //!
 //! ```text
-//! cargo run -p wormhole-async-std --example transcribe_receiver -- [--rendezvous URL] CODE
+//! cargo run -p wormhole-async-std --example async_std_transcribe_receiver -- [--rendezvous URL] CODE
 //! ```
 //!
 //! The other side runs `transcribe_initiator`, of this or any other adapter.

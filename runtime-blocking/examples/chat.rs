@@ -1,7 +1,7 @@
 //! Two people type lines at each other, on plain threads.
 //!
 //! ```text
-//! cargo run -p wormhole-blocking --example chat -- [--rendezvous URL] [CODE]
+//! cargo run -p wormhole-blocking --example blocking_chat -- [--rendezvous URL] [CODE]
 //! ```
 //!
 //! Without a code it shows one, which the other side, a `chat` of this or any other adapter, is given. Each line is a

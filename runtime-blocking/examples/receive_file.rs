@@ -1,7 +1,7 @@
 //! Receives a file or a directory into the current directory, on plain threads. Nothing that exists is replaced.
 //!
 //! ```text
-//! cargo run -p wormhole-blocking --example receive_file -- [--rendezvous URL] CODE
+//! cargo run -p wormhole-blocking --example blocking_receive_file -- [--rendezvous URL] CODE
 //! ```
 //!
 //! The other side runs `send_file`, of this or any other adapter, or any other magic-wormhole program.

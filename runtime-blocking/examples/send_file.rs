@@ -1,7 +1,7 @@
 //! Sends a file or a directory to whoever types in the code, on plain threads.
 //!
 //! ```text
-//! cargo run -p wormhole-blocking --example send_file -- [--rendezvous URL] FILE
+//! cargo run -p wormhole-blocking --example blocking_send_file -- [--rendezvous URL] FILE
 //! ```
 //!
 //! The other side runs `receive_file`, of this or any other adapter, or any other magic-wormhole program.

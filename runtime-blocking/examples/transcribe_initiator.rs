@@ -1,7 +1,7 @@
 //! Shows a code, and exchanges one small message with whoever types it in, on plain threads.
 //!
 //! ```text
-//! cargo run -p wormhole-blocking --example transcribe_initiator -- [--rendezvous URL]
+//! cargo run -p wormhole-blocking --example blocking_transcribe_initiator -- [--rendezvous URL]
 //! ```
 //!
 //! The other side runs `transcribe_receiver`, of this or any other adapter.

@@ -1,7 +1,7 @@
 //! Shows a code, and exchanges one small message with whoever types it in, on smol.
 //!
 //! ```text
-//! cargo run -p wormhole-smol --example transcribe_initiator -- [--rendezvous URL]
+//! cargo run -p wormhole-smol --example smol_transcribe_initiator -- [--rendezvous URL]
 //! ```
 //!
 //! The other side runs `transcribe_receiver`, of this or any other adapter.

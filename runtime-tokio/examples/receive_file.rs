@@ -1,7 +1,7 @@
 //! Receives a file or a directory into the current directory, on tokio. Nothing that exists is replaced.
 //!
 //! ```text
-//! cargo run -p wormhole-tokio --example receive_file -- [--rendezvous URL] CODE
+//! cargo run -p wormhole-tokio --example tokio_receive_file -- [--rendezvous URL] CODE
 //! ```
 //!
 //! The other side runs `send_file`, of this or any other adapter, or any other magic-wormhole program.

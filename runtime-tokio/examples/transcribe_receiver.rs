@@ -1,7 +1,7 @@
 //! Takes a code, and exchanges one small message with whoever shows it, on tokio.
 //!
 //! ```text
-//! cargo run -p wormhole-tokio --example transcribe_receiver -- [--rendezvous URL] CODE
+//! cargo run -p wormhole-tokio --example tokio_transcribe_receiver -- [--rendezvous URL] CODE
 //! ```
 //!
 //! The other side runs `transcribe_initiator`, of this or any other adapter.
