@@ -183,7 +183,8 @@ async fn nameplates(url: &str) -> Vec<String> {
             | Event::TheirHints(_)
             | Event::Connected(_)
             | Event::Sent
-            | Event::Stored(_) => {}
+            | Event::Stored(_)
+            | Event::Complete => {}
         }
     }
 }

@@ -286,6 +286,21 @@ pub fn a_file(pair: Pair) {
     assert!(ok(std::fs::read(arrived), "the file") == noise(FILE));
 }
 
+/// A file that is on no disk on either side, small enough for one buffer and not.
+pub fn content_beside_the_disk(pair: Pair) {
+    let servers = Servers::ours();
+    let config = config(&servers.mailbox_url()).relays([servers.relay_hint()]);
+    for size in [1000, FILE] {
+        let (tell, told) = mpsc::channel();
+        let theirs = config.clone();
+        let ours = config.clone();
+        let sending = begin(move || pair.left.send_from_reader(ours, noise(size), tell));
+        let receiving = begin(move || pair.right.receive_in_memory(theirs, ok(told.recv(), "the code")));
+        ok(sending.end(), "sending");
+        assert_eq!(ok(receiving.end(), "receiving"), Received::Bytes(noise(size).into()));
+    }
+}
+
 /// Has a code made.
 #[track_caller]
 fn allocate(side: &mut dyn Side) -> String {
