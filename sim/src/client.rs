@@ -229,7 +229,11 @@ impl Client {
         Code::from_parts(&code.nameplate(), "wrong-words").map_err(|fault| Misuse::from(fault).into())
     }
 
-    fn until<'a, T>(&'a self, late: Instant, ready: impl Fn() -> Option<T> + 'a) -> impl Future<Output = Option<T>> + 'a {
+    fn until<'a, T>(
+        &'a self,
+        late: Instant,
+        ready: impl Fn() -> Option<T> + 'a,
+    ) -> impl Future<Output = Option<T>> + 'a {
         poll_fn(move |cx| {
             if let Some(found) = ready() {
                 return Poll::Ready(Some(found));

@@ -157,11 +157,12 @@ impl Sort {
             | Self::HalfClose(Kind::Mailbox)
             | Self::Restart
             | Self::OddServer
-            | Self::Refuse(Kind::Relay | Kind::Peer)
-            | Self::NoName(Kind::Relay | Kind::Peer)
-            | Self::Stall(Kind::Relay | Kind::Peer) => true,
-            Self::Refuse(Kind::Mailbox)
-            | Self::NoName(Kind::Mailbox)
+            | Self::Refuse(Kind::Peer)
+            | Self::NoName(Kind::Peer)
+            | Self::Stall(Kind::Peer) => true,
+            Self::Refuse(Kind::Mailbox | Kind::Relay)
+            | Self::Stall(Kind::Relay)
+            | Self::NoName(Kind::Mailbox | Kind::Relay)
             | Self::Cut(Kind::Relay | Kind::Peer)
             | Self::HalfClose(Kind::Relay | Kind::Peer)
             | Self::Amnesia
@@ -177,13 +178,19 @@ impl Sort {
     /// Whether it leaves the way to the mailbox server alone, so that whoever closes is heard.
     pub(crate) const fn spares_mailbox(self) -> bool {
         match self {
-            Self::Refuse(kind) | Self::NoName(kind) | Self::Cut(kind) | Self::Stall(kind) | Self::HalfClose(kind) => {
-                !matches!(kind, Kind::Mailbox)
-            }
+            Self::Refuse(kind)
+            | Self::NoName(kind)
+            | Self::Cut(kind)
+            | Self::Stall(kind)
+            | Self::HalfClose(kind) => !matches!(kind, Kind::Mailbox),
             Self::RelayGone | Self::OddServer => true,
-            Self::Restart | Self::Amnesia | Self::Die | Self::Freeze | Self::Vanish | Self::Suspend | Self::Jump => {
-                false
-            }
+            Self::Restart
+            | Self::Amnesia
+            | Self::Die
+            | Self::Freeze
+            | Self::Vanish
+            | Self::Suspend
+            | Self::Jump => false,
         }
     }
 
@@ -273,7 +280,8 @@ impl Fault {
             Self::Stop { host, at, life } => vec![(at, Strike::Stop(host, life))],
             Self::Suspend { host, at, lasts } => {
                 let until = at.saturating_add(lasts);
-                let mut strikes = vec![(at, Strike::Stop(host, Life::Suspended)), (until, Strike::GoOn(host))];
+                let mut strikes =
+                    vec![(at, Strike::Stop(host, Life::Suspended)), (until, Strike::GoOn(host))];
                 if lasts > SERVER_PATIENCE {
                     strikes.push((at.saturating_add(SERVER_PATIENCE), Strike::Silent(host)));
                 }

@@ -136,7 +136,12 @@ impl Tally {
 
     fn show(&self, took: Duration, jobs: u64) {
         let speed = self.worlds as f64 / took.as_secs_f64();
-        println!("{} worlds in {:.1} s: {speed:.0} a second, {:.0} a job", self.worlds, took.as_secs_f64(), speed / jobs as f64);
+        println!(
+            "{} worlds in {:.1} s: {speed:.0} a second, {:.0} a job",
+            self.worlds,
+            took.as_secs_f64(),
+            speed / jobs as f64
+        );
         println!("\nendings of users:");
         let mut endings: Vec<_> = self.endings.iter().collect();
         endings.sort_by_key(|(_, count)| std::cmp::Reverse(**count));

@@ -93,7 +93,10 @@ pub(crate) struct User {
 impl Plan {
     /// Any world.
     pub(crate) fn draw(chance: &mut Chance) -> Self {
-        let happy = chance.pick(Scenario::Introduction, &[Scenario::Records, Scenario::File, Scenario::File, Scenario::Text]);
+        let happy = chance.pick(
+            Scenario::Introduction,
+            &[Scenario::Records, Scenario::File, Scenario::File, Scenario::Text],
+        );
         let scenario = if chance.one_in(4) { chance.pick(happy, &Scenario::OTHERS) } else { happy };
         let count = chance.pick(1, &[0, 1, 2, 3]);
         let sorts = (0..count).map(|_| chance.pick(Sort::Restart, &Sort::ALL)).collect();

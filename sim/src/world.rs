@@ -109,7 +109,8 @@ impl World {
             programs.push(Some(user_program(&net, *user, index, &told, ending)));
         }
         let ready = Arc::new(Ready::default());
-        let wakers = (0..programs.len()).map(|id| Waker::from(Arc::new(Call { id, ready: Arc::clone(&ready) })));
+        let wakers =
+            (0..programs.len()).map(|id| Waker::from(Arc::new(Call { id, ready: Arc::clone(&ready) })));
         let wakers: Vec<_> = wakers.collect();
         wakers.iter().for_each(Waker::wake_by_ref);
         Self { plan, net, store, programs, wakers, ready, endings, limit: limit.plus(BOUND), patience: BOUND }
@@ -170,7 +171,9 @@ impl World {
     fn poll_ready(&mut self) {
         while let Some(id) = self.ready.next() {
             let runs = self.net.lock().hosts.get(id).is_some_and(|host| host.life == Life::Runs);
-            let (Some(place), Some(waker)) = (self.programs.get_mut(id), self.wakers.get(id)) else { continue };
+            let (Some(place), Some(waker)) = (self.programs.get_mut(id), self.wakers.get(id)) else {
+                continue;
+            };
             if !runs {
                 continue;
             }
@@ -216,6 +219,10 @@ impl World {
             }
             Strike::Up { host, keep } => {
                 drop(net);
+                // Where two restarts overlap it is up since the first.
+                if self.programs.get(host).is_none_or(Option::is_some) {
+                    return;
+                }
                 if !keep {
                     self.store = Kept::new(&self.net);
                 }
@@ -271,7 +278,10 @@ impl World {
 
     /// The first user who has no outcome and is not stopped.
     fn undone(&self) -> Option<usize> {
-        self.endings.iter().enumerate().position(|(index, ending)| ending.borrow().is_none() && !self.is_stopped(index))
+        self.endings
+            .iter()
+            .enumerate()
+            .position(|(index, ending)| ending.borrow().is_none() && !self.is_stopped(index))
     }
 
     fn is_stopped(&self, user: usize) -> bool {
@@ -293,16 +303,33 @@ impl World {
         self.endings.get(user)?.borrow().clone().map(|ending| ending.map_err(|error| error.to_string()))
     }
 
+    /// Whether this user has failed, and not by giving up when its clock said that it had waited for long enough.
+    fn is_ignorant(&self, ending: &Option<Ending>) -> bool {
+        let is_clock = |sort: &Sort| matches!(sort, Sort::Suspend | Sort::Jump);
+        match ending {
+            Some(Err(Error::Wormhole(CoreError::TimedOut))) => !self.plan.sorts.iter().any(is_clock),
+            Some(Err(_)) => true,
+            Some(Ok(())) | None => false,
+        }
+    }
+
     /// What has to hold at rest.
     fn check(&self) {
         if let Some(user) = self.undone() {
             self.fail(format!("user {user} still waits {BOUND:?} after the last fault"));
         }
         let stopped = (0..self.endings.len()).any(|user| self.is_stopped(user));
-        let mended = self.plan.sorts.iter().all(|sort| sort.is_mended());
+        // Whoever cannot reach the server at all is told so at once, and does not try for long.
+        let unreached = self
+            .endings
+            .iter()
+            .any(|ending| matches!(&*ending.borrow(), Some(Err(error)) if is_unreached(error)));
+        let mended = !unreached && self.plan.sorts.iter().all(|sort| sort.is_mended());
         for (user, ending) in self.endings.iter().enumerate() {
             match &*ending.borrow() {
-                Some(Err(error)) if is_odd(error) => self.fail(format!("user {user} ended with what cannot be: {error}")),
+                Some(Err(error)) if is_odd(error) => {
+                    self.fail(format!("user {user} ended with what cannot be: {error}"))
+                }
                 Some(Err(error)) if self.plan.scenario.is_happy() && mended => {
                     self.fail(format!("user {user} should have succeeded: {error}"));
                 }
@@ -310,9 +337,11 @@ impl World {
                     let sends = self.plan.users.get(user).map(|user| user.part);
                     if let Some(Part::Send { .. } | Part::Say) = sends
                         && !stopped
-                        && self.endings.iter().any(|other| matches!(&*other.borrow(), Some(Err(_))))
+                        && self.endings.iter().any(|other| self.is_ignorant(&other.borrow()))
                     {
-                        self.fail(format!("user {user} was told of a success that the other side does not know"));
+                        self.fail(format!(
+                            "user {user} was told of a success that the other side does not know"
+                        ));
                     }
                 }
                 Some(_) | None => {}
@@ -346,6 +375,10 @@ fn user_program(
         net.lock().note(|state| format!("{} ends: {outcome:?}", state.name(id)));
         *ending.borrow_mut() = Some(outcome);
     })
+}
+
+const fn is_unreached(error: &Error) -> bool {
+    matches!(error, Error::Wormhole(CoreError::Server(ServerFault::Unreachable { .. })))
 }
 
 /// Whether this can only come from one of our own machines having done what it may not: there is nobody else.

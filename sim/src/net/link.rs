@@ -85,7 +85,11 @@ enum Holder {
     /// The loop has given it out.
     Stream(Option<Waker>),
     /// What comes goes on to the other end.
-    Joined { conn: Conn, to: EndId, count: u64 },
+    Joined {
+        conn: Conn,
+        to: EndId,
+        count: u64,
+    },
     /// It is closed, and the rest is on its way; the loop may be told when that is done.
     Leaving(Option<Conn>),
 }
@@ -206,7 +210,12 @@ impl State {
 
 /// What a stream asks of its end.
 impl State {
-    pub(crate) fn poll_read(&mut self, at: EndId, cx: &Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_read(
+        &mut self,
+        at: EndId,
+        cx: &Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         let read = self.with(at, |end| {
             let Some(mut bytes) = end.arrived.pop_front() else {
                 return match &end.over {
@@ -420,7 +429,8 @@ impl State {
                 return;
             }
             let count = if kind == Kind::Mailbox { rest } else { rest.min(room) };
-            let bytes = write.bytes.get(write.left..).unwrap_or_default().get(..count).unwrap_or_default().to_vec();
+            let bytes =
+                write.bytes.get(write.left..).unwrap_or_default().get(..count).unwrap_or_default().to_vec();
             write.left = write.left.saturating_add(count);
             if count == rest {
                 let is_asked = end.out.pop_front().is_some_and(|write| write.is_asked);
@@ -455,7 +465,8 @@ impl State {
         let before = end.sent;
         end.sent = before.saturating_add(bytes.len() as u64);
         let passes = |after: u64| before <= after && after < before.saturating_add(bytes.len() as u64);
-        let struck: Vec<_> = faults.into_iter().filter(|fault| fault.side() == at.side && passes(fault.after())).collect();
+        let struck: Vec<_> =
+            faults.into_iter().filter(|fault| fault.side() == at.side && passes(fault.after())).collect();
         if kind == Kind::Mailbox
             && at.side == 0
             && let Ok(frame) = std::str::from_utf8(&bytes)
@@ -498,7 +509,9 @@ impl State {
             self.struck = Some(self.now.plus(stalled));
         }
         let to = at.other();
-        let odd = kind == Kind::Mailbox && at.side == 1 && self.faults.iter().any(crate::fault::Fault::is_odd_server);
+        let odd = kind == Kind::Mailbox
+            && at.side == 1
+            && self.faults.iter().any(crate::fault::Fault::is_odd_server);
         let odd = odd && std::str::from_utf8(&bytes).is_ok_and(is_message);
         let moment = self.arrival(at, stalled);
         let mut on_the_way = bytes.len();
@@ -679,4 +692,3 @@ fn shown(kind: Kind, bytes: &[u8]) -> String {
         Ok(_) | Err(_) => format!(" {} bytes ({kind:?})", bytes.len()),
     }
 }
-

@@ -118,10 +118,26 @@ struct Entry {
 #[derive(Debug)]
 pub(crate) enum Event {
     Wake(HostId),
-    Dialled { host: HostId, conn: Conn, to: dial::To },
-    Failed { host: HostId, conn: Conn, why: Why },
-    Connected { host: HostId, conn: Conn, end: EndId },
-    Arrived { at: EndId, bytes: Vec<u8>, late: bool },
+    Dialled {
+        host: HostId,
+        conn: Conn,
+        to: dial::To,
+    },
+    Failed {
+        host: HostId,
+        conn: Conn,
+        why: Why,
+    },
+    Connected {
+        host: HostId,
+        conn: Conn,
+        end: EndId,
+    },
+    Arrived {
+        at: EndId,
+        bytes: Vec<u8>,
+        late: bool,
+    },
     Ended(EndId),
     Broken(EndId, Why),
     /// What could not leave in time is lost.
@@ -139,7 +155,10 @@ pub(crate) enum Strike {
     /// Those who have heard nothing from it for long believe it gone.
     Silent(HostId),
     Down(HostId),
-    Up { host: HostId, keep: bool },
+    Up {
+        host: HostId,
+        keep: bool,
+    },
 }
 
 impl State {
