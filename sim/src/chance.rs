@@ -23,8 +23,8 @@ impl Chance {
     }
 
     /// Choices that follow from bytes, as far as they reach.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
-        Self { chosen: bytes.to_vec().into_iter(), ..Self::from_seed(0) }
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self { chosen: bytes.into_iter(), ..Self::from_seed(0) }
     }
 
     /// A number below `bound`.

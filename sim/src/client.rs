@@ -124,7 +124,7 @@ impl Client {
             wormhole.cancel();
         }
         let closed = wormhole.close().await;
-        outcome.and(closed.map_err(Error::Wormhole))
+        outcome.and_then(|()| closed.map_err(Error::Wormhole))
     }
 
     async fn exchange(&self, wormhole: &mut Wormhole<Host>, code: Option<Code>, records: u32) -> Ending {

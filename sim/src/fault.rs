@@ -102,7 +102,7 @@ pub(crate) enum Sort {
 }
 
 impl Sort {
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Refuse(Kind::Mailbox),
         Self::Refuse(Kind::Relay),
         Self::Refuse(Kind::Peer),
@@ -125,7 +125,6 @@ impl Sort {
         Self::Vanish,
         Self::Suspend,
         Self::Jump,
-        Self::OddServer,
         Self::OddServer,
     ];
 

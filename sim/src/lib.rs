@@ -26,7 +26,9 @@ mod host;
 mod net;
 mod plan;
 mod server;
+mod table;
 mod world;
 
 pub use plan::Scenario;
+pub use table::recovery_table;
 pub use world::{BOUND, Outcome, run, run_bytes};

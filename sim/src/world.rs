@@ -59,7 +59,7 @@ pub fn run(seed: u64, traced: bool) -> Outcome {
 
 /// The world that these bytes choose, for a fuzzer.
 pub fn run_bytes(bytes: &[u8], traced: bool) -> Outcome {
-    from_chance(Chance::from_bytes(bytes), traced)
+    from_chance(Chance::from_bytes(bytes.to_vec()), traced)
 }
 
 fn from_chance(mut chance: Chance, traced: bool) -> Outcome {

@@ -10,10 +10,6 @@ use super::link::{EndId, Link};
 use super::{Event, HostId, Life, Listening, MAILBOX, RELAY, Slot, State};
 use crate::fault::Kind;
 
-/// Where the mailbox server listens.
-pub(crate) const MAILBOX_PORT: u16 = 4000;
-/// Where the relay listens.
-pub(crate) const RELAY_PORT: u16 = 4001;
 /// How long a dial is tried that nobody answers.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
