@@ -67,7 +67,9 @@ pub use wormhole_core::error::Error;
 pub use wormhole_core::wormhole::Event;
 #[cfg(feature = "serde")]
 pub use wormhole_runtime::Snapshot;
-pub use wormhole_runtime::{CodeStatus, Config, KeyStatus, LinkStatus, Network, Proxy, Roots, Status};
+pub use wormhole_runtime::{
+    CodeStatus, Config, KeyStatus, Limits, LinkStatus, Network, Proxy, Roots, Status,
+};
 use wormhole_runtime::{InFlight, Layered, OnNetwork, Proxied};
 
 /// The whole runtime: WebSocket, TLS and proxies over sockets at which threads wait.

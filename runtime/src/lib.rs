@@ -40,7 +40,7 @@
 //!     }
 //! }
 //!
-//! // `Driver { machine, runtime, seen: Seen::default() }.until(..)` runs the machine until `seen` has the code.
+//! // `Driver::new(machine, runtime, Seen::default()).until(..)` runs the machine until `seen` has the code.
 //! let mut seen = Seen::default();
 //! seen.note(Event::LinkUp);
 //! assert!(seen.code.is_none());
@@ -69,6 +69,7 @@ pub use layered::Layered;
 pub use network::{Network, OnNetwork, Roots};
 pub use proxied::{Proxied, Proxy};
 pub use status::{CodeStatus, KeyStatus, LinkStatus, Status};
+pub use wormhole_core::defaults::Limits;
 #[cfg(feature = "serde")]
 pub use wormhole::Snapshot;
 pub use wormhole::Wormhole;
