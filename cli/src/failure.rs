@@ -158,7 +158,9 @@ const fn of_transit(fault: &TransitFault) -> &'static str {
         TransitFault::Lost { .. } | TransitFault::Stalled => {
             "Try again with a new code; nothing incomplete was kept."
         }
-        TransitFault::Unconfirmed(_) | TransitFault::Unacknowledged => "Ask the other side whether it has everything, or try again.",
+        TransitFault::Unconfirmed(_) | TransitFault::Unacknowledged => {
+            "Ask the other side whether it has everything, or try again."
+        }
         TransitFault::Refused(_) | TransitFault::WrongHash | TransitFault::MalformedAck => NEW_CODE,
     }
 }

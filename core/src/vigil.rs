@@ -23,9 +23,7 @@ impl<T: Copy + PartialEq> Vigil<T> {
     pub(crate) fn set(&mut self, wanted: Option<(T, Duration)>) {
         let before = self.0.take();
         self.0 = wanted.map(|(awaited, limit)| {
-            before
-                .filter(|watch| watch.awaited == awaited)
-                .unwrap_or(Watch { awaited, limit, until: None })
+            before.filter(|watch| watch.awaited == awaited).unwrap_or(Watch { awaited, limit, until: None })
         });
     }
 

@@ -137,7 +137,7 @@ pub struct Driver<M, R, S> {
 /// How long the loop sleeps at most where there is a deadline, so that it notices when it slept for longer.
 const ROUND: Duration = Duration::from_secs(30);
 /// From when on a gap between two calls means that nobody ran us: the computer slept, or the application did something else.
-const ABSENCE: Duration = Duration::from_secs(90);
+pub(crate) const ABSENCE: Duration = Duration::from_secs(90);
 
 /// The time of a machine. It stands still while nobody runs us: what did not come then may still come, and no limit may pass
 /// because of it.
@@ -257,5 +257,26 @@ impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, 
                 Output::Wait(deadline) => return deadline,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_machine_stands_still_while_nobody_runs_it() {
+        let mut awake = Awake::default();
+        assert_eq!(awake.now(at(5)), at(5), "the first look begins nothing");
+        assert_eq!(awake.now(at(95)), at(95));
+        assert_eq!(awake.now(at(10_000)), at(95));
+        assert_eq!(awake.now(at(10_010)), at(105));
+        assert_eq!(awake.wake_up(at(110), at(10_010)), at(10_015));
+        assert_eq!(awake.wake_up(at(999), at(10_010)), at(10_040), "to notice the next sleep");
+        assert_eq!(awake.now(at(20_000)), at(105));
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::after_start(Duration::from_secs(seconds))
     }
 }

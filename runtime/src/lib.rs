@@ -69,7 +69,7 @@ pub use layered::Layered;
 pub use network::{Network, OnNetwork, Roots};
 pub use proxied::{Proxied, Proxy};
 pub use status::{CodeStatus, KeyStatus, LinkStatus, Status};
-pub use wormhole_core::defaults::Limits;
 #[cfg(feature = "serde")]
 pub use wormhole::Snapshot;
 pub use wormhole::Wormhole;
+pub use wormhole_core::defaults::Limits;

@@ -78,7 +78,8 @@ impl Exchange {
                 }
             }
         }
-        let is_known = self.swap.is_waiting() && self.wormhole.is_confirmed() && self.wormhole.mood().is_none();
+        let is_known =
+            self.swap.is_waiting() && self.wormhole.is_confirmed() && self.wormhole.mood().is_none();
         self.vigil.set(is_known.then_some(((), self.limit)));
     }
 
