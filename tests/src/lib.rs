@@ -5,9 +5,10 @@
 //! ours or the reference's, on free ports of this computer. [`Sample`] is something to send, and knows whether it
 //! arrived. [`Terminal`] is a terminal for programs that ask questions. [`Usage`] is what a program costs.
 //!
-//! [`scenarios`] are what any two adapters must be able to do together; [`Side`] is an adapter's wormhole behind one face.
+//! [`hostile`] has those who do not keep to the rules. [`scenarios`] are what any two adapters must be able to do together; [`Side`] is an adapter's wormhole behind one face.
 
 mod adapters;
+pub mod hostile;
 mod peers;
 mod program;
 mod sample;
