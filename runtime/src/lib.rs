@@ -71,4 +71,4 @@ pub use proxied::{Proxied, Proxy};
 pub use status::{CodeStatus, KeyStatus, LinkStatus, Status};
 #[cfg(feature = "serde")]
 pub use wormhole::Snapshot;
-pub use wormhole::Wormhole;
+pub use wormhole::{Exchange, Wormhole};
