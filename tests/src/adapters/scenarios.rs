@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use wormhole_core::error::{Error, Mood};
+use wormhole_runtime::Exchange;
 use wormhole_transfer::Received;
 
 use super::side::Side;
@@ -241,6 +242,32 @@ pub fn a_writer_that_is_idle(pair: Pair) {
 pub fn ten_thousand_records_each_way(pair: Pair) {
     let (mut left, mut right) = meet(pair);
     both(move || exchange(&mut *left, MANY), move || exchange(&mut *right, MANY));
+}
+
+/// Ten thousand records each way, sent by both as fast as they can, with every call dropped when something has come.
+pub fn ten_thousand_records_at_once(pair: Pair) {
+    let (mut left, mut right) = meet(pair);
+    left.restless();
+    right.restless();
+    let pour = |mut side: Box<dyn Side>| {
+        move || {
+            let (mut said, mut heard) = (0_u32, 0_u32);
+            while said < MANY || heard < MANY {
+                let ours = said.to_be_bytes();
+                match ok(side.exchange((said < MANY).then_some(&ours)), "an exchange") {
+                    Exchange::Sent => said += 1,
+                    Exchange::Received(record) => {
+                        assert_eq!(record, heard.to_be_bytes());
+                        heard += 1;
+                    }
+                }
+            }
+            ok(side.stored(), "what was sent");
+            side.close()
+        }
+    };
+    let (left, right) = both(pour(left), pour(right));
+    ok(left.and(right), "the close");
 }
 
 /// One record of a mebibyte each way.
