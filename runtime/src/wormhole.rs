@@ -90,7 +90,7 @@ struct Seen {
 
 /// A record that waits for [`Wormhole::receive`].
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-struct Record(Vec<u8>);
+struct Record(#[cfg_attr(feature = "serde", serde(with = "wormhole_core::saved::record"))] Vec<u8>);
 
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
