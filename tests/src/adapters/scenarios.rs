@@ -16,6 +16,8 @@ use crate::{Make, Servers, fail, noise, ok};
 const MANY: u32 = 10_000;
 /// Of which so many are sent before the other side's are taken.
 const AT_ONCE: u32 = 50;
+/// Records that both sides pour in at once.
+const POURED: u32 = 3_000;
 /// A record that is as long as this.
 const LONG: usize = 1 << 20;
 /// A file of some megabytes, not a multiple of anything.
@@ -244,17 +246,17 @@ pub fn ten_thousand_records_each_way(pair: Pair) {
     both(move || exchange(&mut *left, MANY), move || exchange(&mut *right, MANY));
 }
 
-/// Ten thousand records each way, sent by both as fast as they can, with every call dropped when something has come.
-pub fn ten_thousand_records_at_once(pair: Pair) {
+/// More than all queues hold, from both sides as fast as they can, with every call dropped when something has come.
+pub fn records_poured_in_by_both_at_once(pair: Pair) {
     let (mut left, mut right) = meet(pair);
     left.restless();
     right.restless();
     let pour = |mut side: Box<dyn Side>| {
         move || {
             let (mut said, mut heard) = (0_u32, 0_u32);
-            while said < MANY || heard < MANY {
+            while said < POURED || heard < POURED {
                 let ours = said.to_be_bytes();
-                match ok(side.exchange((said < MANY).then_some(&ours)), "an exchange") {
+                match ok(side.exchange((said < POURED).then_some(&ours)), "an exchange") {
                     Exchange::Sent => said += 1,
                     Exchange::Received(record) => {
                         assert_eq!(record, heard.to_be_bytes());
