@@ -49,6 +49,8 @@
 //! # Ok::<(), wormhole_core::error::CodeFault>(())
 //! ```
 
+pub mod api;
+mod clock;
 mod config;
 mod driver;
 mod in_flight;
@@ -62,6 +64,7 @@ pub mod transcribe;
 mod why;
 mod wormhole;
 
+pub use clock::Clock;
 pub use config::Config;
 pub use driver::{Driver, Job, Note, Runtime, Sockets, Stream, tune};
 pub use in_flight::{Given, InFlight};
@@ -71,4 +74,4 @@ pub use proxied::{Proxied, Proxy};
 pub use status::{CodeStatus, KeyStatus, LinkStatus, Status};
 #[cfg(feature = "serde")]
 pub use wormhole::Snapshot;
-pub use wormhole::Wormhole;
+pub use wormhole::{Exchange, Wormhole};

@@ -165,7 +165,7 @@ pub enum Event {
     /// What the peer tells of itself.
     Versions(Versions),
     /// The next record of the peer, in its order. To be answered by [`Wormhole::taken`] once it is used.
-    Record(Vec<u8>),
+    Record(#[cfg_attr(feature = "serde", serde(with = "crate::saved::record"))] Vec<u8>),
     /// The nameplate is given back: the code cannot be used again.
     CodeConsumed,
     /// The last event.

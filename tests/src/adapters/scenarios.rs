@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use wormhole_core::error::{Error, Mood};
+use wormhole_runtime::Exchange;
 use wormhole_transfer::Received;
 
 use super::side::Side;
@@ -15,6 +16,8 @@ use crate::{Make, Servers, fail, noise, ok};
 const MANY: u32 = 10_000;
 /// Of which so many are sent before the other side's are taken.
 const AT_ONCE: u32 = 50;
+/// Records that both sides pour in at once.
+const POURED: u32 = 3_000;
 /// A record that is as long as this.
 const LONG: usize = 1 << 20;
 /// A file of some megabytes, not a multiple of anything.
@@ -241,6 +244,32 @@ pub fn a_writer_that_is_idle(pair: Pair) {
 pub fn ten_thousand_records_each_way(pair: Pair) {
     let (mut left, mut right) = meet(pair);
     both(move || exchange(&mut *left, MANY), move || exchange(&mut *right, MANY));
+}
+
+/// More than all queues hold, from both sides as fast as they can, with every call dropped when something has come.
+pub fn records_poured_in_by_both_at_once(pair: Pair) {
+    let (mut left, mut right) = meet(pair);
+    left.restless();
+    right.restless();
+    let pour = |mut side: Box<dyn Side>| {
+        move || {
+            let (mut said, mut heard) = (0_u32, 0_u32);
+            while said < POURED || heard < POURED {
+                let ours = said.to_be_bytes();
+                match ok(side.exchange((said < POURED).then_some(&ours)), "an exchange") {
+                    Exchange::Sent => said += 1,
+                    Exchange::Received(record) => {
+                        assert_eq!(record, heard.to_be_bytes());
+                        heard += 1;
+                    }
+                }
+            }
+            ok(side.stored(), "what was sent");
+            side.close()
+        }
+    };
+    let (left, right) = both(pour(left), pour(right));
+    ok(left.and(right), "the close");
 }
 
 /// One record of a mebibyte each way.
