@@ -226,7 +226,8 @@ fn start_reference(which: Which, port: u16, database: Option<&TempDir>) -> Optio
     let name = match which {
         Which::Mailbox => {
             let at = |name| {
-                database.map_or_else(|| ":memory:".to_owned(), |at| at.path().join(name).display().to_string())
+                database
+                    .map_or_else(|| ":memory:".to_owned(), |at| at.path().join(name).display().to_string())
             };
             command.args(["wormhole-mailbox", &endpoint]);
             command.arg(format!("--channel-db={}", at("channel.sqlite")));

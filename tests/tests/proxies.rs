@@ -149,12 +149,7 @@ fn transfer(adapter: Adapter, config: &Config, theirs: Option<&Config>) {
 type Kind = fn(&str, u16) -> Proxy;
 
 fn kinds() -> [(Kind, Option<&'static str>); 4] {
-    [
-        (Proxy::socks5, None),
-        (Proxy::socks5, Some(LOGIN)),
-        (Proxy::http, None),
-        (Proxy::http, Some(LOGIN)),
-    ]
+    [(Proxy::socks5, None), (Proxy::socks5, Some(LOGIN)), (Proxy::http, None), (Proxy::http, Some(LOGIN))]
 }
 
 fn url(gate: &Gate) -> String {

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use data_encoding::HEXLOWER;
 
 use super::{
-    Event, UNTAKEN_BYTES, UNTAKEN_RECORDS, UNTAKEN_RECORDS_WITHOUT_ROOM, Wormhole, allocator, code, input, key, link, lister, mailbox,
-    nameplate, order, receive, send, terminator,
+    Event, UNTAKEN_BYTES, UNTAKEN_RECORDS, UNTAKEN_RECORDS_WITHOUT_ROOM, Wormhole, allocator, code, input,
+    key, link, lister, mailbox, nameplate, order, receive, send, terminator,
 };
 use crate::driver::{Op, Output, Target, Why};
 use crate::error::{Error, Misuse, PeerFault, ServerFault};
