@@ -1,7 +1,7 @@
 //! Every adapter with every adapter, over loopback and our servers: one list of scenarios for all of them.
 #![cfg(test)]
 
-use wormhole_tests::{Adapter, Pair};
+use wormhole_tests::{Adapter, Make, Pair};
 
 /// A module for each pair, and in it a test for each scenario.
 macro_rules! pairs {
@@ -9,7 +9,7 @@ macro_rules! pairs {
         mod $name {
             use super::*;
 
-            const PAIR: Pair = Pair { left: Adapter::$left, right: Adapter::$right };
+            const PAIR: Pair = Pair { left: Adapter::$left, right: Adapter::$right, make: Make::Ours };
 
             scenarios! {
                 a_conversation_from_code_to_close, a_code_that_is_typed, a_wrong_code, a_lonely_close,
