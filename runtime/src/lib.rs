@@ -40,7 +40,7 @@
 //!     }
 //! }
 //!
-//! // `Driver { machine, runtime, seen: Seen::default() }.until(..)` runs the machine until `seen` has the code.
+//! // `Driver::new(machine, runtime, Seen::default()).until(..)` runs the machine until `seen` has the code.
 //! let mut seen = Seen::default();
 //! seen.note(Event::LinkUp);
 //! assert!(seen.code.is_none());
@@ -75,3 +75,4 @@ pub use status::{CodeStatus, KeyStatus, LinkStatus, Status};
 #[cfg(feature = "serde")]
 pub use wormhole::Snapshot;
 pub use wormhole::{Exchange, Wormhole};
+pub use wormhole_core::defaults::Limits;

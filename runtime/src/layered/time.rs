@@ -7,7 +7,7 @@ use wormhole_core::driver::{Conn, Instant, Why};
 
 use super::Layered;
 use super::layer::Layer;
-use crate::driver::Runtime;
+use crate::driver::{ABSENCE, Runtime};
 
 /// How long TLS and the WebSocket may take, once there is a connection.
 const OPENING_LIMIT: Duration = Duration::from_secs(10);
@@ -32,8 +32,14 @@ impl<R: Runtime> Layered<R> {
     }
 
     pub(super) fn keep_time(&mut self, now: Instant) {
-        while let Some((_, below)) = self.opening.pop_front_if(|(at, _)| *at <= now) {
-            if self.open.get(&below).is_some_and(Layer::is_opening) {
+        while let Some((at, below)) = self.opening.pop_front_if(|(at, _)| *at <= now) {
+            if !self.open.get(&below).is_some_and(Layer::is_opening) {
+                continue;
+            }
+            if now > at.plus(ABSENCE) {
+                // Nobody ran us, so that nothing could come.
+                self.opens(below);
+            } else {
                 self.end(below, Why::TimedOut);
             }
         }
