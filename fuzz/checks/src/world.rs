@@ -45,6 +45,8 @@ pub struct World<M: Machine> {
     used: BTreeSet<Conn>,
     /// Closed since the machine was last polled, which may have asked something of them before it knew.
     gone: BTreeSet<Conn>,
+    /// The listener that has ended last, of which the machine may not have heard yet.
+    dying: Option<Conn>,
     is_over: bool,
     /// Whether each input is followed by polling.
     polls: bool,
@@ -71,8 +73,8 @@ enum Stage {
     Dialling,
     Starting,
     Listening,
-    /// A caller is awaited.
-    Awaited,
+    /// A caller is awaited at this listener.
+    Awaited(Conn),
     Open,
     Joined,
 }
@@ -93,6 +95,7 @@ where
             lines: BTreeMap::new(),
             used: BTreeSet::new(),
             gone: BTreeSet::new(),
+            dying: None,
             is_over: false,
             polls: true,
         };
@@ -173,7 +176,7 @@ where
     /// A dial or an accept succeeds.
     pub fn open(&mut self, conn: Conn) -> bool {
         let Some(line) = self.lines.get_mut(&conn) else { return false };
-        if !matches!(line.stage, Stage::Dialling | Stage::Awaited) {
+        if !matches!(line.stage, Stage::Dialling | Stage::Awaited(_)) {
             return false;
         }
         line.stage = Stage::Open;
@@ -210,17 +213,32 @@ where
         true
     }
 
-    /// A connection or listener ends: as asked, if it was.
+    /// A connection or listener ends: as asked, if it was. With a listener, whoever is awaited there.
     pub fn close(&mut self, conn: Conn, why: Why) -> bool {
         let Some(line) = self.lines.remove(&conn) else { return false };
+        let is_listener = matches!(line.stage, Stage::Starting | Stage::Listening);
         let why = match line.stage {
             _ if line.is_closing => Why::Asked,
             Stage::Joined => Why::Joined { bytes: 7 },
-            Stage::Dialling | Stage::Starting | Stage::Listening | Stage::Awaited | Stage::Open => why,
+            Stage::Dialling | Stage::Starting | Stage::Listening | Stage::Awaited(_) | Stage::Open => why,
         };
+        if is_listener {
+            self.dying = Some(conn);
+        }
+        self.end_awaited(conn, &why);
         self.gone.insert(conn);
-        self.handle(Input::Closed { conn, why });
+        self.handle(Input::Closed { conn, why: why.clone() });
+        // The machine may have asked for another caller before it knew.
+        self.end_awaited(conn, &why);
         true
+    }
+
+    /// Ends whoever is awaited at a listener.
+    fn end_awaited(&mut self, at: Conn, why: &Why) {
+        let awaited = self.lines.iter().filter(|(_, line)| line.stage == Stage::Awaited(at));
+        for conn in awaited.map(|(conn, _)| *conn).collect::<Vec<_>>() {
+            self.close(conn, why.clone());
+        }
     }
 
     /// The connections and listeners that have not ended.
@@ -313,8 +331,8 @@ where
             Op::Listen { conn, .. } => self.begin(conn, Stage::Starting),
             Op::Accept { at, conn } => {
                 let listens = self.lines.get(&at).is_some_and(|line| line.stage == Stage::Listening);
-                assert!(listens || self.gone.contains(&at), "an accept without a listener");
-                self.begin(conn, Stage::Awaited);
+                assert!(listens || self.gone.contains(&at) || self.dying == Some(at), "an accept without a listener");
+                self.begin(conn, Stage::Awaited(at));
             }
             Op::Read { conn } => {
                 if let Some(line) = self.standing(conn) {

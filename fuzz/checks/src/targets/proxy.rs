@@ -46,7 +46,10 @@ fn answered(kind: u8, to: &Address, stream: &[u8], cuts: &[u8]) -> (Vec<u8>, Vec
     below.happen(Input::Closed { conn: CONN, why });
     seen.extend(told(&mut proxied));
     let (bytes, others) = joined(&seen);
-    (bytes, others, below.writes(CONN).concat())
+    // What is said to a proxy that fails makes no difference.
+    let is_open = matches!(others.first(), Some(Input::Opened { .. }));
+    let said = if is_open { below.writes(CONN).concat() } else { Vec::new() };
+    (bytes, others, said)
 }
 
 /// Once the connection stands it is read, also what has come along with the proxy's last word.
