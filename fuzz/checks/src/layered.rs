@@ -67,7 +67,13 @@ pub fn feed(end: End, head: impl FnOnce(&[u8]) -> Vec<u8>, stream: &[u8], cuts: 
 
 /// Takes all writes, reads whatever message is there, and goes on until nothing more follows. Answers how many writes
 /// were taken so far.
-fn go_on(layer: &mut Layered<Below>, below: &Below, conn: Conn, mut taken: usize, seen: &mut Vec<Input>) -> usize {
+fn go_on(
+    layer: &mut Layered<Below>,
+    below: &Below,
+    conn: Conn,
+    mut taken: usize,
+    seen: &mut Vec<Input>,
+) -> usize {
     loop {
         let new = told(layer);
         let writes = below.writes(conn).len();

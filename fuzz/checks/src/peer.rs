@@ -141,7 +141,8 @@ impl Peer {
             10 => self.message("pake", &encode_pake(&self.pake)),
             11 => self.sealed("version", &[br#"{"app_versions":"#, script.chunk(), b"}"].concat()),
             12 | 13 => {
-                let number = script.below(4) as u64 + self.records.len() as u64 - self.records.len().min(2) as u64;
+                let number =
+                    script.below(4) as u64 + self.records.len() as u64 - self.records.len().min(2) as u64;
                 let plain = script.pick(plains).map_or_else(|| script.chunk(), |plain| plain.as_bytes());
                 record = Some((number, plain.to_vec()));
                 self.sealed(&number.to_string(), plain)
@@ -187,7 +188,8 @@ impl Peer {
         json!({"type": "message", "side": self.side, "phase": phase, "body": body})
     }
 
-    fn sealed(&self, phase: &str, plain: &[u8]) -> Value {
+    /// A message of the other side as the server passes it on.
+    pub fn sealed(&self, phase: &str, plain: &[u8]) -> Value {
         let (Some(side), Some(number)) = (Side::parse(SIDE), Phase::parse(phase)) else { return Value::Null };
         let key = self.key.phase_key(&side, &number);
         self.message(phase, &secretbox::seal(&key, &[5; secretbox::NONCE], plain))
@@ -204,6 +206,7 @@ fn text(script: &mut Script<'_>) -> String {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.chars().filter_map(|char| char.to_digit(16)).map(|digit| digit as u8).collect();
+    let digits: Vec<u8> =
+        text.chars().filter_map(|char| char.to_digit(16)).map(|digit| digit as u8).collect();
     digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect()
 }

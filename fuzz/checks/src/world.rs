@@ -309,7 +309,10 @@ where
         assert!(!self.is_over, "it tells something after its last event");
         if let Some(conn) = event.gives_away() {
             let line = self.lines.remove(&conn);
-            assert!(line == Some(Line::OPEN) || self.gone.contains(&conn), "what it gives away is not free: {conn:?}");
+            assert!(
+                line == Some(Line::OPEN) || self.gone.contains(&conn),
+                "what it gives away is not free: {conn:?}"
+            );
         }
         self.is_over = event.is_last();
         self.events.push(event);
@@ -331,7 +334,10 @@ where
             Op::Listen { conn, .. } => self.begin(conn, Stage::Starting),
             Op::Accept { at, conn } => {
                 let listens = self.lines.get(&at).is_some_and(|line| line.stage == Stage::Listening);
-                assert!(listens || self.gone.contains(&at) || self.dying == Some(at), "an accept without a listener");
+                assert!(
+                    listens || self.gone.contains(&at) || self.dying == Some(at),
+                    "an accept without a listener"
+                );
                 self.begin(conn, Stage::Awaited(at));
             }
             Op::Read { conn } => {

@@ -214,8 +214,17 @@ mod tests {
             handshake.take_in(&[1, 0]),
             Ok(Now::Say(b"\x05\x01\x00\x03\x0drelay.example\x0f\xa1".to_vec()))
         );
-        let done = handshake.take_in(b"\x05\x00\x00\x01\x01\x02\x03\x04\x00\x07first");
-        assert_eq!(done, Ok(done(b"first".to_vec())));
+        let answer = handshake.take_in(b"\x05\x00\x00\x01\x01\x02\x03\x04\x00\x07first");
+        assert_eq!(answer, Ok(done(b"first".to_vec())));
+    }
+
+    #[test]
+    fn answers_may_all_come_at_once() {
+        let proxy = Proxy::socks5("p", 1).login("user", "pass").unwrap();
+        let (mut handshake, _) = Handshake::begin(&proxy, Address::new("r", 1));
+        let answers = b"\x05\x02\x01\x00\x05\x00\x00\x01\x01\x02\x03\x04\x00\x07first";
+        let say = b"\x01\x04user\x04pass\x05\x01\x00\x03\x01r\x00\x01".to_vec();
+        assert_eq!(handshake.take_in(answers), Ok(Now::Done { say, rest: b"first".to_vec() }));
     }
 
     #[test]

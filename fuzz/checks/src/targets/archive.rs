@@ -102,7 +102,9 @@ fn made(script: &mut Script<'_>, marked: bool) -> Vec<u8> {
         let mark_len = [u8::try_from(mark.len()).unwrap_or(0), 0];
         // Version, flags for UTF-8, stored, time and date.
         let common = [20, 0, 0, 8, 0, 0, 0, 0, 0x21, 0];
-        for part in [b"PK\x03\x04".as_slice(), &common, &crc, &size, &size, &name_len, &mark_len, name, mark, content] {
+        for part in
+            [b"PK\x03\x04".as_slice(), &common, &crc, &size, &size, &name_len, &mark_len, name, mark, content]
+        {
             entries.extend_from_slice(part);
         }
         let attributes = [0, 0, mode.to_le_bytes()[0], mode.to_le_bytes()[1]];

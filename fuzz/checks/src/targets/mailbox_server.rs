@@ -36,15 +36,18 @@ pub fn run(data: &[u8]) {
 }
 
 /// The server, its store and what reached its clients.
-pub(crate) struct Server {
-    pub(crate) world: World<Mailbox>,
+#[derive(Debug)]
+pub struct Server {
+    /// The machine.
+    pub world: World<Mailbox>,
     store: Memory,
     /// Whether the store's answers are held back.
     holds: bool,
 }
 
 impl Server {
-    pub(crate) fn new(kind: u8) -> Self {
+    /// A server that listens; each bit of the kind is an option.
+    pub fn new(kind: u8) -> Self {
         let mut options = Options::new(Address::new("h", 1), 1.7e9);
         options.allow_list = kind & 1 == 0;
         options.motd = (kind & 2 != 0).then(|| "hello".into());
@@ -55,7 +58,7 @@ impl Server {
     }
 
     /// A client calls, if there are not too many.
-    pub(crate) fn call(&mut self) {
+    pub fn call(&mut self) {
         if self.world.machine.clients() < CLIENTS {
             let awaited = self.world.live().into_iter().next_back();
             awaited.map(|conn| self.world.open(conn));
@@ -77,14 +80,14 @@ impl Server {
     }
 
     /// The system takes all that was written.
-    pub(crate) fn take_writes(&mut self) {
+    pub fn take_writes(&mut self) {
         for conn in self.world.live() {
             while self.world.sent(conn) {}
         }
     }
 
-    /// Asks the store, hands its answers in, and looks at what clients were told.
-    pub(crate) fn settle(&mut self) {
+    /// Asks the store, hands its answers in, and answers what clients were told.
+    pub fn settle(&mut self) -> Vec<FromServer> {
         loop {
             for request in std::mem::take(&mut self.world.requests) {
                 self.store.start(request, self.world.now());
@@ -97,11 +100,13 @@ impl Server {
             };
             self.world.handle(Input::Stored(reply));
         }
-        for (_, said) in self.world.said.drain(..) {
-            let message = FromServer::decode(&said);
-            assert!(message.is_ok_and(|it| it != FromServer::Unknown), "{}", String::from_utf8_lossy(&said));
-        }
         assert_eq!(self.world.machine.clients(), self.world.count_open());
+        let said = self.world.said.drain(..).map(|(_, said)| {
+            let message = FromServer::decode(&said).unwrap_or(FromServer::Unknown);
+            assert!(message != FromServer::Unknown, "{}", String::from_utf8_lossy(&said));
+            message
+        });
+        said.collect()
     }
 
     /// All leave, and in time nothing is kept.

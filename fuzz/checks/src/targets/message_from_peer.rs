@@ -22,7 +22,9 @@ pub fn run(data: &[u8]) {
     }
     if let Ok(ack) = Ack::decode(data) {
         let once = Ack::decode(&ack.encode());
-        assert!(once.as_ref().is_ok_and(|once| once.sha256 == ack.sha256 && once.ok.is_ok() == ack.ok.is_ok()));
+        assert!(
+            once.as_ref().is_ok_and(|once| once.sha256 == ack.sha256 && once.ok.is_ok() == ack.ok.is_ok())
+        );
     }
     if let Some(message) = decode_pake(data).ok().and_then(|message| <[u8; 33]>::try_from(message).ok()) {
         assert_eq!(decode_pake(&encode_pake(&message)), Ok(message.to_vec()));

@@ -34,7 +34,8 @@ fn heard(kind: u8, stream: &[u8], cuts: &[u8]) -> [Vec<u8>; 2] {
             joined.extend_from_slice(piece);
         }
     }
-    let hears = |of: Conn| world.said.iter().filter(move |(conn, _)| *conn == of).map(|(_, said)| said.as_slice());
+    let hears =
+        |of: Conn| world.said.iter().filter(move |(conn, _)| *conn == of).map(|(_, said)| said.as_slice());
     let ours = hears(CALLING).collect::<Vec<_>>().concat();
     let theirs = hears(WAITING).chain([joined.as_slice()]).collect::<Vec<_>>().concat();
     [ours, theirs]

@@ -19,15 +19,13 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// The stream; where it has a `%`, an answer has the proof that only the request allows.
+/// The stream; for the first `%` in the head of an answer it has the proof that only the request allows.
 fn answer(request: &[u8], stream: &[u8]) -> Vec<u8> {
     let accept = super::websocket::accept(request);
-    let mut whole = Vec::with_capacity(stream.len());
-    for byte in stream {
-        match byte {
-            b'%' if !accept.is_empty() => whole.extend_from_slice(accept.as_bytes()),
-            other => whole.push(*other),
-        }
-    }
-    whole
+    let head = stream.windows(4).position(|end| end == b"\r\n\r\n").unwrap_or(stream.len());
+    let place = stream.iter().take(head).position(|byte| *byte == b'%').filter(|_| !accept.is_empty());
+    let Some((before, [_, after @ ..])) = place.and_then(|place| stream.split_at_checked(place)) else {
+        return stream.to_vec();
+    };
+    [before, accept.as_bytes(), after].concat()
 }
