@@ -15,6 +15,18 @@ pub enum Event {
     Failed(Why),
 }
 
+/// A server that ends in good order: first nobody is let in any more, then whoever is left is sent away.
+pub trait Drain {
+    /// Lets nobody in any more.
+    fn shut(&mut self);
+    /// Whether nobody is inside for whose sake one should wait.
+    fn is_empty(&self) -> bool;
+    /// Whether nobody is inside at all.
+    fn is_gone(&self) -> bool;
+    /// Ends every connection; what was said to a client still leaves.
+    fn end(&mut self);
+}
+
 #[derive(Debug)]
 pub(crate) struct Door {
     conns: Conns,
@@ -35,6 +47,8 @@ enum State {
     Resting {
         until: Instant,
     },
+    /// Nobody is let in any more.
+    Shut,
     Failed,
 }
 
@@ -76,11 +90,27 @@ impl Door {
         if self.state == State::Full { self.accept() } else { Step::Nothing }
     }
 
+    /// Nobody else is let in; whoever is inside stays.
+    pub(crate) fn shut<Q>(&mut self) -> Step<Q> {
+        match self.state {
+            State::Shut | State::Failed => Step::Nothing,
+            State::Opening | State::Accepting(_) | State::Full | State::Resting { .. } => {
+                self.state = State::Shut;
+                Step::Do(Op::Close { conn: self.listener })
+            }
+        }
+    }
+
     /// Something ended that is not a caller inside.
     pub(crate) fn closed<Q>(&mut self, conn: Conn, why: Why, now: Instant) -> Step<Q> {
-        if conn == self.listener && self.state != State::Failed {
-            self.state = State::Failed;
-            return Step::Tell(Event::Failed(why));
+        if conn == self.listener {
+            return match self.state {
+                State::Shut | State::Failed => Step::Nothing,
+                State::Opening | State::Accepting(_) | State::Full | State::Resting { .. } => {
+                    self.state = State::Failed;
+                    Step::Tell(Event::Failed(why))
+                }
+            };
         }
         if self.state == State::Accepting(conn) {
             self.state = State::Resting { until: now.plus(limits::ACCEPT_PAUSE) };
@@ -91,16 +121,19 @@ impl Door {
     pub(crate) fn tick<Q>(&mut self, now: Instant) -> Step<Q> {
         match self.state {
             State::Resting { until } if until <= now => self.accept(),
-            State::Resting { .. } | State::Opening | State::Accepting(_) | State::Full | State::Failed => {
-                Step::Nothing
-            }
+            State::Resting { .. }
+            | State::Opening
+            | State::Accepting(_)
+            | State::Full
+            | State::Shut
+            | State::Failed => Step::Nothing,
         }
     }
 
     pub(crate) const fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Resting { until } => Some(until),
-            State::Opening | State::Accepting(_) | State::Full | State::Failed => None,
+            State::Opening | State::Accepting(_) | State::Full | State::Shut | State::Failed => None,
         }
     }
 

@@ -52,7 +52,7 @@ mod stamp;
 pub mod store;
 mod stored;
 
-pub use door::Event;
+pub use door::{Drain, Event};
 pub use json::Json;
 pub use server::Server;
 pub use stamp::Stamp;

@@ -10,7 +10,7 @@ use core::net::SocketAddr;
 use wormhole_core::driver::{Address, Conn, Input, Instant, Listen, Machine, Op, Output, Why};
 
 use crate::answer::{Answer, Welcome};
-use crate::door::{Door, Event, Step};
+use crate::door::{Door, Drain, Event, Step};
 use crate::limits;
 use crate::outbox::Outbox;
 use crate::session::{self, Session};
@@ -38,6 +38,28 @@ impl Options {
     /// A server without messages, where nameplates may be listed.
     pub const fn new(listen: Address, started: f64) -> Self {
         Self { listen, started, motd: None, error: None, advertise_version: None, allow_list: true }
+    }
+}
+
+impl Drain for Mailbox {
+    fn shut(&mut self) {
+        let step = self.door.shut();
+        self.follow(step);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    fn end(&mut self) {
+        let clients: Vec<Conn> = self.clients.keys().copied().collect();
+        for conn in clients {
+            self.finish(conn);
+        }
     }
 }
 
@@ -126,6 +148,11 @@ impl Mailbox {
     /// How many clients are connected.
     pub fn clients(&self) -> usize {
         self.clients.len()
+    }
+
+    /// What clients are told from now on when they come.
+    pub fn say(&mut self, motd: Option<String>, error: Option<String>, advertise_version: Option<String>) {
+        self.options = Options { motd, error, advertise_version, ..self.options.clone() };
     }
 
     fn opened(&mut self, conn: Conn, peer: Option<SocketAddr>) {

@@ -9,7 +9,7 @@ use core::convert::Infallible;
 
 use wormhole_core::driver::{Address, Conn, Input, Instant, Listen, Machine, Op, Output, Why};
 
-use crate::door::{Door, Event, Step};
+use crate::door::{Door, Drain, Event, Step};
 use crate::limits;
 use crate::line::{self, Line, Side, Token};
 
@@ -93,6 +93,32 @@ impl Machine for Relay {
         }
         let first = self.deadlines.first().map(|(at, _)| *at);
         Output::Wait(first.into_iter().chain(self.door.deadline()).min())
+    }
+}
+
+impl Drain for Relay {
+    fn shut(&mut self) {
+        let step = self.door.shut();
+        self.follow(step);
+    }
+
+    /// Nobody will come any more for those who wait.
+    fn is_empty(&self) -> bool {
+        self.clients.values().all(|client| match client {
+            Client::Waiting { .. } => true,
+            Client::Speaking { .. } | Client::Paired { .. } | Client::Closing => false,
+        })
+    }
+
+    fn is_gone(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    fn end(&mut self) {
+        let clients: Vec<Conn> = self.clients.keys().copied().collect();
+        for conn in clients {
+            self.close(conn, &[]);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use wormhole_core::driver::{Address, Machine, Why};
 use wormhole_runtime::{Driver, Note, Runtime};
 
-use crate::door::Event;
+use crate::door::{Drain, Event};
 use crate::mailbox::{self, Mailbox};
 use crate::relay::{self, Relay};
 use crate::store::Memory;
@@ -71,6 +71,16 @@ impl<M: Machine<Event = Event>, R: Runtime<M::Request, M::Reply>> Server<M, R> {
             .await
     }
 
+    /// The machine, to be told something between two calls of [`Server::run`].
+    pub const fn machine_mut(&mut self) -> &mut M {
+        &mut self.driver.machine
+    }
+
+    /// What the machine runs on.
+    pub const fn runtime_mut(&mut self) -> &mut R {
+        &mut self.driver.runtime
+    }
+
     /// Serves until the listener fails, and says why it did. Dropping the future stops the service until it is
     /// called again, and loses nothing.
     pub async fn run(&mut self) -> Why {
@@ -80,6 +90,25 @@ impl<M: Machine<Event = Event>, R: Runtime<M::Request, M::Reply>> Server<M, R> {
                 None => Poll::Pending,
             })
             .await
+    }
+}
+
+impl<M: Machine<Event = Event> + Drain, R: Runtime<M::Request, M::Reply>> Server<M, R> {
+    /// Lets nobody in any more, and serves until nobody is left for whose sake one should wait.
+    pub async fn drain(&mut self) {
+        self.driver.machine.shut();
+        self.driver
+            .until_with(|machine, _| if machine.is_empty() { Poll::Ready(()) } else { Poll::Pending })
+            .await;
+    }
+
+    /// Ends every connection, and serves for as long as that takes.
+    pub async fn end(&mut self) {
+        self.driver.machine.shut();
+        self.driver.machine.end();
+        self.driver
+            .until_with(|machine, _| if machine.is_gone() { Poll::Ready(()) } else { Poll::Pending })
+            .await;
     }
 }
 

@@ -378,7 +378,8 @@ impl<R: Runtime> Layered<R> {
     fn closed(&mut self, below: Conn, why: Why) {
         let Some(layer) = self.open.get_mut(&below) else { return };
         if let Some(listener) = layer.at.and_then(|at| self.listeners.get_mut(&at))
-            && layer.peer.is_none()
+            && !layer.counted
+            && layer.is_opening()
         {
             listener.accepting = false;
         }
