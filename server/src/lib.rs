@@ -39,6 +39,7 @@ extern crate alloc;
 
 mod answer;
 mod command;
+pub mod counters;
 mod door;
 mod json;
 pub mod limits;

@@ -4,18 +4,20 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use wormhole_core::driver::{Address, Conn, Input, Instant, Listen, Machine, Op, Output, Why};
 
 use crate::answer::{Answer, Welcome};
+use crate::counters::MailboxCounts;
 use crate::door::{Door, Drain, Event, Step};
 use crate::limits;
 use crate::outbox::Outbox;
 use crate::session::{self, Session};
 use crate::stamp::Stamp;
-use crate::store::{Reply, Request};
+use crate::store::{Ask, Done, Reply, Request};
 
 /// How a mailbox server is set up.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +71,7 @@ pub struct Mailbox {
     options: Options,
     door: Door,
     clients: BTreeMap<Conn, Client>,
+    counts: Arc<MailboxCounts>,
     prune_at: Instant,
     now: Instant,
     out: VecDeque<Output<Event, Request>>,
@@ -111,7 +114,14 @@ impl Machine for Mailbox {
                 }
             }
             Input::Closed { conn, why } => self.closed(conn, why),
-            Input::Stored(Reply::Done { conn, done }) => self.step(conn, session::Input::Done(done)),
+            Input::Stored(Reply::Done { conn, done }) => {
+                match &done {
+                    Ok(Done::Allocated(nameplate)) => self.counts.allocated(nameplate),
+                    Ok(Done::Added) => self.counts.messages.one(),
+                    Ok(_) | Err(_) => {}
+                }
+                self.step(conn, session::Input::Done(done));
+            }
             Input::Stored(Reply::Message { conn, message }) => {
                 self.step(conn, session::Input::Added(message));
             }
@@ -139,10 +149,16 @@ impl Mailbox {
             options,
             door,
             clients: BTreeMap::new(),
+            counts: Arc::default(),
             prune_at: Instant::START.plus(limits::PRUNE_EVERY),
             now: Instant::START,
             out: VecDeque::from([Output::Do(listen)]),
         }
+    }
+
+    /// What the server counts.
+    pub fn counts(&self) -> Arc<MailboxCounts> {
+        Arc::clone(&self.counts)
     }
 
     /// How many clients are connected.
@@ -168,6 +184,7 @@ impl Mailbox {
         // An empty outbox has room for it.
         let _ = outbox.push(Answer::Welcome(welcome));
         let session = Session::new(self.options.allow_list);
+        self.counts.connections.came.one();
         self.clients.insert(conn, Client { session, outbox, stage: Stage::Idle });
         self.pump(conn);
     }
@@ -184,6 +201,7 @@ impl Mailbox {
     fn closed(&mut self, conn: Conn, why: Why) {
         let step = match self.clients.remove(&conn) {
             Some(_) => {
+                self.counts.connections.went.one();
                 self.start(Op::Store(Request::Leave { conn }));
                 self.door.leave()
             }
@@ -201,15 +219,22 @@ impl Mailbox {
         for output in client.session.handle(input) {
             match output {
                 session::Output::Say(answer) => {
+                    if let Answer::Error { error, orig: _ } = &answer {
+                        self.counts.refusals.one(error);
+                    }
                     if !client.outbox.push(answer) {
                         // A client that does not read must not cost the others.
                         client.stage = Stage::Closing;
+                        self.counts.refusals.one("does not read");
                         self.out.push_back(Output::Do(Op::Close { conn }));
                         return;
                     }
                 }
                 session::Output::Replay(messages) => client.outbox.replay(messages),
                 session::Output::Ask(member, ask) => {
+                    if let Ask::Add { message, mailbox: _ } = &ask {
+                        self.counts.bytes.add(u64::try_from(message.body.len()).unwrap_or(u64::MAX));
+                    }
                     self.out.push_back(Output::Do(Op::Store(Request::Do { conn, member, ask })));
                 }
                 session::Output::Finish => return self.finish(conn),

@@ -4,11 +4,13 @@
 //! and leaves the machine with it by [`Op::Join`]. The relay ends with its listener.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 
 use wormhole_core::driver::{Address, Conn, Input, Instant, Listen, Machine, Op, Output, Why};
 
+use crate::counters::RelayCounts;
 use crate::door::{Door, Drain, Event, Step};
 use crate::limits;
 use crate::line::{self, Line, Side, Token};
@@ -32,6 +34,7 @@ pub struct Relay {
     /// Who waits under a token, in the order of arrival. All are of one side, or they would be partners.
     waiting: BTreeMap<Token, VecDeque<(Conn, Option<Side>)>>,
     deadlines: BTreeSet<(Instant, Conn)>,
+    counts: Arc<RelayCounts>,
     now: Instant,
     out: VecDeque<Output<Event>>,
     /// Pairs that are to leave the machine, once everything in `out` is on its way.
@@ -131,10 +134,16 @@ impl Relay {
             clients: BTreeMap::new(),
             waiting: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            counts: Arc::default(),
             now: Instant::START,
             out: VecDeque::from([Output::Do(listen)]),
             joins: VecDeque::new(),
         }
+    }
+
+    /// What the relay counts.
+    pub fn counts(&self) -> Arc<RelayCounts> {
+        Arc::clone(&self.counts)
     }
 
     /// How many clients are connected, pairs included.
@@ -148,6 +157,7 @@ impl Relay {
         let until = self.now.plus(limits::LINE_TIME);
         self.deadlines.insert((until, conn));
         self.clients.insert(conn, Client::Speaking { said: Vec::new(), until });
+        self.counts.connections.came.one();
         self.start(Op::Read { conn });
     }
 
@@ -196,6 +206,7 @@ impl Relay {
         let until = self.now.plus(limits::WAIT_TIME);
         self.deadlines.insert((until, conn));
         self.clients.insert(conn, Client::Waiting { token, until });
+        self.counts.waits.came.one();
         let queue = self.waiting.entry(token).or_default();
         queue.push_back((conn, side));
         let surplus = if queue.len() > limits::WAITERS { queue.front().copied() } else { None };
@@ -212,6 +223,8 @@ impl Relay {
                 self.close(conn, &[]);
             }
         }
+        self.counts.pairs.one();
+        self.counts.waits.went.one();
         for (conn, partner) in [(first, second), (second, first)] {
             self.forget_deadline(conn);
             self.clients.insert(conn, Client::Paired { partner });
@@ -230,9 +243,13 @@ impl Relay {
                 return self.follow(step);
             }
         };
+        if let Why::Joined { bytes } = why {
+            self.counts.bytes.add(bytes);
+        }
         self.forget_deadline(conn);
         self.forget_waiting(conn);
         self.clients.remove(&conn);
+        self.counts.connections.went.one();
         // Where the join was not yet begun, there is nothing left to join.
         let waiting = self.joins.len();
         self.joins.retain(|(a, b)| *a != conn && *b != conn);
@@ -251,6 +268,7 @@ impl Relay {
         self.forget_waiting(conn);
         self.clients.insert(conn, Client::Closing);
         if !word.is_empty() {
+            self.counts.refusals.one(if word == IMPATIENT { "impatient" } else { "bad handshake" });
             self.start(Op::Write { conn, bytes: word.to_vec() });
         }
         self.start(Op::Close { conn });
@@ -267,6 +285,7 @@ impl Relay {
 
     fn forget_waiting(&mut self, conn: Conn) {
         let Some(Client::Waiting { token, .. }) = self.clients.get(&conn) else { return };
+        self.counts.waits.went.one();
         let Some(queue) = self.waiting.get_mut(token) else { return };
         queue.retain(|(waiter, _)| *waiter != conn);
         if queue.is_empty() {

@@ -3,14 +3,15 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use ppp::{HeaderResult, PartialResult};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
+use wormhole_server::counters::Named;
 
 use crate::config::Trusted;
 use crate::forwarded;
@@ -18,6 +19,8 @@ use crate::net::{Ahead, Caller, NOBODY, Raw, Sealed};
 
 /// How long all of it may take.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(10);
+/// How long a warning is not repeated.
+const QUIET: Duration = Duration::from_secs(30);
 /// The longest PROXY header.
 const PROXY_BYTES: usize = 1024;
 /// The longest head of a request in which we look for an address.
@@ -37,11 +40,14 @@ pub(crate) struct Manner {
 pub(crate) struct Arrival {
     trusted: Trusted,
     tls: RwLock<Option<Arc<ServerConfig>>>,
+    pub(crate) refusals: Named,
+    /// Until then it is not said again that nobody can be accepted.
+    quiet_until: Mutex<Option<Instant>>,
 }
 
 impl Arrival {
     pub(crate) fn new(trusted: Trusted, tls: Option<Arc<ServerConfig>>) -> Self {
-        Self { trusted, tls: RwLock::new(tls) }
+        Self { trusted, tls: RwLock::new(tls), ..Self::default() }
     }
 
     /// From now on callers get this certificate.
@@ -55,7 +61,14 @@ impl Arrival {
     }
 
     pub(crate) fn accept_failed(&self, error: &io::Error) {
-        tracing::warn!(%error, "a connection could not be accepted; accepting rests for a moment");
+        self.refusals.one("accept failed");
+        // It is tried again ten times a second, for as long as descriptors are short.
+        let now = Instant::now();
+        let mut quiet_until = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
+        if quiet_until.is_none_or(|until| until <= now) {
+            *quiet_until = Some(now + QUIET);
+            tracing::warn!(%error, "connections cannot be accepted at the moment");
+        }
     }
 
     /// Lets a caller in, or drops it.
@@ -65,14 +78,12 @@ impl Arrival {
         peer: Option<SocketAddr>,
         manner: Manner,
     ) -> Option<(Caller, SocketAddr)> {
-        match timeout(ARRIVAL_LIMIT, self.let_in(raw, peer, manner)).await {
-            Ok(Ok((caller, peer))) => Some((caller, peer.unwrap_or(NOBODY))),
-            Ok(Err(why)) => {
-                tracing::debug!(why = %why, "a connection was refused");
-                None
-            }
-            Err(_) => {
-                tracing::debug!("a connection was refused: it took too long");
+        let arrived = timeout(ARRIVAL_LIMIT, self.let_in(raw, peer, manner)).await;
+        match arrived.unwrap_or(Err(Refusal::Late)) {
+            Ok((caller, peer)) => Some((caller, peer.unwrap_or(NOBODY))),
+            Err(refusal) => {
+                self.refusals.one(refusal.as_str());
+                tracing::debug!(reason = refusal.as_str(), "a connection was refused");
                 None
             }
         }
@@ -83,11 +94,11 @@ impl Arrival {
         raw: Raw,
         mut peer: Option<SocketAddr>,
         manner: Manner,
-    ) -> io::Result<(Caller, Option<SocketAddr>)> {
+    ) -> Result<(Caller, Option<SocketAddr>), Refusal> {
         let mut stream = Ahead::new(raw);
         if manner.proxy {
             if !self.trusted.has(peer) {
-                return Err(io::Error::other("a PROXY header is believed from nobody but a trusted proxy"));
+                return Err(Refusal::Stranger);
             }
             peer = proxy_header(&mut stream).await?.or(peer);
         }
@@ -95,14 +106,15 @@ impl Arrival {
         let is_forwarded = manner.forwarded && self.trusted.has(peer);
         let caller = match tls.filter(|_| manner.tls) {
             Some(tls) => {
-                let mut stream = Ahead::new(TlsAcceptor::from(tls).accept(stream).await?);
+                let stream = TlsAcceptor::from(tls).accept(stream).await.map_err(|_| Refusal::Tls)?;
+                let mut stream = Ahead::new(stream);
                 if is_forwarded {
                     peer = self.client(&mut stream, peer).await?;
                 }
                 Caller::Tls(Box::new(Sealed::new(stream)))
             }
             // The configuration is refused where there are listeners with TLS and no certificate.
-            None if manner.tls => return Err(io::Error::other("there is no certificate")),
+            None if manner.tls => return Err(Refusal::Tls),
             None => {
                 if is_forwarded {
                     peer = self.client(&mut stream, peer).await?;
@@ -118,14 +130,37 @@ impl Arrival {
         &self,
         stream: &mut Ahead<S>,
         peer: Option<SocketAddr>,
-    ) -> io::Result<Option<SocketAddr>> {
+    ) -> Result<Option<SocketAddr>, Refusal> {
         let mut head = Vec::new();
         while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < HEAD_BYTES {
-            read_more(stream, &mut head).await?;
+            read_more(stream, &mut head).await.map_err(|_| Refusal::Left)?;
         }
         let client = forwarded::client(&head, |address| self.trusted.has(Some(SocketAddr::new(address, 0))));
         stream.put_back(head);
         Ok(client.or(peer))
+    }
+}
+
+/// Why a connection never became a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    Late,
+    Left,
+    /// Who is no trusted proxy came to where only those may.
+    Stranger,
+    Header,
+    Tls,
+}
+
+impl Refusal {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Late => "took too long",
+            Self::Left => "left early",
+            Self::Stranger => "not a trusted proxy",
+            Self::Header => "no PROXY header",
+            Self::Tls => "no TLS",
+        }
     }
 }
 
@@ -154,23 +189,21 @@ async fn read_more<S: AsyncRead + Unpin>(stream: &mut S, bytes: &mut Vec<u8>) ->
 }
 
 /// Reads a PROXY header of version 1 or 2; it may name nobody, as that of a health check does.
-async fn proxy_header<S: AsyncRead + Unpin>(stream: &mut Ahead<S>) -> io::Result<Option<SocketAddr>> {
+async fn proxy_header<S: AsyncRead + Unpin>(stream: &mut Ahead<S>) -> Result<Option<SocketAddr>, Refusal> {
     let mut bytes = Vec::new();
     loop {
-        read_more(stream, &mut bytes).await?;
+        read_more(stream, &mut bytes).await.map_err(|_| Refusal::Left)?;
         let header = HeaderResult::parse(&bytes);
         if header.is_incomplete() {
             if bytes.len() < PROXY_BYTES {
                 continue;
             }
-            return Err(io::Error::other("the PROXY header is too long"));
+            return Err(Refusal::Header);
         }
         let (peer, length) = match header {
             HeaderResult::V1(Ok(header)) => (v1(&header), header.header.len()),
             HeaderResult::V2(Ok(header)) => (v2(&header), header.len()),
-            HeaderResult::V1(Err(_)) | HeaderResult::V2(Err(_)) => {
-                return Err(io::Error::other("there is no PROXY header where one must be"));
-            }
+            HeaderResult::V1(Err(_)) | HeaderResult::V2(Err(_)) => return Err(Refusal::Header),
         };
         stream.put_back(bytes.split_off(length));
         return Ok(peer);

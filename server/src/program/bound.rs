@@ -27,15 +27,18 @@ pub(crate) enum Socket {
 }
 
 impl Bound {
-    /// Where it can be reached: `HOST:PORT`, or `unix:PATH`.
-    pub(crate) fn address(&self) -> io::Result<String> {
-        Ok(match &self.socket {
-            Socket::Tcp(socket) => socket.local_addr()?.to_string(),
-            Socket::Unix(socket) => match socket.local_addr()?.as_pathname() {
-                Some(path) => format!("unix:{}", path.display()),
-                None => "unix:".into(),
-            },
-        })
+    /// Where it can be reached, as a place that says so.
+    pub(crate) fn place(&self) -> io::Result<Place> {
+        let at = match &self.socket {
+            Socket::Tcp(socket) => {
+                let at = socket.local_addr()?;
+                At::Tcp(at.ip().to_string(), at.port())
+            }
+            Socket::Unix(socket) => {
+                At::Unix(socket.local_addr()?.as_pathname().unwrap_or(Path::new("")).into())
+            }
+        };
+        Ok(Place { proxy: self.proxy, tls: self.tls, at })
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::place::{At, Place};
+use crate::place::Place;
 use crate::settings::{Fault, Given, Kind, SETTINGS, Said, Source};
 
 /// What the program does.
@@ -207,14 +207,6 @@ impl FromStr for Format {
             _ => return Err("it is neither text nor json"),
         })
     }
-}
-
-/// Whether a place takes a socket from systemd, and under which name.
-pub(crate) fn passed_names(places: &[Place]) -> impl Iterator<Item = &str> {
-    places.iter().filter_map(|place| match &place.at {
-        At::Passed(name) => Some(name.as_str()),
-        At::Tcp(..) | At::Unix(_) => None,
-    })
 }
 
 /// Every setting as it is, and where it comes from: a file of settings again, with comments.

@@ -5,11 +5,15 @@ mod bound;
 mod config;
 mod file;
 mod forwarded;
+mod log;
+mod metrics;
+mod monitor;
 mod net;
 mod place;
 mod run;
 mod serve;
 mod settings;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -45,7 +49,8 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    run::run(&config, parts)
+    let reload = || settings::said(&matches).and_then(|said| Config::new(&said));
+    run::run(&config, parts, &reload)
 }
 
 /// The whole command line.

@@ -102,8 +102,9 @@ pub(crate) struct Listener {
     oldest: VecDeque<AbortHandle>,
 }
 
+/// A listening socket of tokio.
 #[derive(Debug)]
-enum Listening {
+pub(crate) enum Listening {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
@@ -115,10 +116,7 @@ impl Listener {
             For::Relay => false,
         };
         Ok(Self {
-            socket: match bound.socket {
-                Socket::Tcp(socket) => Listening::Tcp(TcpListener::from_std(socket)?),
-                Socket::Unix(socket) => Listening::Unix(UnixListener::from_std(socket)?),
-            },
+            socket: Listening::new(bound.socket)?,
             manner: arrival::Manner { proxy: bound.proxy, tls: bound.tls, forwarded },
             arrival: Arc::clone(arrival),
             arriving: JoinSet::new(),
@@ -159,7 +157,14 @@ impl Listener {
 pub(crate) const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 impl Listening {
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Raw, Option<SocketAddr>)>> {
+    pub(crate) fn new(socket: Socket) -> io::Result<Self> {
+        Ok(match socket {
+            Socket::Tcp(socket) => Self::Tcp(TcpListener::from_std(socket)?),
+            Socket::Unix(socket) => Self::Unix(UnixListener::from_std(socket)?),
+        })
+    }
+
+    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Raw, Option<SocketAddr>)>> {
         Poll::Ready(Ok(match self {
             Self::Tcp(socket) => {
                 let (stream, peer) = ready!(socket.poll_accept(cx))?;
@@ -204,10 +209,6 @@ pub(crate) struct Sealed {
 impl Sealed {
     pub(crate) fn new(stream: Ahead<TlsStream<Ahead<Raw>>>) -> Self {
         Self { stream, sealed: 0 }
-    }
-
-    pub(crate) fn put_back(&mut self, bytes: Vec<u8>) {
-        self.stream.put_back(bytes);
     }
 
     /// Answers once the system has what was sealed; whoever waits comes again with the same bytes.

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use wormhole_core::driver::{Address, Machine, Why};
 use wormhole_runtime::{InFlight, Layered, Runtime};
+use wormhole_server::counters::{MailboxCounts, RelayCounts};
 use wormhole_server::mailbox::{self, Mailbox};
 use wormhole_server::relay::{self, Relay};
 use wormhole_server::store::Memory;
@@ -46,7 +47,6 @@ pub(crate) enum Ended {
 /// A server on its thread.
 #[derive(Debug)]
 pub(crate) struct Serving {
-    pub(crate) name: &'static str,
     pub(crate) orders: mpsc::Sender<Order>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn mailbox(
     bound: Vec<Bound>,
     arrival: &Arc<Arrival>,
     ends: Ends,
-) -> io::Result<Serving> {
+) -> io::Result<(Serving, Arc<MailboxCounts>)> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let options = mailbox::Options {
         motd: config.words.motd.clone(),
@@ -72,26 +72,37 @@ pub(crate) fn mailbox(
     };
     let bound = BTreeMap::from([(For::Mailbox, bound)]);
     let arrival = Arc::clone(arrival);
-    spawn("mailbox", ends, move |orders| async move {
+    let machine = Mailbox::new(options);
+    let counts = machine.counts();
+    let timed = Arc::clone(&counts);
+    let serving = spawn("mailbox", ends, move |orders| async move {
         let mut net = net(bound, arrival);
         let store = Memory::new(net.seed());
-        let mut server = Server::new(Mailbox::new(options), Stored::new(net, store));
+        let mut server = Server::new(machine, Stored::new(net, store).timed(timed));
         serve(&mut server, orders, |mailbox, words| {
             mailbox.say(words.motd, words.signal_error, words.advertise_version);
         })
         .await
-    })
+    })?;
+    Ok((serving, counts))
 }
 
 /// Begins to serve as a relay.
-pub(crate) fn relay(bound: Vec<Bound>, arrival: &Arc<Arrival>, ends: Ends) -> io::Result<Serving> {
+pub(crate) fn relay(
+    bound: Vec<Bound>,
+    arrival: &Arc<Arrival>,
+    ends: Ends,
+) -> io::Result<(Serving, Arc<RelayCounts>)> {
     let options = relay::Options { listen: elsewhere() };
     let bound = BTreeMap::from([(For::Relay, bound)]);
     let arrival = Arc::clone(arrival);
-    spawn("relay", ends, move |orders| async move {
-        let mut server = Server::new(Relay::new(options), net(bound, arrival));
+    let machine = Relay::new(options);
+    let counts = machine.counts();
+    let serving = spawn("relay", ends, move |orders| async move {
+        let mut server = Server::new(machine, net(bound, arrival));
         serve(&mut server, orders, |_, _| {}).await
-    })
+    })?;
+    Ok((serving, counts))
 }
 
 /// The sockets are bound already, so that the address in the options is never looked at.
@@ -116,7 +127,7 @@ fn spawn<F: Future<Output = Ended>>(
         // Nobody is interested any more where the program ends anyway.
         let _ = ends.blocking_send((name, ended));
     })?;
-    Ok(Serving { name, orders })
+    Ok(Serving { orders })
 }
 
 /// Serves, and does what it is told meanwhile.

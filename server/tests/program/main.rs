@@ -2,5 +2,9 @@
 #![cfg(all(test, unix))]
 
 mod client;
+mod configuration;
+mod proxies;
 mod running;
 mod serving;
+mod tls;
+mod watched;
