@@ -57,7 +57,7 @@ fn a_fault_is_told_with_its_place_and_code_two() {
         ("motd = \"a\"\n\nmailbocks = []\n", ":3: there is no setting \"mailbocks\""),
         ("mailbox = [\n  \"4000\"\n]\n", ":1: mailbox: \"4000\": "),
         ("drain-limit = \"soon\"\n", ":1: drain-limit: \"soon\": "),
-        ("motd = \"a\nb\"\n", ":1: "),
+        ("motd = = 1\n", ":1: "),
         ("tls-key = \"k\"\n", ":1: there is no tls-certificate for it"),
         ("mailbox = \"tls:localhost:1\"\n", ":1: tls:localhost:1: tls: needs tls-certificate and tls-key"),
         ("relay = \"proxy:localhost:1\"\n", ":1: proxy:localhost:1: proxy: needs a trusted-proxy"),

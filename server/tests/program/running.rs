@@ -13,6 +13,9 @@ use rustix::process::{Pid, Signal, kill_process};
 /// The longest that anything in these tests may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
+/// Where the program is.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wormhole-server");
+
 /// The program, serving. It is killed when this is dropped.
 pub(crate) struct Running {
     child: Child,
@@ -29,7 +32,12 @@ impl Running {
 
     /// As [`Running::start`], where something else about the process is to be changed.
     pub(crate) fn start_with(arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
-        let mut command = program(arguments);
+        Self::start_as(PROGRAM, arguments, change)
+    }
+
+    /// As [`Running::start_with`], by another program that becomes ours.
+    pub(crate) fn start_as(path: &str, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
+        let mut command = clean(path, arguments);
         change(&mut command);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = lines(child.stdout.take().unwrap());
@@ -102,7 +110,11 @@ impl Drop for Running {
 
 /// The program with these arguments and a clean environment.
 pub(crate) fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wormhole-server"));
+    clean(PROGRAM, arguments)
+}
+
+fn clean(path: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(path);
     command.args(arguments).env_clear().stdin(Stdio::null());
     command
 }
