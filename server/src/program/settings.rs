@@ -222,7 +222,7 @@ pub(crate) fn flags() -> Vec<Arg> {
                 .action(ArgAction::Set),
         }
     });
-    std::iter::once(config).chain(flags).collect()
+    std::iter::once(config).chain(flags).map(|arg| arg.global(true)).collect()
 }
 
 /// Everything that was said: what a flag says goes before the environment, and that before the file.

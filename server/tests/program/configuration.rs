@@ -77,7 +77,7 @@ fn a_fault_is_told_with_its_place_and_code_two() {
         (&["--config", "/nowhere"], &[], "/nowhere"),
         (&[], &[("WORMHOLE_SERVER_BOGUS", "1")], "WORMHOLE_SERVER_BOGUS: there is no such setting"),
         (&[], &[("WORMHOLE_SERVER_DISALLOW_LIST", "maybe")], "WORMHOLE_SERVER_DISALLOW_LIST: disallow-list"),
-        (&["--drain-limit", "-1"], &[], "--drain-limit"),
+        (&["--drain-limit=-1"], &[], "--drain-limit: drain-limit: \"-1\""),
     ] {
         let output = check(flags, variables);
         let said = String::from_utf8(output.stderr).unwrap();
@@ -118,6 +118,25 @@ fn the_list_can_be_kept_back() {
         client.tell(json!({"type": "bind", "appid": "x", "side": "a"}));
         assert_eq!(client.ask(json!({"type": "claim", "nameplate": "77"}))["type"], "claimed");
         assert_eq!(client.ask(json!({"type": "list"}))["nameplates"], listed);
+    }
+}
+
+#[test]
+fn the_manual_page_in_the_tree_is_the_one_of_the_program() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("operation/wormhole-server.1");
+    let page = program(&["man"]).output().unwrap().stdout;
+    if std::env::var_os("REGENERATE_TABLES").is_some() {
+        fs::write(&path, &page).unwrap();
+    }
+    let kept = fs::read(&path).unwrap_or_default();
+    assert!(kept == page, "{path:?} differs; REGENERATE_TABLES=1 writes it anew");
+}
+
+#[test]
+fn a_flag_may_stand_before_the_command_and_after_it() {
+    for arguments in [["--motd", "x", "check-config"], ["check-config", "--motd", "x"]] {
+        let shown = String::from_utf8(program(&arguments).output().unwrap().stdout).unwrap();
+        assert!(shown.contains("motd = \"x\"  # --motd\n"), "{shown}");
     }
 }
 
