@@ -31,6 +31,7 @@ impl Note<Event> for Seen {
         match event {
             Event::Listening(at) => self.at = Some(at),
             Event::Failed(why) => self.failed = Some(why),
+            Event::Used(_) | Event::Store(_) => {}
         }
     }
 }
