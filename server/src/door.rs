@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 use wormhole_core::driver::{Address, Conn, Conns, Instant, Listen, Op, Why};
 
 use crate::limits;
+use crate::store::Note;
+use crate::usage::Usage;
 
 /// What a server tells whoever runs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +15,10 @@ pub enum Event {
     Listening(Vec<Address>),
     /// The listener has ended, or never came to be, and with it the server.
     Failed(Why),
+    /// Something that the statistics count.
+    Used(Usage),
+    /// A word of the store.
+    Store(Note),
 }
 
 /// A server that ends in good order: first nobody is let in any more, then whoever is left is sent away.

@@ -10,7 +10,9 @@
 //!          |
 //!   store::Store                            what mailbox clients share, asked by `Op::Store`
 //!          |
-//!   store::Memory, rules                    where it is kept, and the rules, which exist once
+//!   store::Memory, Sqlite, Postgres         where it is kept
+//!          |
+//!   commands, rules                         what may be done, which is decided once
 //! ```
 //!
 //! Both run under the one loop of `wormhole-runtime` on any runtime, as a client does. A machine has no socket, clock
@@ -52,6 +54,7 @@ mod session;
 mod stamp;
 pub mod store;
 mod stored;
+pub mod usage;
 
 pub use door::{Drain, Event};
 pub use json::Json;

@@ -125,6 +125,8 @@ impl Machine for Mailbox {
             Input::Stored(Reply::Message { conn, message }) => {
                 self.step(conn, session::Input::Added(message));
             }
+            Input::Stored(Reply::Used(usage)) => self.out.push_back(Output::Tell(Event::Used(usage))),
+            Input::Stored(Reply::Note(note)) => self.out.push_back(Output::Tell(Event::Store(note))),
             Input::Tick => {}
         }
         let step = self.door.tick(self.now);

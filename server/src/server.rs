@@ -1,7 +1,9 @@
 //! A server machine on a runtime.
 
+use core::fmt;
 use core::task::Poll;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use wormhole_core::driver::{Address, Machine, Why};
@@ -20,10 +22,18 @@ pub struct Server<M, R> {
 }
 
 /// What a server has told.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Seen {
     at: Option<Vec<Address>>,
     failed: Option<Why>,
+    /// Who wants to hear everything else.
+    tell: Option<Box<dyn FnMut(Event) + Send>>,
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seen").field("at", &self.at).field("failed", &self.failed).finish_non_exhaustive()
+    }
 }
 
 impl Note<Event> for Seen {
@@ -31,6 +41,11 @@ impl Note<Event> for Seen {
         match event {
             Event::Listening(at) => self.at = Some(at),
             Event::Failed(why) => self.failed = Some(why),
+            Event::Used(_) | Event::Store(_) => {
+                if let Some(tell) = &mut self.tell {
+                    tell(event);
+                }
+            }
         }
     }
 }
@@ -54,6 +69,13 @@ impl<M: Machine<Event = Event>, R: Runtime<M::Request, M::Reply>> Server<M, R> {
     /// A server of any kind, with any store.
     pub fn new(machine: M, runtime: R) -> Self {
         Self { driver: Driver { machine, runtime, seen: Seen::default() } }
+    }
+
+    /// Tells this what happens beside the service: what statistics count, and what the store has to say.
+    #[must_use]
+    pub fn telling(mut self, tell: impl FnMut(Event) + Send + 'static) -> Self {
+        self.driver.seen.tell = Some(Box::new(tell));
+        self
     }
 
     /// Waits until the server can be reached, and says where. May be called again.
