@@ -23,7 +23,7 @@
 //! use wormhole_server::relay::{Options, Relay};
 //!
 //! let listen = Address::new("127.0.0.1", 0);
-//! let mut relay = Relay::new(Options { listen: listen.clone() });
+//! let mut relay = Relay::new(Options::new(listen.clone()));
 //! let Output::Do(Op::Listen { on, .. }) = relay.poll() else { unreachable!() };
 //! assert_eq!(on, Listen::Relay(listen));
 //! ```

@@ -5,6 +5,7 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -22,8 +23,8 @@ use crate::store::{Ask, Done, Reply, Request};
 /// How a mailbox server is set up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Where to listen; port 0 takes any that is free.
-    pub listen: Address,
+    /// Where to listen; all listeners share the clients.
+    pub listen: Vec<Listen>,
     /// Unix seconds at the driver's start, for the times that clients are told.
     pub started: f64,
     /// A message of the day for every client.
@@ -38,7 +39,8 @@ pub struct Options {
 
 impl Options {
     /// A server without messages, where nameplates may be listed.
-    pub const fn new(listen: Address, started: f64) -> Self {
+    pub fn new(listen: Address, started: f64) -> Self {
+        let listen = vec![Listen::Mailbox(listen)];
         Self { listen, started, motd: None, error: None, advertise_version: None, allow_list: true }
     }
 }
@@ -101,9 +103,8 @@ impl Machine for Mailbox {
         self.now = self.now.max(now);
         match input {
             Input::Listening { conn, at } => {
-                let (tell, accept) = self.door.listening(conn, at);
-                self.follow(tell);
-                self.follow(accept);
+                let steps = self.door.listening(conn, at);
+                self.follow(steps);
             }
             Input::Opened { conn, peer } => self.opened(conn, peer),
             Input::Received { conn, bytes } => self.received(conn, bytes),
@@ -129,8 +130,8 @@ impl Machine for Mailbox {
             Input::Stored(Reply::Note(note)) => self.out.push_back(Output::Tell(Event::Store(note))),
             Input::Tick => {}
         }
-        let step = self.door.tick(self.now);
-        self.follow(step);
+        let steps = self.door.tick(self.now);
+        self.follow(steps);
         if self.prune_at <= self.now {
             self.prune_at = self.now.plus(limits::PRUNE_EVERY);
             self.start(Op::Store(Request::Prune));
@@ -146,7 +147,7 @@ impl Machine for Mailbox {
 impl Mailbox {
     /// A server that begins to listen as soon as it is polled.
     pub fn new(options: Options) -> Self {
-        let (door, listen) = Door::open(Listen::Mailbox(options.listen.clone()));
+        let (door, listen) = Door::open(options.listen.clone());
         Self {
             options,
             door,
@@ -154,7 +155,7 @@ impl Mailbox {
             counts: Arc::default(),
             prune_at: Instant::START.plus(limits::PRUNE_EVERY),
             now: Instant::START,
-            out: VecDeque::from([Output::Do(listen)]),
+            out: listen.into_iter().map(Output::Do).collect(),
         }
     }
 
@@ -201,15 +202,15 @@ impl Mailbox {
     }
 
     fn closed(&mut self, conn: Conn, why: Why) {
-        let step = match self.clients.remove(&conn) {
-            Some(_) => {
-                self.counts.connections.went.one();
-                self.start(Op::Store(Request::Leave { conn }));
-                self.door.leave()
-            }
-            None => self.door.closed(conn, why, self.now),
-        };
-        self.follow(step);
+        if self.clients.remove(&conn).is_some() {
+            self.counts.connections.went.one();
+            self.start(Op::Store(Request::Leave { conn }));
+            let steps = self.door.leave();
+            self.follow(steps);
+        } else {
+            let step = self.door.closed(conn, why, self.now);
+            self.follow(step);
+        }
     }
 
     /// Lets the session of a client take a step, and carries out what it wants.
@@ -275,11 +276,12 @@ impl Mailbox {
         Stamp::at(self.options.started).plus(self.now)
     }
 
-    fn follow(&mut self, step: Step<Request>) {
-        match step {
-            Step::Do(op) => self.start(op),
-            Step::Tell(event) => self.out.push_back(Output::Tell(event)),
-            Step::Nothing => {}
+    fn follow(&mut self, steps: impl IntoIterator<Item = Step<Request>>) {
+        for step in steps {
+            self.out.push_back(match step {
+                Step::Do(op) => Output::Do(op),
+                Step::Tell(event) => Output::Tell(event),
+            });
         }
     }
 

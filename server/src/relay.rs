@@ -5,6 +5,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 
@@ -22,8 +23,23 @@ const IMPATIENT: &[u8] = b"impatient\n";
 /// How a relay is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Where to listen; port 0 takes any that is free.
-    pub listen: Address,
+    /// Where to listen: all listeners of one relay share its clients, so that a client over TCP meets one over
+    /// WebSocket.
+    pub listen: Vec<Listen>,
+}
+
+impl Options {
+    /// Listens for clients over TCP; port 0 takes any that is free.
+    pub fn new(listen: Address) -> Self {
+        Self { listen: vec![Listen::Relay(listen)] }
+    }
+
+    /// Listens for clients over WebSocket, too.
+    #[must_use]
+    pub fn web_socket(mut self, listen: Address) -> Self {
+        self.listen.push(Listen::RelayWebSocket(listen));
+        self
+    }
 }
 
 /// The transit relay.
@@ -68,9 +84,8 @@ impl Machine for Relay {
         self.now = self.now.max(now);
         match input {
             Input::Listening { conn, at } => {
-                let (tell, accept) = self.door.listening(conn, at);
-                self.follow(tell);
-                self.follow(accept);
+                let steps = self.door.listening(conn, at);
+                self.follow(steps);
             }
             Input::Opened { conn, peer: _ } => self.opened(conn),
             Input::Received { conn, bytes } => self.received(conn, bytes),
@@ -78,8 +93,8 @@ impl Machine for Relay {
             Input::Stored(never) => match never {},
             Input::Sent { conn: _ } | Input::Tick => {}
         }
-        let step = self.door.tick(self.now);
-        self.follow(step);
+        let steps = self.door.tick(self.now);
+        self.follow(steps);
         while let Some((at, conn)) = self.deadlines.first().copied()
             && at <= self.now
         {
@@ -128,7 +143,7 @@ impl Drain for Relay {
 impl Relay {
     /// A relay that begins to listen as soon as it is polled.
     pub fn new(options: Options) -> Self {
-        let (door, listen) = Door::open(Listen::Relay(options.listen));
+        let (door, listen) = Door::open(options.listen);
         Self {
             door,
             clients: BTreeMap::new(),
@@ -136,7 +151,7 @@ impl Relay {
             deadlines: BTreeSet::new(),
             counts: Arc::default(),
             now: Instant::START,
-            out: VecDeque::from([Output::Do(listen)]),
+            out: listen.into_iter().map(Output::Do).collect(),
             joins: VecDeque::new(),
         }
     }
@@ -258,8 +273,8 @@ impl Relay {
         {
             self.close(partner, &[]);
         }
-        let step = self.door.leave();
-        self.follow(step);
+        let steps = self.door.leave();
+        self.follow(steps);
     }
 
     /// Ends a connection with a last word.
@@ -293,11 +308,12 @@ impl Relay {
         }
     }
 
-    fn follow(&mut self, step: Step<Infallible>) {
-        match step {
-            Step::Do(op) => self.start(op),
-            Step::Tell(event) => self.out.push_back(Output::Tell(event)),
-            Step::Nothing => {}
+    fn follow(&mut self, steps: impl IntoIterator<Item = Step<Infallible>>) {
+        for step in steps {
+            self.out.push_back(match step {
+                Step::Do(op) => Output::Do(op),
+                Step::Tell(event) => Output::Tell(event),
+            });
         }
     }
 
@@ -310,7 +326,6 @@ impl Relay {
 mod tests {
     use alloc::format;
     use alloc::string::{String, ToString};
-    use alloc::vec;
     use core::time::Duration;
     use std::path::Path;
     use std::{env, fs};
@@ -381,7 +396,7 @@ mod tests {
 
     /// A relay with the client that waits, and one that has said this.
     fn relay(said: Option<&str>) -> Relay {
-        let mut relay = Relay::new(Options { listen: Address::new("127.0.0.1", 1) });
+        let mut relay = Relay::new(Options::new(Address::new("127.0.0.1", 1)));
         let mut inputs = vec![
             Input::Listening { conn: Conn(0), at: Vec::new() },
             Input::Opened { conn: OTHER, peer: None },

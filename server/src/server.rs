@@ -24,7 +24,8 @@ pub struct Server<M, R> {
 /// What a server has told.
 #[derive(Default)]
 struct Seen {
-    at: Option<Vec<Address>>,
+    /// The addresses of each listener.
+    at: Option<Vec<Vec<Address>>>,
     failed: Option<Why>,
     /// Who wants to hear everything else.
     tell: Option<Box<dyn FnMut(Event) + Send>>,
@@ -84,6 +85,15 @@ impl<M: Machine<Event = Event>, R: Runtime<M::Request, M::Reply>> Server<M, R> {
     ///
     /// Why it does not listen, or does so no more.
     pub async fn listening(&mut self) -> Result<Vec<Address>, Why> {
+        Ok(self.listening_each().await?.concat())
+    }
+
+    /// As [`Server::listening`], with the addresses of each listener apart, in the order of the options.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not listen, or does so no more.
+    pub async fn listening_each(&mut self) -> Result<Vec<Vec<Address>>, Why> {
         self.driver
             .until(|seen| match (&seen.failed, &seen.at) {
                 (Some(why), _) => Poll::Ready(Err(why.clone())),
@@ -169,8 +179,7 @@ mod tests {
 
     #[test]
     fn a_listener_that_fails_ends_the_server() {
-        let mut server =
-            Server::relay(relay::Options { listen: Address::new("127.0.0.1", 1) }, Still::default());
+        let mut server = Server::relay(relay::Options::new(Address::new("127.0.0.1", 1)), Still::default());
         assert!(now(server.run()).is_pending());
         server.driver.runtime.inputs.push_back(Input::Closed { conn: Conn(0), why: Why::Refused });
         assert_eq!(now(server.run()), Poll::Ready(Why::Refused));

@@ -73,6 +73,7 @@ impl Sockets for Net {
             Listen::Transit => return None,
             Listen::Mailbox(_) => For::Mailbox,
             Listen::Relay(_) => For::Relay,
+            Listen::RelayWebSocket(_) => For::RelayWebSocket,
         };
         let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner).remove(&whom)?;
         Some(bound.into_iter().map(|bound| Listener::new(bound, whom, &self.arrival)).collect())

@@ -59,6 +59,8 @@ fn serve(config: &Config, parts: Parts, reload: Reload<'_>) -> io::Result<ExitCo
     let mut open = |name: &str, places: &[Place]| open(name, places, &mut passed, &mut paths);
     let mailbox = if parts.mailbox { open("mailbox", &config.mailbox)? } else { Vec::new() };
     let relay = if parts.relay { open("relay", &config.relay)? } else { Vec::new() };
+    let relay_websocket =
+        if parts.relay { open("relay-websocket", &config.relay_websocket)? } else { Vec::new() };
     let monitor = open("monitor", &config.monitor)?;
     for name in passed.left() {
         tracing::warn!(name, "systemd has passed a socket that no setting asks for");
@@ -73,7 +75,7 @@ fn serve(config: &Config, parts: Parts, reload: Reload<'_>) -> io::Result<ExitCo
         metrics.mailbox = Some(counts);
     }
     if parts.relay {
-        let (serving, counts) = serve::relay(relay, &arrival, ends)?;
+        let (serving, counts) = serve::relay(relay, relay_websocket, &arrival, ends)?;
         servers.push(serving);
         metrics.relay = Some(counts);
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use wormhole_core::driver::{Address, Machine, Why};
+use wormhole_core::driver::{Address, Listen, Machine, Why};
 use wormhole_runtime::{InFlight, Layered, Runtime};
 use wormhole_server::counters::{MailboxCounts, RelayCounts};
 use wormhole_server::mailbox::{self, Mailbox};
@@ -89,12 +89,20 @@ pub(crate) fn mailbox(
 
 /// Begins to serve as a relay.
 pub(crate) fn relay(
-    bound: Vec<Bound>,
+    plain: Vec<Bound>,
+    websocket: Vec<Bound>,
     arrival: &Arc<Arrival>,
     ends: Ends,
 ) -> io::Result<(Serving, Arc<RelayCounts>)> {
-    let options = relay::Options { listen: elsewhere() };
-    let bound = BTreeMap::from([(For::Relay, bound)]);
+    let mut listen = Vec::new();
+    if !plain.is_empty() {
+        listen.push(Listen::Relay(elsewhere()));
+    }
+    if !websocket.is_empty() {
+        listen.push(Listen::RelayWebSocket(elsewhere()));
+    }
+    let options = relay::Options { listen };
+    let bound = BTreeMap::from([(For::Relay, plain), (For::RelayWebSocket, websocket)]);
     let arrival = Arc::clone(arrival);
     let machine = Relay::new(options);
     let counts = machine.counts();
