@@ -4,6 +4,7 @@ mod frames;
 mod http;
 mod join;
 mod layer;
+mod serving;
 mod time;
 mod tls;
 mod url;
@@ -19,6 +20,7 @@ use wormhole_core::rng::Seed;
 use self::http::Serves;
 use self::join::Link;
 use self::layer::{Layer, Now, Stage};
+pub use self::serving::Serving;
 use self::tls::Trust;
 use self::url::Url;
 use crate::driver::{Job, Runtime};
@@ -36,6 +38,7 @@ pub struct Layered<R> {
     /// Whose certificates are trusted, instead of those that the system trusts.
     roots: Option<Roots>,
     trust: Option<Trust>,
+    serving: Serving,
     /// By the number below.
     open: HashMap<Conn, Layer>,
     /// What a number above stands for, where it is one of ours.
@@ -83,6 +86,7 @@ impl<R: Runtime> Layered<R> {
             below,
             roots,
             trust: None,
+            serving: Serving::default(),
             open: HashMap::new(),
             above: HashMap::new(),
             listeners: HashMap::new(),
@@ -93,6 +97,11 @@ impl<R: Runtime> Layered<R> {
             sweep_at: Instant::START,
             done: VecDeque::new(),
         }
+    }
+
+    /// How callers are served from now on.
+    pub fn serving_mut(&mut self) -> &mut Serving {
+        &mut self.serving
     }
 }
 
@@ -293,7 +302,7 @@ impl<R: Runtime> Layered<R> {
     fn received(&mut self, below: Conn, bytes: Vec<u8>) {
         let Some(layer) = self.open.get_mut(&below) else { return };
         let mut out = Vec::new();
-        let now = layer.take_in(bytes, &mut out);
+        let now = layer.take_in(bytes, &self.serving, &mut out);
         self.after(below, now, out);
     }
 
@@ -371,7 +380,7 @@ impl<R: Runtime> Layered<R> {
     fn say_goodbye(&mut self, below: Conn) {
         if let Some(layer) = self.open.get_mut(&below) {
             let mut out = Vec::new();
-            layer.goodbye(&mut out);
+            layer.goodbye(self.serving.goodbye, &mut out);
             self.send(below, out, false);
             self.end(below, Why::Asked);
         }
