@@ -53,6 +53,7 @@ mod config;
 mod driver;
 mod in_flight;
 mod layered;
+mod meter;
 mod network;
 pub mod pipe;
 mod proxied;
@@ -63,7 +64,7 @@ mod why;
 mod wormhole;
 
 pub use config::Config;
-pub use driver::{Driver, Job, Note, Runtime, Sockets, Stream, tune};
+pub use driver::{Beside, Driver, Job, Note, Runtime, Sockets, Stream, tune};
 pub use in_flight::{Given, InFlight, bind};
 pub use layered::{Layered, Serving};
 pub use network::{Network, OnNetwork, Roots};

@@ -10,7 +10,7 @@ mod tls;
 mod url;
 mod websocket;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 
@@ -18,7 +18,7 @@ use wormhole_core::driver::{Conn, Input, Instant, Listen, Op, Target, Why};
 use wormhole_core::rng::Seed;
 
 use self::http::Serves;
-use self::join::Link;
+use self::join::{Link, Metered};
 use self::layer::{Layer, Now, Stage};
 pub use self::serving::Serving;
 use self::tls::Trust;
@@ -46,6 +46,9 @@ pub struct Layered<R> {
     listeners: HashMap<Conn, Listener>,
     /// The sides of joins that are not only raw, by their number below.
     links: HashMap<Conn, Link>,
+    meters: HashMap<Conn, Metered>,
+    /// Which pair is looked at next.
+    looks: BTreeSet<(Instant, Conn)>,
     /// Who is opening, and until when at most; the oldest first.
     opening: VecDeque<(Instant, Conn)>,
     /// Callers that are no WebSockets yet.
@@ -91,6 +94,8 @@ impl<R: Runtime> Layered<R> {
             above: HashMap::new(),
             listeners: HashMap::new(),
             links: HashMap::new(),
+            meters: HashMap::new(),
+            looks: BTreeSet::new(),
             opening: VecDeque::new(),
             callers: 0,
             next_below: BELOW,
@@ -139,7 +144,7 @@ impl<R: Runtime> Runtime for Layered<R> {
                 Some(Place::Awaited(_)) => {}
             },
             Op::Close { conn } => self.close(conn),
-            Op::Join { a, b } => self.join(a, b),
+            Op::Join { a, b, terms } => self.join(a, b, terms),
             Op::Open { .. } | Op::Listen { .. } | Op::Accept { .. } | Op::Store(_) => {
                 self.below.start(op);
             }

@@ -27,10 +27,12 @@ impl<R: Runtime> Layered<R> {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let sweep = (!self.open.is_empty()).then_some(self.sweep_at);
-        self.opening.front().map(|(at, _)| *at).into_iter().chain(sweep).min()
+        let opening = self.opening.front().map(|(at, _)| *at);
+        opening.into_iter().chain(sweep).chain(self.look_at()).min()
     }
 
     pub(super) fn keep_time(&mut self, now: Instant) {
+        self.look_after_joins(now);
         while let Some((_, below)) = self.opening.pop_front_if(|(at, _)| *at <= now) {
             if self.open.get(&below).is_some_and(Layer::is_opening) {
                 self.end(below, Why::TimedOut);

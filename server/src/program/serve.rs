@@ -111,7 +111,7 @@ pub(crate) fn relay(
     if !websocket.is_empty() {
         listen.push(Listen::RelayWebSocket(elsewhere()));
     }
-    let options = relay::Options { listen };
+    let options = relay::Options { listen, ..relay::Options::new(elsewhere()) };
     let bound = BTreeMap::from([(For::Relay, plain), (For::RelayWebSocket, websocket)]);
     let arrival = Arc::clone(arrival);
     let machine = Relay::new(options);
