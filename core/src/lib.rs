@@ -71,7 +71,7 @@ pub mod driver;
 pub mod error;
 pub mod rng;
 #[cfg(feature = "serde")]
-mod saved;
+pub mod saved;
 #[cfg(test)]
 mod table;
 pub mod transcribe;

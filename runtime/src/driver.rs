@@ -5,12 +5,14 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+#[cfg(target_os = "linux")]
+use std::os::fd::BorrowedFd;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use wormhole_core::driver::{Conn, Input, Instant, Machine, Op, Output};
+use wormhole_core::driver::{Conn, Input, Instant, Listen, Machine, Op, Output};
 use wormhole_core::rng::Seed;
 
 /// All a runtime must offer. `Q` and `A` are what a server asks of its store and what that answers; a client has
@@ -47,7 +49,32 @@ pub trait Stream: Send + 'static {
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>>;
     /// Says that nothing more will be written.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Has `take` move bytes out of the socket itself, as a read would: again each time that the socket has some, until
+    /// it does not answer [`WouldBlock`](io::ErrorKind::WouldBlock). A stream that cannot lend its socket is
+    /// [unsupported](io::ErrorKind::Unsupported), and read from instead.
+    #[cfg(target_os = "linux")]
+    fn poll_out_of(
+        &mut self,
+        _: &mut Context<'_>,
+        _take: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+
+    /// As [`Stream::poll_out_of`], into the socket, as a write would.
+    #[cfg(target_os = "linux")]
+    fn poll_into(
+        &mut self,
+        _: &mut Context<'_>,
+        _give: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
 }
+
+/// Work that an executor may do beside the loop.
+pub type Beside = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The sockets and the clock of one executor: all that an adapter brings.
 ///
@@ -64,14 +91,24 @@ pub trait Sockets: Send + 'static {
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + Send + 'static;
     /// Connects to one address. Dropping the future gives up.
     fn connect(&self, to: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send + 'static;
+    /// The sockets for this, where whoever made the adapter has opened them already; else they are bound by address
+    /// and [adopted](Self::adopt).
+    fn opened(&self, on: &Listen) -> Option<io::Result<Vec<Self::Listener>>> {
+        let _ = on;
+        None
+    }
     /// Takes over a socket that is bound, listens and does not block.
     fn adopt(&self, bound: std::net::TcpListener) -> io::Result<Self::Listener>;
-    /// The next caller.
+    /// The next caller, and its address: an unspecified one where it has none, as at a Unix socket.
     fn poll_accept(
         &self,
         listener: &mut Self::Listener,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<(Self::Stream, SocketAddr)>>;
+    /// Has another thread of the executor do this, where it has several; else gives it back, and the loop does it.
+    fn spawn(&self, work: Beside) -> Option<Beside> {
+        Some(work)
+    }
 }
 
 /// Sets what every TCP connection of ours has: small writes leave at once, and a path that is dead for minutes is

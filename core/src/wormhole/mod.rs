@@ -69,6 +69,8 @@ pub const QUEUE_RECORDS: usize = 256;
 pub const QUEUE_BYTES: usize = 4 << 20;
 /// Told and not [`taken`](Wormhole::taken) records, from when on no more is read.
 pub const UNTAKEN_RECORDS: usize = 64;
+/// The same while there is no room to send: what would make room comes behind the records of the other side.
+pub const UNTAKEN_RECORDS_WITHOUT_ROOM: usize = 16_384;
 /// Their bytes, from when on no more is read.
 pub const UNTAKEN_BYTES: usize = 4 << 20;
 
@@ -171,7 +173,7 @@ pub enum Event {
     /// What the peer tells of itself.
     Versions(Versions),
     /// The next record of the peer, in its order. To be answered by [`Wormhole::taken`] once it is used.
-    Record(Vec<u8>),
+    Record(#[cfg_attr(feature = "serde", serde(with = "crate::saved::record"))] Vec<u8>),
     /// The nameplate is given back: the code cannot be used again.
     CodeConsumed,
     /// The last event.
