@@ -65,7 +65,11 @@ impl Client {
         loop {
             match self.socket.read().ok()? {
                 Message::Text(text) => return Some(ok(serde_json::from_str(&text), "a command")),
-                Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
+                Message::Binary(_)
+                | Message::Ping(_)
+                | Message::Pong(_)
+                | Message::Close(_)
+                | Message::Frame(_) => {}
             }
         }
     }
