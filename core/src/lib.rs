@@ -78,6 +78,7 @@ pub mod transcribe;
 pub mod transfer;
 pub mod transit;
 pub mod untrusted;
+mod vigil;
 pub mod wire;
 pub mod words;
 pub mod wormhole;

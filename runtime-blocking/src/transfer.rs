@@ -30,6 +30,7 @@
 //! # }
 //! ```
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use wormhole_runtime::api::{Code, Misuse, Nameplate, Text};
@@ -146,6 +147,11 @@ blocking! {
         fn confirm_verifier(&mut self, same: bool) -> Result<(), Misuse>;
         /// Our user wants what was offered, there. Answers the name it will have.
         fn accept(&mut self, destination: &Destination) -> Result<PathBuf, Error>;
+        /// Our user wants the file that was offered in memory, where [`Receiver::finish`] gives it.
+        fn accept_memory(&mut self) -> Result<(), Error>;
+        /// Our user wants the file that was offered written there, on a thread of its own. What was written counts only
+        /// once [`Receiver::finish`] has succeeded.
+        fn accept_writer(&mut self, writer: Box<dyn Write + Send>) -> Result<(), Error>;
         /// Our user takes the text that was offered.
         fn accept_text(&mut self) -> Result<Text, Error>;
         /// Our user does not want what was offered.

@@ -3,6 +3,7 @@
 
 pub use wormhole_core::code::{Code, Nameplate};
 pub use wormhole_core::crypto::{Secret, Verifier};
+pub use wormhole_core::defaults::Limits;
 pub use wormhole_core::driver::{Address, Why};
 pub use wormhole_core::error::{
     CodeFault, Error, Misuse, Mood, PeerFault, ServerFault, SnapshotFault, TransitFault,

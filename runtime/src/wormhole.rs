@@ -185,7 +185,7 @@ impl<R: Runtime> Wormhole<R> {
     /// As [`Wormhole::new`].
     pub fn on(mut runtime: R, config: Config) -> Result<Self, Error> {
         let machine = machine::Wormhole::new(config.session()?, runtime.seed(), Conns::all());
-        let driver = Driver { machine, runtime, seen: Seen::default() };
+        let driver = Driver::new(machine, runtime, Seen::default());
         Ok(Self { driver, wait_limit: config.waits() })
     }
 

@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use wormhole_core::error::{Error, Misuse, Mood};
+use wormhole_core::defaults::KEY_LIMIT;
+use wormhole_core::error::{Awaited, Error, Misuse, Mood, PeerFault};
 use wormhole_core::wormhole::{Event, RECORD_BYTES};
 use wormhole_runtime::transcribe::{Initiator, Receiver};
 use wormhole_runtime::{
@@ -143,16 +144,18 @@ fn two_who_have_much_to_say_at_once_exchange_all_of_it_in_order() {
 fn two_who_only_send_wait_for_each_other() {
     let mut world = World::new();
     let (mut alice, mut bob) = world.pair();
+    // So long that they count by their bytes.
+    let record = vec![1; 100_000];
     let mut sent = 0;
     for _ in 0..1000 {
-        while once(alice.send(b"mine")).is_some() || once(bob.send(b"mine")).is_some() {
+        while once(alice.send(&record)).is_some() || once(bob.send(&record)).is_some() {
             sent += 1;
-            assert!(sent < 10_000, "there must be an end of room");
+            assert!(sent < 1000, "there must be an end of room");
         }
         world.serve();
     }
-    assert_eq!(once(alice.send(b"mine")), None);
-    assert_eq!(once(alice.exchange(Some(b"ours"))), Some(Ok(Exchange::Received(b"mine".to_vec()))));
+    assert_eq!(once(alice.send(&record)), None);
+    assert_eq!(once(alice.exchange(Some(&record))), Some(Ok(Exchange::Received(record.clone()))));
 }
 
 #[test]
@@ -412,6 +415,45 @@ fn a_server_that_is_away_is_told_and_closing_does_not_hang() {
     assert_eq!(run(bob.close()), None, "it waits");
     world.net.advance(Duration::from_secs(5));
     assert_eq!(run(bob.close()), Some(Err(Error::Lonely)));
+}
+
+#[test]
+fn the_sleep_of_the_computer_counts_for_no_limit() {
+    let hours = Duration::from_secs(5 * 60 * 60);
+    // Bob has said his half, and no more.
+    let begun = || {
+        let mut world = World::new();
+        let (mut alice, mut bob) = (world.wormhole(), world.wormhole());
+        dropping!(world, bob.set_code("4-purple-sausages")).unwrap();
+        dropping!(world, bob.welcome()).unwrap();
+        for _ in 0..5 {
+            assert_eq!(once(bob.verifier()), None);
+            world.serve();
+        }
+        dropping!(world, alice.set_code("4-purple-sausages")).unwrap();
+        for _ in 0..20 {
+            assert_eq!(once(alice.verifier()), None);
+            world.serve();
+        }
+        assert_eq!(alice.status().key, KeyStatus::Unverified);
+        (world, alice, bob)
+    };
+    let (mut world, mut alice, mut bob) = begun();
+    world.net.advance(hours);
+    assert_eq!(once(alice.verifier()), None, "it goes on waiting");
+    let (ours, theirs) = dropping!(world, alice.verifier(), bob.verifier());
+    assert_eq!(ours.unwrap(), theirs.unwrap());
+
+    let (mut world, mut alice, bob) = begun();
+    world.net.advance(hours);
+    for _ in 0..KEY_LIMIT.as_secs() / 20 + 1 {
+        assert_eq!(once(alice.verifier()), None);
+        world.serve();
+        world.net.advance(Duration::from_secs(20));
+    }
+    let silent = PeerFault::Silent(Awaited::Key);
+    assert_eq!(dropping!(world, alice.verifier()), Err(silent.into()), "whoever is awake waits no longer");
+    drop(bob);
 }
 
 /// A server in memory.
