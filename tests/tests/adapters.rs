@@ -15,7 +15,8 @@ macro_rules! pairs {
                 a_conversation_from_code_to_close, a_code_that_is_typed, a_wrong_code, a_lonely_close,
                 a_third_who_has_the_code, no_server, a_server_that_is_lost_and_comes_back, two_wormholes_at_once,
                 calls_that_are_dropped_and_made_again, a_writer_that_is_idle, ten_thousand_records_each_way,
-                a_record_of_a_mebibyte, a_wait_with_a_limit, an_introduction, a_file
+                records_poured_in_by_both_at_once, a_record_of_a_mebibyte, a_wait_with_a_limit, an_introduction, a_file,
+                content_beside_the_disk
             }
         }
     )*};

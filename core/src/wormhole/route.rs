@@ -46,6 +46,7 @@ impl Wormhole {
             self.then(Task::Link(link::Input::Room));
             self.work_off();
         }
+        self.watch();
     }
 
     fn work_off(&mut self) {

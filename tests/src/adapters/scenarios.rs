@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use wormhole_core::error::{Error, Mood};
-use wormhole_runtime::Config;
+use wormhole_runtime::{Config, Exchange};
 use wormhole_transfer::Received;
 
 use super::side::Side;
@@ -16,6 +16,8 @@ use crate::{Servers, fail, noise, ok};
 const MANY: u32 = 10_000;
 /// Of which so many are sent before the other side's are taken.
 const AT_ONCE: u32 = 50;
+/// Records that both sides pour in at once.
+const POURED: u32 = 3_000;
 /// A record that is as long as this.
 const LONG: usize = 1 << 20;
 /// A file of some megabytes, not a multiple of anything.
@@ -246,6 +248,32 @@ pub fn ten_thousand_records_each_way(pair: Pair) {
     both(move || exchange(&mut *left, MANY), move || exchange(&mut *right, MANY));
 }
 
+/// More than all queues hold, from both sides as fast as they can, with every call dropped when something has come.
+pub fn records_poured_in_by_both_at_once(pair: Pair) {
+    let (mut left, mut right) = meet(pair);
+    left.restless();
+    right.restless();
+    let pour = |mut side: Box<dyn Side>| {
+        move || {
+            let (mut said, mut heard) = (0_u32, 0_u32);
+            while said < POURED || heard < POURED {
+                let ours = said.to_be_bytes();
+                match ok(side.exchange((said < POURED).then_some(&ours)), "an exchange") {
+                    Exchange::Sent => said += 1,
+                    Exchange::Received(record) => {
+                        assert_eq!(record, heard.to_be_bytes());
+                        heard += 1;
+                    }
+                }
+            }
+            ok(side.stored(), "what was sent");
+            side.close()
+        }
+    };
+    let (left, right) = both(pour(left), pour(right));
+    ok(left.and(right), "the close");
+}
+
 /// One record of a mebibyte each way.
 pub fn a_record_of_a_mebibyte(pair: Pair) {
     let (mut left, mut right) = meet(pair);
@@ -302,6 +330,21 @@ fn transfer(pair: Pair, config: Config) {
     ok(sending.end(), "sending");
     assert_eq!(ok(receiving.end(), "receiving"), Received::Stored(arrived.clone()));
     assert!(ok(std::fs::read(arrived), "the file") == noise(FILE));
+}
+
+/// A file that is on no disk on either side, small enough for one buffer and not.
+pub fn content_beside_the_disk(pair: Pair) {
+    let servers = Servers::ours();
+    let config = config(&servers.mailbox_url()).relays([servers.relay_hint()]);
+    for size in [1000, FILE] {
+        let (tell, told) = mpsc::channel();
+        let theirs = config.clone();
+        let ours = config.clone();
+        let sending = begin(move || pair.left.send_from_reader(ours, noise(size), tell));
+        let receiving = begin(move || pair.right.receive_in_memory(theirs, ok(told.recv(), "the code")));
+        ok(sending.end(), "sending");
+        assert_eq!(ok(receiving.end(), "receiving"), Received::Bytes(noise(size).into()));
+    }
 }
 
 /// Has a code made.

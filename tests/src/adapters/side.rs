@@ -11,7 +11,7 @@ use wormhole_core::error::Error;
 use wormhole_core::wire::peer::Versions;
 use wormhole_core::wire::server::Welcome;
 use wormhole_core::wormhole::Event;
-use wormhole_runtime::{Config, Runtime, Snapshot, Status, Wormhole};
+use wormhole_runtime::{Config, Exchange, Runtime, Snapshot, Status, Wormhole};
 
 use super::Adapter;
 
@@ -53,6 +53,8 @@ pub trait Side: Send + fmt::Debug {
     fn stored(&mut self) -> Result<(), Error>;
     /// As the adapter's.
     fn receive(&mut self) -> Result<Vec<u8>, Error>;
+    /// As the adapter's.
+    fn exchange(&mut self, ours: Option<&[u8]>) -> Result<Exchange, Error>;
     /// As the adapter's.
     fn derive_key(&self, purpose: &str, len: usize) -> Result<Secret, Error>;
     /// As the adapter's.
@@ -198,6 +200,7 @@ impl<R: Runtime + Send + fmt::Debug> Side for Waiting<R> {
         fn send(record: &[u8]) -> Result<(), Error>;
         fn stored() -> Result<(), Error>;
         fn receive() -> Result<Vec<u8>, Error>;
+        fn exchange(ours: Option<&[u8]>) -> Result<Exchange, Error>;
         fn next_event() -> Event;
         fn close() -> Result<(), Error>;
     }
@@ -254,6 +257,7 @@ impl Side for wormhole_blocking::Wormhole {
         fn send(&mut self, record: &[u8]) -> Result<(), Error>;
         fn stored(&mut self) -> Result<(), Error>;
         fn receive(&mut self) -> Result<Vec<u8>, Error>;
+        fn exchange(&mut self, ours: Option<&[u8]>) -> Result<Exchange, Error>;
         fn next_event(&mut self) -> Event;
         fn close(&mut self) -> Result<(), Error>;
     }
