@@ -66,8 +66,14 @@ struct Line {
 }
 
 impl Line {
-    const OPEN: Self =
-        Self { stage: Stage::Open, is_mailbox: false, is_reading: false, unsent: 0, is_closing: false, is_late: false };
+    const OPEN: Self = Self {
+        stage: Stage::Open,
+        is_mailbox: false,
+        is_reading: false,
+        unsent: 0,
+        is_closing: false,
+        is_late: false,
+    };
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
