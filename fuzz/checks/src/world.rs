@@ -379,7 +379,8 @@ where
                     let again = mem::replace(&mut line.is_closing, true);
                     assert!(!again || mem::take(&mut line.is_late), "{conn:?} is closed twice");
                 } else {
-                    assert!(self.gone.contains(&conn), "{conn:?} is closed and is none");
+                    let is_gone = self.gone.contains(&conn) || self.dying == Some(conn);
+                    assert!(is_gone, "{conn:?} is closed and is none");
                 }
             }
             Op::Store(request) => self.requests.push(request),
