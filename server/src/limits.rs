@@ -34,6 +34,14 @@ pub const NAMEPLATES: usize = 100_000;
 pub const MAILBOXES: usize = 1_000_000;
 /// Bytes in all mailboxes.
 pub const STORE_BYTES: usize = 1 << 30;
+/// Commands that wait for a store on a thread of its own. Each connection has one at most.
+pub const STORE_QUEUE: usize = CONNECTIONS;
+/// Bytes of messages that wait for such a store.
+pub const STORE_QUEUE_BYTES: usize = 256 << 20;
+/// Commands that a store puts into one transaction, if that many have come while it was busy with the last.
+pub const STORE_BATCH: usize = 64;
+/// Expired mailboxes that are deleted in one go. Commands come in between.
+pub const PRUNE_BATCH: usize = 500;
 /// Random numbers tried for a nameplate once all short ones are taken.
 pub const ALLOCATION_TRIES: usize = 1000;
 /// How long a mailbox lives after it was last touched.
@@ -49,3 +57,5 @@ pub const LINE_TIME: Duration = Duration::from_secs(10);
 pub const WAIT_TIME: Duration = Duration::from_secs(10 * 60);
 /// Waiting connections with one token. They are of one side, so all but one are leftovers of a reconnection.
 pub const WAITERS: usize = 4;
+/// How long a pair may be silent on both sides.
+pub const PAIR_IDLE: Duration = Duration::from_secs(30 * 60);

@@ -126,6 +126,11 @@ impl State {
                 Input::Done(done) => {
                     match done {
                         Ok(done) => bound.tell(done, out),
+                        // An `error` would end the client's work, which it can go on with on another connection.
+                        Err(Refusal::Unavailable) => {
+                            out.push(Output::Finish);
+                            return Self::Ended;
+                        }
                         Err(refusal) => complain(refusal.as_str(), &text, out),
                     }
                     Self::Bound(bound)
