@@ -57,7 +57,7 @@ impl Arrival {
 
     /// Whether there is nothing to do for such a caller.
     pub(crate) fn is_ready(&self, manner: Manner, peer: Option<SocketAddr>) -> bool {
-        !manner.proxy && !manner.tls && !(manner.forwarded && self.trusted.has(peer))
+        !(manner.proxy || manner.tls || manner.forwarded && self.trusted.has(peer))
     }
 
     pub(crate) fn accept_failed(&self, error: &io::Error) {

@@ -68,7 +68,8 @@ impl Sockets for Net {
     }
 
     fn connect(&self, to: SocketAddr) -> impl Future<Output = io::Result<Caller>> + Send + 'static {
-        async move { Ok(Caller::Plain(Ahead::new(Raw::Tcp(TcpStream::connect(to).await?)))) }
+        let connecting = TcpStream::connect(to);
+        async move { connecting.await.map(|stream| Caller::Plain(Ahead::new(Raw::Tcp(stream)))) }
     }
 
     fn opened(&self, on: &Listen) -> Option<io::Result<Vec<Listener>>> {

@@ -65,8 +65,7 @@ pub(crate) fn mailbox(
     tell: impl FnMut(Event) + Send + 'static,
     ends: Ends,
 ) -> io::Result<(Serving, Arc<MailboxCounts>)> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let started = Stamp::at(since.as_secs_f64());
+    let started = now();
     let options = mailbox::Options {
         motd: config.words.motd.clone(),
         error: config.words.signal_error.clone(),
@@ -122,6 +121,12 @@ pub(crate) fn relay(
         serve(&mut server, orders, |_, _| {}, leave).await
     })?;
     Ok((serving, counts))
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where the time of the machines comes from")]
+fn now() -> Stamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Stamp::at(since.as_secs_f64())
 }
 
 /// The sockets are bound already, so that the address in the options is never looked at.
