@@ -10,7 +10,7 @@ use std::{env, fs};
 
 use listenfd::ListenFd;
 
-use crate::place::{At, Place};
+use super::place::{At, Place};
 
 /// A socket that listens, and what stands before the protocol there.
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::place::Place;
-use crate::settings::{Fault, Given, Kind, SETTINGS, Said, Source};
-use crate::store;
+use super::place::Place;
+use super::settings::{Fault, Given, Kind, SETTINGS, Said, Source};
+use super::store;
 
 /// What the program does.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,8 +11,8 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::Registry;
 use wormhole_server::counters::{Connections, Latency, MailboxCounts, Named, RelayCounts};
 
-use crate::arrival::Arrival;
-use crate::health::Health;
+use super::arrival::Arrival;
+use super::health::Health;
 
 /// Everything that is counted.
 #[derive(Clone, Debug, Default)]

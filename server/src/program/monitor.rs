@@ -10,9 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use crate::bound::Bound;
-use crate::metrics::Metrics;
-use crate::net::{Listening, Raw};
+use super::bound::Bound;
+use super::metrics::Metrics;
+use super::net::{Listening, Raw};
 
 /// Requests at a time; more wait.
 const REQUESTS: usize = 16;

@@ -19,8 +19,8 @@ use tokio_rustls::server::TlsStream;
 use wormhole_core::driver::{Instant, Listen};
 use wormhole_runtime::{Beside, Sockets, Stream, tune};
 
-use crate::arrival::{self, Arrival};
-use crate::bound::{Bound, Socket};
+use super::arrival::{self, Arrival};
+use super::bound::{Bound, Socket};
 
 /// Callers of one listener on their way in: with TLS, a PROXY header or headers of a trusted proxy before them. One
 /// more, and the oldest must go.

@@ -13,17 +13,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::arrival::Arrival;
-use crate::bound::{self, Bound, Passed, Paths};
-use crate::config::Config;
-use crate::health::Health;
-use crate::log;
-use crate::metrics::Metrics;
-use crate::monitor::{self, State};
-use crate::place::Place;
-use crate::serve::{self, Ended, Order, Serving};
-use crate::settings::Fault;
-use crate::tls::Certificate;
+use super::arrival::Arrival;
+use super::bound::{self, Bound, Passed, Paths};
+use super::config::Config;
+use super::health::Health;
+use super::log;
+use super::metrics::Metrics;
+use super::monitor::{self, State};
+use super::place::Place;
+use super::serve::{self, Ended, Order, Serving};
+use super::settings::Fault;
+use super::tls::Certificate;
 
 /// How often the files of the certificate are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -63,6 +63,9 @@ fn serve(config: &Config, parts: Parts, reload: Reload<'_>) -> io::Result<ExitCo
     let relay_websocket =
         if parts.relay { open("relay-websocket", &config.relay_websocket)? } else { Vec::new() };
     let monitor = open("monitor", &config.monitor)?;
+    if parts.mailbox && mailbox.is_empty() || parts.relay && relay.is_empty() && relay_websocket.is_empty() {
+        return Err(io::Error::other("there is no place where clients could come in"));
+    }
     for name in passed.left() {
         tracing::warn!(name, "systemd has passed a socket that no setting asks for");
     }

@@ -16,11 +16,11 @@ use wormhole_server::mailbox::{self, Mailbox};
 use wormhole_server::relay::{self, Relay};
 use wormhole_server::{Drain, Event, Server, Stamp, Stored};
 
-use crate::arrival::Arrival;
-use crate::bound::Bound;
-use crate::config::{Config, Words};
-use crate::net::{For, Net};
-use crate::store::Kept;
+use super::arrival::Arrival;
+use super::bound::Bound;
+use super::config::{Config, Words};
+use super::net::{For, Net};
+use super::store::Kept;
 
 /// How long connections may take to end once they are told to.
 const END_LIMIT: Duration = Duration::from_secs(5);

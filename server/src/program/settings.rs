@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
 
-use crate::file;
+use super::file;
 
 /// What the variables of the environment begin with.
 pub(crate) const PREFIX: &str = "WORMHOLE_SERVER_";
