@@ -128,6 +128,9 @@ pub enum Listen {
     Mailbox(Address),
     /// Clients of a transit relay; port 0 takes any that is free.
     Relay(Address),
+    /// Clients of a transit relay as WebSockets, whose binary messages are one stream of bytes each way; port 0 takes
+    /// any that is free.
+    RelayWebSocket(Address),
 }
 
 /// Work for the outside world. Starting it never waits; one [`Input`] answers it.

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use wormhole_core::driver::{Conn, Input, Instant, Machine, Op, Output};
+use wormhole_core::driver::{Conn, Input, Instant, Listen, Machine, Op, Output};
 use wormhole_core::rng::Seed;
 
 /// All a runtime must offer. `Q` and `A` are what a server asks of its store and what that answers; a client has
@@ -64,9 +64,15 @@ pub trait Sockets: Send + 'static {
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + Send + 'static;
     /// Connects to one address. Dropping the future gives up.
     fn connect(&self, to: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send + 'static;
+    /// The sockets for this, where whoever made the adapter has opened them already; else they are bound by address
+    /// and [adopted](Self::adopt).
+    fn opened(&self, on: &Listen) -> Option<io::Result<Vec<Self::Listener>>> {
+        let _ = on;
+        None
+    }
     /// Takes over a socket that is bound, listens and does not block.
     fn adopt(&self, bound: std::net::TcpListener) -> io::Result<Self::Listener>;
-    /// The next caller.
+    /// The next caller, and its address: an unspecified one where it has none, as at a Unix socket.
     fn poll_accept(
         &self,
         listener: &mut Self::Listener,

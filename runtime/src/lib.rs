@@ -64,7 +64,7 @@ mod wormhole;
 
 pub use config::Config;
 pub use driver::{Driver, Job, Note, Runtime, Sockets, Stream, tune};
-pub use in_flight::{Given, InFlight};
+pub use in_flight::{Given, InFlight, bind};
 pub use layered::Layered;
 pub use network::{Network, OnNetwork, Roots};
 pub use proxied::{Proxied, Proxy};

@@ -23,7 +23,7 @@
 //! use wormhole_server::relay::{Options, Relay};
 //!
 //! let listen = Address::new("127.0.0.1", 0);
-//! let mut relay = Relay::new(Options { listen: listen.clone() });
+//! let mut relay = Relay::new(Options::new(listen.clone()));
 //! let Output::Do(Op::Listen { on, .. }) = relay.poll() else { unreachable!() };
 //! assert_eq!(on, Listen::Relay(listen));
 //! ```
@@ -41,6 +41,7 @@ extern crate alloc;
 
 mod answer;
 mod command;
+pub mod counters;
 mod door;
 mod json;
 pub mod limits;
@@ -55,7 +56,7 @@ pub mod store;
 mod stored;
 pub mod usage;
 
-pub use door::Event;
+pub use door::{Drain, Event};
 pub use json::Json;
 pub use server::Server;
 pub use stamp::Stamp;

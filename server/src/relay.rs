@@ -4,12 +4,15 @@
 //! and leaves the machine with it by [`Op::Join`]. The relay ends with its listener.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 
 use wormhole_core::driver::{Address, Conn, Input, Instant, Listen, Machine, Op, Output, Why};
 
-use crate::door::{Door, Event, Step};
+use crate::counters::RelayCounts;
+use crate::door::{Door, Drain, Event, Step};
 use crate::limits;
 use crate::line::{self, Line, Side, Token};
 
@@ -20,8 +23,23 @@ const IMPATIENT: &[u8] = b"impatient\n";
 /// How a relay is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Where to listen; port 0 takes any that is free.
-    pub listen: Address,
+    /// Where to listen: all listeners of one relay share its clients, so that a client over TCP meets one over
+    /// WebSocket.
+    pub listen: Vec<Listen>,
+}
+
+impl Options {
+    /// Listens for clients over TCP; port 0 takes any that is free.
+    pub fn new(listen: Address) -> Self {
+        Self { listen: vec![Listen::Relay(listen)] }
+    }
+
+    /// Listens for clients over WebSocket, too.
+    #[must_use]
+    pub fn web_socket(mut self, listen: Address) -> Self {
+        self.listen.push(Listen::RelayWebSocket(listen));
+        self
+    }
 }
 
 /// The transit relay.
@@ -32,6 +50,7 @@ pub struct Relay {
     /// Who waits under a token, in the order of arrival. All are of one side, or they would be partners.
     waiting: BTreeMap<Token, VecDeque<(Conn, Option<Side>)>>,
     deadlines: BTreeSet<(Instant, Conn)>,
+    counts: Arc<RelayCounts>,
     now: Instant,
     out: VecDeque<Output<Event>>,
     /// Pairs that are to leave the machine, once everything in `out` is on its way.
@@ -65,9 +84,8 @@ impl Machine for Relay {
         self.now = self.now.max(now);
         match input {
             Input::Listening { conn, at } => {
-                let (tell, accept) = self.door.listening(conn, at);
-                self.follow(tell);
-                self.follow(accept);
+                let steps = self.door.listening(conn, at);
+                self.follow(steps);
             }
             Input::Opened { conn, peer: _ } => self.opened(conn),
             Input::Received { conn, bytes } => self.received(conn, bytes),
@@ -75,8 +93,8 @@ impl Machine for Relay {
             Input::Stored(never) => match never {},
             Input::Sent { conn: _ } | Input::Tick => {}
         }
-        let step = self.door.tick(self.now);
-        self.follow(step);
+        let steps = self.door.tick(self.now);
+        self.follow(steps);
         while let Some((at, conn)) = self.deadlines.first().copied()
             && at <= self.now
         {
@@ -96,19 +114,51 @@ impl Machine for Relay {
     }
 }
 
+impl Drain for Relay {
+    fn shut(&mut self) {
+        let step = self.door.shut();
+        self.follow(step);
+    }
+
+    /// Nobody will come any more for those who wait.
+    fn is_empty(&self) -> bool {
+        self.clients.values().all(|client| match client {
+            Client::Waiting { .. } => true,
+            Client::Speaking { .. } | Client::Paired { .. } | Client::Closing => false,
+        })
+    }
+
+    fn is_gone(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    fn end(&mut self) {
+        let clients: Vec<Conn> = self.clients.keys().copied().collect();
+        for conn in clients {
+            self.close(conn, &[]);
+        }
+    }
+}
+
 impl Relay {
     /// A relay that begins to listen as soon as it is polled.
     pub fn new(options: Options) -> Self {
-        let (door, listen) = Door::open(Listen::Relay(options.listen));
+        let (door, listen) = Door::open(options.listen);
         Self {
             door,
             clients: BTreeMap::new(),
             waiting: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            counts: Arc::default(),
             now: Instant::START,
-            out: VecDeque::from([Output::Do(listen)]),
+            out: listen.into_iter().map(Output::Do).collect(),
             joins: VecDeque::new(),
         }
+    }
+
+    /// What the relay counts.
+    pub fn counts(&self) -> Arc<RelayCounts> {
+        Arc::clone(&self.counts)
     }
 
     /// How many clients are connected, pairs included.
@@ -122,6 +172,7 @@ impl Relay {
         let until = self.now.plus(limits::LINE_TIME);
         self.deadlines.insert((until, conn));
         self.clients.insert(conn, Client::Speaking { said: Vec::new(), until });
+        self.counts.connections.came.one();
         self.start(Op::Read { conn });
     }
 
@@ -170,6 +221,7 @@ impl Relay {
         let until = self.now.plus(limits::WAIT_TIME);
         self.deadlines.insert((until, conn));
         self.clients.insert(conn, Client::Waiting { token, until });
+        self.counts.waits.came.one();
         let queue = self.waiting.entry(token).or_default();
         queue.push_back((conn, side));
         let surplus = if queue.len() > limits::WAITERS { queue.front().copied() } else { None };
@@ -186,6 +238,8 @@ impl Relay {
                 self.close(conn, &[]);
             }
         }
+        self.counts.pairs.one();
+        self.counts.waits.went.one();
         for (conn, partner) in [(first, second), (second, first)] {
             self.forget_deadline(conn);
             self.clients.insert(conn, Client::Paired { partner });
@@ -204,9 +258,13 @@ impl Relay {
                 return self.follow(step);
             }
         };
+        if let Why::Joined { bytes } = why {
+            self.counts.bytes.add(bytes);
+        }
         self.forget_deadline(conn);
         self.forget_waiting(conn);
         self.clients.remove(&conn);
+        self.counts.connections.went.one();
         // Where the join was not yet begun, there is nothing left to join.
         let waiting = self.joins.len();
         self.joins.retain(|(a, b)| *a != conn && *b != conn);
@@ -215,8 +273,8 @@ impl Relay {
         {
             self.close(partner, &[]);
         }
-        let step = self.door.leave();
-        self.follow(step);
+        let steps = self.door.leave();
+        self.follow(steps);
     }
 
     /// Ends a connection with a last word.
@@ -225,6 +283,7 @@ impl Relay {
         self.forget_waiting(conn);
         self.clients.insert(conn, Client::Closing);
         if !word.is_empty() {
+            self.counts.refusals.one(if word == IMPATIENT { "impatient" } else { "bad handshake" });
             self.start(Op::Write { conn, bytes: word.to_vec() });
         }
         self.start(Op::Close { conn });
@@ -241,6 +300,7 @@ impl Relay {
 
     fn forget_waiting(&mut self, conn: Conn) {
         let Some(Client::Waiting { token, .. }) = self.clients.get(&conn) else { return };
+        self.counts.waits.went.one();
         let Some(queue) = self.waiting.get_mut(token) else { return };
         queue.retain(|(waiter, _)| *waiter != conn);
         if queue.is_empty() {
@@ -248,11 +308,12 @@ impl Relay {
         }
     }
 
-    fn follow(&mut self, step: Step<Infallible>) {
-        match step {
-            Step::Do(op) => self.start(op),
-            Step::Tell(event) => self.out.push_back(Output::Tell(event)),
-            Step::Nothing => {}
+    fn follow(&mut self, steps: impl IntoIterator<Item = Step<Infallible>>) {
+        for step in steps {
+            self.out.push_back(match step {
+                Step::Do(op) => Output::Do(op),
+                Step::Tell(event) => Output::Tell(event),
+            });
         }
     }
 
@@ -265,7 +326,6 @@ impl Relay {
 mod tests {
     use alloc::format;
     use alloc::string::{String, ToString};
-    use alloc::vec;
     use core::time::Duration;
     use std::path::Path;
     use std::{env, fs};
@@ -336,7 +396,7 @@ mod tests {
 
     /// A relay with the client that waits, and one that has said this.
     fn relay(said: Option<&str>) -> Relay {
-        let mut relay = Relay::new(Options { listen: Address::new("127.0.0.1", 1) });
+        let mut relay = Relay::new(Options::new(Address::new("127.0.0.1", 1)));
         let mut inputs = vec![
             Input::Listening { conn: Conn(0), at: Vec::new() },
             Input::Opened { conn: OTHER, peer: None },

@@ -128,7 +128,7 @@ fn serve_relay() -> SocketAddr {
     thread::spawn(move || {
         let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         executor.block_on(async {
-            let options = relay::Options { listen: Address::new("127.0.0.1", 0) };
+            let options = relay::Options::new(Address::new("127.0.0.1", 0));
             let mut server = Server::relay(options, wormhole_tokio::runtime());
             tell.send(server.listening().await.unwrap()).unwrap();
             server.run().await

@@ -251,7 +251,7 @@ fn serve(which: Which, port: u16, words: Words, tell: &mpsc::Sender<u16>, stoppe
                 until_stopped(server, tell, stopped).await;
             }
             Which::Relay => {
-                let options = relay::Options { listen };
+                let options = relay::Options::new(listen);
                 let server = Server::relay(options, wormhole_tokio::runtime());
                 until_stopped(server, tell, stopped).await;
             }

@@ -94,7 +94,11 @@ pub(super) fn bind_among(ports: &RangeInclusive<u16>) -> io::Result<Vec<TcpListe
 }
 
 /// Listens at all of `at` that this host has; on one port, where they name none.
-pub(super) fn bind(at: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+///
+/// # Errors
+///
+/// An address is in use or forbidden, or the host has none of them.
+pub fn bind(at: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     for _ in 1..PORT_TRIES {
         match bind_on_one_port(at) {
             // Free in one family, taken in the other: another port may be free in both.

@@ -25,16 +25,19 @@ use wormhole_core::driver::{Conn, Input, Instant, Listen, Op, Target, Why};
 use wormhole_core::rng::Seed;
 
 pub use self::given::Given;
+pub use self::listen::bind;
 
 use self::dial::Dial;
 use self::flow::{Flow, Leaving, Out};
 use self::job::Running;
 use self::join::{Pair, Side};
+use self::listen::Listening;
 use self::names::Names;
 use self::ready::{Call, Key, Ready};
 use self::work::{After, Entry, Naming, Shared, Work};
 use crate::driver::{Job, Runtime, Sockets};
 use crate::network::{Network, OnNetwork};
+use crate::why::why;
 
 /// The buffer that all reads share.
 const SCRATCH: usize = 64 << 10;
@@ -167,9 +170,19 @@ impl<S: Sockets> InFlight<S> {
     }
 
     fn listen(&mut self, conn: Conn, on: Listen) {
-        let now = self.sockets.now();
-        let ports = self.ports.clone();
-        self.enter(conn, |names, waker| Work::Naming(Naming::new(on, ports.as_ref(), names, waker, now)));
+        match self.sockets.opened(&on) {
+            Some(Ok(sockets)) => {
+                self.done.push_back(Input::Listening { conn, at: Vec::new() });
+                self.enter(conn, |_, _| Work::Listen(Listening::new(sockets, VecDeque::new())));
+            }
+            Some(Err(error)) => self.done.push_back(Input::Closed { conn, why: why(&error) }),
+            None => {
+                let now = self.sockets.now();
+                let ports = self.ports.clone();
+                let naming = |names: &_, waker: &_| Naming::new(on, ports.as_ref(), names, waker, now);
+                self.enter(conn, |names, waker| Work::Naming(naming(names, waker)));
+            }
+        }
     }
 
     fn accept(&mut self, at: Conn, conn: Conn) {
@@ -400,7 +413,8 @@ impl<S: Sockets> InFlight<S> {
         // The waker goes on: it is known to nobody but the dial, and that is over.
         if let Some(entry) = self.forget(conn) {
             self.conns.insert(conn, Entry { due: None, work: Work::Flow(Flow::new(stream)), ..entry });
-            self.done.push_back(Input::Opened { conn, peer: Some(peer) });
+            let peer = Some(peer).filter(|peer| !peer.ip().is_unspecified());
+            self.done.push_back(Input::Opened { conn, peer });
         }
     }
 

@@ -108,7 +108,9 @@ impl Naming {
         let reachable = on == Listen::Transit;
         let at = match on {
             Listen::Transit => ports.cloned().map_or_else(|| Where::Known(listen::anywhere(0)), Where::Among),
-            Listen::Mailbox(address) | Listen::Relay(address) => place(address, names, waker),
+            Listen::Mailbox(address) | Listen::Relay(address) | Listen::RelayWebSocket(address) => {
+                place(address, names, waker)
+            }
         };
         Self { at, reachable, limit: now.plus(NAMING_LIMIT), waiting: VecDeque::new() }
     }

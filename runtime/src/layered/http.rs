@@ -72,8 +72,18 @@ pub(super) enum Asked {
     Other { answer: Vec<u8> },
 }
 
-/// Reads a request (`docs/server-protocol.md`, "The connection": the path is `/v1`, and `/` says what this is).
-pub(super) fn asked(bytes: &[u8]) -> Asked {
+/// Whose clients are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Serves {
+    /// A mailbox server's: messages.
+    Mailbox,
+    /// A relay's: one stream of bytes.
+    Relay,
+}
+
+/// Reads a request (`docs/server-protocol.md`, "The connection": the path is `/v1`, and `/` says what this is). At a
+/// relay every path is the WebSocket.
+pub(super) fn asked(bytes: &[u8], serves: Serves) -> Asked {
     match Request::try_parse(bytes) {
         Ok(None) if bytes.len() < REQUEST_LIMIT => Asked::More,
         Ok(None) => other("431 Request Header Fields Too Large", "", "too long\n"),
@@ -81,6 +91,7 @@ pub(super) fn asked(bytes: &[u8]) -> Asked {
             other("431 Request Header Fields Too Large", "", "too long\n")
         }
         Ok(Some((length, request))) => match request.uri().path() {
+            _ if serves == Serves::Relay => upgrade(length, request.headers()),
             "/" => other("200 OK", "", "Wormhole Relay\n"),
             path if is_v1(path) => upgrade(length, request.headers()),
             _ => other("404 Not Found", "", "not found\n"),
@@ -163,14 +174,16 @@ mod tests {
     #[test]
     fn a_request_of_ours_is_granted_by_our_server_and_believed() {
         let asking = Asking::new(&Url::parse("ws://relay:4000/v1?x=1").unwrap());
-        let Asked::Upgrade { length, answer } = asked(&asking.request) else { panic!("refused") };
+        let Asked::Upgrade { length, answer } = asked(&asking.request, Serves::Mailbox) else {
+            panic!("refused")
+        };
         assert_eq!(length, asking.request.len());
         assert_eq!(asking.answered(&answer), Ok(Some(answer.len())));
         for cut in 0..answer.len() {
             assert_eq!(asking.answered(&answer[..cut]), Ok(None), "{cut}");
         }
         for cut in 0..asking.request.len() {
-            assert_eq!(asked(&asking.request[..cut]), Asked::More, "{cut}");
+            assert_eq!(asked(&asking.request[..cut], Serves::Mailbox), Asked::More, "{cut}");
         }
     }
 
@@ -231,7 +244,7 @@ mod tests {
 
     /// The status of the answer to a whole request.
     fn status(request: &str) -> String {
-        match asked(request.as_bytes()) {
+        match asked(request.as_bytes(), Serves::Mailbox) {
             Asked::Upgrade { answer, .. } | Asked::Other { answer } => {
                 String::from_utf8(answer).unwrap().split(' ').nth(1).unwrap().to_owned()
             }

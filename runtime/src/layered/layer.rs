@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use tungstenite::protocol::Role;
 use wormhole_core::driver::{Conn, Instant, Why};
 
-use super::http::{Asked, Asking, asked};
+use super::frames::{Frames, Taken};
+use super::http::{Asked, Asking, Serves, asked};
 use super::tls::{Tls, Trust};
 use super::url::Url;
 use super::websocket::{Came, WebSocket};
@@ -18,6 +19,8 @@ pub(super) struct Layer {
     pub(super) above: Option<Conn>,
     /// The listener at which a caller came.
     pub(super) at: Option<Conn>,
+    /// What a caller is granted.
+    serves: Serves,
     pub(super) peer: Option<SocketAddr>,
     pub(super) stage: Stage,
     tls: Option<Box<Tls>>,
@@ -49,6 +52,8 @@ pub(super) enum Stage {
     /// A caller; so much of its request has come.
     Asked(Vec<u8>),
     Open(WebSocket),
+    /// Open, and what its messages carry is one stream; so much of it has come and was not asked for.
+    Bytes(Frames, Vec<u8>),
     /// What was written may still leave.
     Closing(Why),
 }
@@ -78,6 +83,7 @@ impl Layer {
         Self {
             above: None,
             at: None,
+            serves: Serves::Mailbox,
             peer: None,
             stage,
             tls: None,
@@ -91,6 +97,11 @@ impl Layer {
             pinged: now,
             unanswered: None,
         }
+    }
+
+    /// A caller at this listener, who is to come.
+    pub(super) fn caller(at: Conn, serves: Serves, now: Instant) -> Self {
+        Self { at: Some(at), serves, ..Self::new(Stage::Asked(Vec::new()), now) }
     }
 
     /// Whether the WebSocket does not stand yet.
@@ -137,28 +148,28 @@ impl Layer {
             Stage::Asking(asking, head) => {
                 head.extend_from_slice(&bytes);
                 match asking.answered(head) {
-                    Ok(Some(length)) => self.open(Role::Client, length),
+                    Ok(Some(length)) => self.open(Role::Client, length, out),
                     Ok(None) => self.ended_early(),
                     Err(why) => Now::Over(why),
                 }
             }
             Stage::Asked(head) => {
                 head.extend_from_slice(&bytes);
-                match asked(head) {
+                match asked(head, self.serves) {
                     Asked::More => Now::Same,
                     Asked::Upgrade { length, answer } => {
-                        out.extend_from_slice(&answer);
-                        self.open(Role::Server, length)
+                        self.seal(answer, out);
+                        self.open(Role::Server, length, out)
                     }
                     Asked::Other { answer } => {
-                        out.extend_from_slice(&answer);
+                        self.seal(answer, out);
                         Now::Over(Why::Ended)
                     }
                 }
             }
-            Stage::Open(socket) => {
+            Stage::Open(_) | Stage::Bytes(..) => {
                 if !bytes.is_empty() {
-                    socket.take_in(bytes);
+                    self.frames(bytes, out);
                 }
                 Now::Same
             }
@@ -168,7 +179,19 @@ impl Layer {
 
     /// The next message, if one is wanted and there. What must be answered on the way goes to `out`.
     pub(super) fn next(&mut self, out: &mut Vec<u8>) -> Now {
-        let Stage::Open(socket) = &mut self.stage else { return Now::Same };
+        let socket = match &mut self.stage {
+            Stage::Open(socket) => socket,
+            Stage::Bytes(_, pending) if self.wanted && !pending.is_empty() => {
+                self.wanted = false;
+                return Now::Message(mem::take(pending));
+            }
+            Stage::Bytes(..) if self.wanted => return self.gone.clone().map_or(Now::Same, Now::Over),
+            Stage::Bytes(..)
+            | Stage::Dialling(_)
+            | Stage::Asking(..)
+            | Stage::Asked(_)
+            | Stage::Closing(_) => return Now::Same,
+        };
         let mut plain = Vec::new();
         let now = loop {
             if !self.wanted || self.own >= OWN_LIMIT || plain.len() >= OWN_BYTES {
@@ -193,7 +216,7 @@ impl Layer {
     pub(super) fn wants_bytes(&self) -> bool {
         let wanted = match self.stage {
             Stage::Asking(..) | Stage::Asked(_) => true,
-            Stage::Open(_) => self.wanted && self.own < OWN_LIMIT,
+            Stage::Open(_) | Stage::Bytes(..) => self.wanted && self.own < OWN_LIMIT,
             Stage::Dialling(_) | Stage::Closing(_) => false,
         };
         wanted && !self.reading && self.gone.is_none()
@@ -201,17 +224,23 @@ impl Layer {
 
     /// The bytes of a message from above.
     pub(super) fn say(&mut self, message: Vec<u8>, out: &mut Vec<u8>) {
-        self.speak(out, |socket, plain| socket.say(message, plain));
+        let mut plain = Vec::new();
+        match &mut self.stage {
+            Stage::Open(socket) => socket.say(message, &mut plain),
+            Stage::Bytes(frames, _) => frames.say(&message, &mut plain),
+            Stage::Dialling(_) | Stage::Asking(..) | Stage::Asked(_) | Stage::Closing(_) => {}
+        }
+        self.seal(plain, out);
     }
 
     pub(super) fn ping(&mut self, now: Instant, out: &mut Vec<u8>) {
         self.pinged = now;
         self.unanswered.get_or_insert(now);
-        self.speak(out, WebSocket::ping);
+        self.speak(out, WebSocket::ping, |frames, plain| frames.ping(plain));
     }
 
     pub(super) fn goodbye(&mut self, out: &mut Vec<u8>) {
-        self.speak(out, WebSocket::goodbye);
+        self.speak(out, WebSocket::goodbye, Frames::part);
     }
 
     /// The connection below has ended. Answers why the one above has, unless there is still something to tell.
@@ -224,7 +253,13 @@ impl Layer {
                 self.gone = Some(why);
                 None
             }
-            Stage::Open(_) | Stage::Dialling(_) | Stage::Asking(..) | Stage::Asked(_) => Some(why),
+            Stage::Bytes(_, pending) if !pending.is_empty() && !self.wanted => {
+                self.gone.get_or_insert(why);
+                None
+            }
+            Stage::Open(_) | Stage::Bytes(..) | Stage::Dialling(_) | Stage::Asking(..) | Stage::Asked(_) => {
+                Some(why)
+            }
         }
     }
 
@@ -270,16 +305,24 @@ impl Layer {
     pub(super) fn role(&self) -> Option<Role> {
         match &self.stage {
             Stage::Open(socket) => Some(socket.role()),
+            Stage::Bytes(..) => Some(Role::Server),
             Stage::Dialling(_) | Stage::Asking(..) | Stage::Asked(_) | Stage::Closing(_) => None,
         }
     }
 
-    fn speak(&mut self, out: &mut Vec<u8>, say: impl FnOnce(&mut WebSocket, &mut Vec<u8>)) {
-        if let Stage::Open(socket) = &mut self.stage {
-            let mut plain = Vec::new();
-            say(socket, &mut plain);
-            self.seal(plain, out);
+    fn speak(
+        &mut self,
+        out: &mut Vec<u8>,
+        in_messages: impl FnOnce(&mut WebSocket, &mut Vec<u8>),
+        in_bytes: impl FnOnce(&mut Frames, &mut Vec<u8>),
+    ) {
+        let mut plain = Vec::new();
+        match &mut self.stage {
+            Stage::Open(socket) => in_messages(socket, &mut plain),
+            Stage::Bytes(frames, _) => in_bytes(frames, &mut plain),
+            Stage::Dialling(_) | Stage::Asking(..) | Stage::Asked(_) | Stage::Closing(_) => {}
         }
+        self.seal(plain, out);
     }
 
     fn seal(&mut self, plain: Vec<u8>, out: &mut Vec<u8>) {
@@ -292,16 +335,33 @@ impl Layer {
     }
 
     /// The WebSocket stands; what came beyond the handshake are its first frames.
-    fn open(&mut self, role: Role, length: usize) -> Now {
-        let mut socket = WebSocket::new(role);
-        if let Stage::Asking(_, head) | Stage::Asked(head) = &mut self.stage {
-            let rest = mem::take(head).split_off(length);
-            if !rest.is_empty() {
-                socket.take_in(rest);
-            }
+    fn open(&mut self, role: Role, length: usize, out: &mut Vec<u8>) -> Now {
+        let rest = match &mut self.stage {
+            Stage::Asking(_, head) | Stage::Asked(head) => mem::take(head).split_off(length),
+            Stage::Dialling(_) | Stage::Open(_) | Stage::Bytes(..) | Stage::Closing(_) => Vec::new(),
+        };
+        self.stage = match self.serves {
+            Serves::Mailbox => Stage::Open(WebSocket::new(role)),
+            Serves::Relay => Stage::Bytes(Frames::default(), Vec::new()),
+        };
+        if !rest.is_empty() {
+            self.frames(rest, out);
         }
-        self.stage = Stage::Open(socket);
         Now::Open
+    }
+
+    /// Takes in bytes of frames.
+    fn frames(&mut self, bytes: Vec<u8>, out: &mut Vec<u8>) {
+        match &mut self.stage {
+            Stage::Open(socket) => socket.take_in(bytes),
+            Stage::Bytes(frames, pending) => {
+                let mut plain = Vec::new();
+                let end = frames.take_in(&bytes, &mut Taken { bytes: pending, out: &mut plain });
+                self.gone = end.err().or_else(|| self.gone.take());
+                self.seal(plain, out);
+            }
+            Stage::Dialling(_) | Stage::Asking(..) | Stage::Asked(_) | Stage::Closing(_) => {}
+        }
     }
 
     fn ended_early(&self) -> Now {

@@ -13,7 +13,7 @@ const CLIENT: Conn = Conn(1);
 const SERVER: Conn = Conn(2);
 
 /// A client whose WebSocket this test writes by hand, after the head of its request.
-const UPGRADE: &str = "GET /v1 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+pub(crate) const UPGRADE: &str = "GET /v1 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 #[test]

@@ -114,7 +114,7 @@ impl MailboxWorld {
 
 impl RelayWorld {
     pub(crate) fn relay() -> Self {
-        Self::new(relay::Relay::new(relay::Options { listen: Address::new("127.0.0.1", 4001) }), ())
+        Self::new(relay::Relay::new(relay::Options::new(Address::new("127.0.0.1", 4001))), ())
     }
 
     /// All bytes that a client has heard since it was last asked.

@@ -1,0 +1,165 @@
+//! The two servers, each on a thread of its own: as many connections as it has belong to one loop.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::runtime::Builder;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use wormhole_core::driver::{Address, Listen, Machine, Why};
+use wormhole_runtime::{InFlight, Layered, Runtime};
+use wormhole_server::counters::{MailboxCounts, RelayCounts};
+use wormhole_server::mailbox::{self, Mailbox};
+use wormhole_server::relay::{self, Relay};
+use wormhole_server::store::Memory;
+use wormhole_server::{Drain, Event, Server, Stored};
+
+use crate::arrival::Arrival;
+use crate::bound::Bound;
+use crate::config::{Config, Words};
+use crate::net::{For, Net};
+
+/// How long connections may take to end once they are told to.
+const END_LIMIT: Duration = Duration::from_secs(5);
+/// Orders under way to one server.
+const ORDERS: usize = 16;
+
+/// What a server is told while it serves.
+#[derive(Clone, Debug)]
+pub(crate) enum Order {
+    /// Take nobody in any more, and end when everybody has left or the time is over.
+    Drain(Duration),
+    /// Tell clients this from now on.
+    Say(Words),
+}
+
+/// How a server ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// As it was told to.
+    Drained,
+    Failed(Why),
+}
+
+/// A server on its thread.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    pub(crate) orders: mpsc::Sender<Order>,
+}
+
+/// What a server tells when it has ended.
+pub(crate) type Ends = mpsc::Sender<(&'static str, Ended)>;
+
+type Net1 = Layered<InFlight<Net>>;
+
+/// Begins to serve mailboxes.
+pub(crate) fn mailbox(
+    config: &Config,
+    bound: Vec<Bound>,
+    arrival: &Arc<Arrival>,
+    ends: Ends,
+) -> io::Result<(Serving, Arc<MailboxCounts>)> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let options = mailbox::Options {
+        motd: config.words.motd.clone(),
+        error: config.words.signal_error.clone(),
+        advertise_version: config.words.advertise_version.clone(),
+        allow_list: !config.disallow_list,
+        ..mailbox::Options::new(elsewhere(), since.as_secs_f64())
+    };
+    let bound = BTreeMap::from([(For::Mailbox, bound)]);
+    let arrival = Arc::clone(arrival);
+    let machine = Mailbox::new(options);
+    let counts = machine.counts();
+    let timed = Arc::clone(&counts);
+    let serving = spawn("mailbox", ends, move |orders| async move {
+        let mut net = net(bound, arrival);
+        let store = Memory::new(net.seed());
+        let mut server = Server::new(machine, Stored::new(net, store).timed(timed));
+        serve(&mut server, orders, |mailbox, words| {
+            mailbox.say(words.motd, words.signal_error, words.advertise_version);
+        })
+        .await
+    })?;
+    Ok((serving, counts))
+}
+
+/// Begins to serve as a relay.
+pub(crate) fn relay(
+    plain: Vec<Bound>,
+    websocket: Vec<Bound>,
+    arrival: &Arc<Arrival>,
+    ends: Ends,
+) -> io::Result<(Serving, Arc<RelayCounts>)> {
+    let mut listen = Vec::new();
+    if !plain.is_empty() {
+        listen.push(Listen::Relay(elsewhere()));
+    }
+    if !websocket.is_empty() {
+        listen.push(Listen::RelayWebSocket(elsewhere()));
+    }
+    let options = relay::Options { listen };
+    let bound = BTreeMap::from([(For::Relay, plain), (For::RelayWebSocket, websocket)]);
+    let arrival = Arc::clone(arrival);
+    let machine = Relay::new(options);
+    let counts = machine.counts();
+    let serving = spawn("relay", ends, move |orders| async move {
+        let mut server = Server::new(machine, net(bound, arrival));
+        serve(&mut server, orders, |_, _| {}).await
+    })?;
+    Ok((serving, counts))
+}
+
+/// The sockets are bound already, so that the address in the options is never looked at.
+fn elsewhere() -> Address {
+    Address::new("", 0)
+}
+
+fn net(bound: BTreeMap<For, Vec<Bound>>, arrival: Arc<Arrival>) -> Net1 {
+    Layered::new(InFlight::new(Net::new(bound, arrival)))
+}
+
+/// Runs a server on a thread of its own until it ends.
+fn spawn<F: Future<Output = Ended>>(
+    name: &'static str,
+    ends: Ends,
+    serve: impl FnOnce(mpsc::Receiver<Order>) -> F + Send + 'static,
+) -> io::Result<Serving> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (orders, receiver) = mpsc::channel(ORDERS);
+    thread::Builder::new().name(name.into()).spawn(move || {
+        let ended = runtime.block_on(serve(receiver));
+        // Nobody is interested any more where the program ends anyway.
+        let _ = ends.blocking_send((name, ended));
+    })?;
+    Ok(Serving { orders })
+}
+
+/// Serves, and does what it is told meanwhile.
+async fn serve<M, R>(
+    server: &mut Server<M, R>,
+    mut orders: mpsc::Receiver<Order>,
+    mut say: impl FnMut(&mut M, Words),
+) -> Ended
+where
+    M: Machine<Event = Event> + Drain,
+    R: Runtime<M::Request, M::Reply>,
+{
+    loop {
+        tokio::select! {
+            why = server.run() => return Ended::Failed(why),
+            order = orders.recv() => match order {
+                Some(Order::Say(words)) => say(server.machine_mut(), words),
+                Some(Order::Drain(limit)) => {
+                    let _ = timeout(limit, server.drain()).await;
+                    let _ = timeout(END_LIMIT, server.end()).await;
+                    return Ended::Drained;
+                }
+                None => return Ended::Drained,
+            },
+        }
+    }
+}

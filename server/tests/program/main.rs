@@ -1,0 +1,10 @@
+//! The program as operators run it: `wormhole-server` as a child process over real sockets.
+#![cfg(all(test, unix))]
+
+mod client;
+mod configuration;
+mod proxies;
+mod running;
+mod serving;
+mod tls;
+mod watched;
