@@ -5,7 +5,9 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+#[cfg(target_os = "linux")]
+use std::os::fd::BorrowedFd;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -47,7 +49,32 @@ pub trait Stream: Send + 'static {
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>>;
     /// Says that nothing more will be written.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Has `take` move bytes out of the socket itself, as a read would: again each time that the socket has some, until
+    /// it does not answer [`WouldBlock`](io::ErrorKind::WouldBlock). A stream that cannot lend its socket is
+    /// [unsupported](io::ErrorKind::Unsupported), and read from instead.
+    #[cfg(target_os = "linux")]
+    fn poll_out_of(
+        &mut self,
+        _: &mut Context<'_>,
+        _take: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+
+    /// As [`Stream::poll_out_of`], into the socket, as a write would.
+    #[cfg(target_os = "linux")]
+    fn poll_into(
+        &mut self,
+        _: &mut Context<'_>,
+        _give: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
 }
+
+/// Work that an executor may do beside the loop.
+pub type Beside = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The sockets and the clock of one executor: all that an adapter brings.
 ///
@@ -78,6 +105,10 @@ pub trait Sockets: Send + 'static {
         listener: &mut Self::Listener,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<(Self::Stream, SocketAddr)>>;
+    /// Has another thread of the executor do this, where it has several; else gives it back, and the loop does it.
+    fn spawn(&self, work: Beside) -> Option<Beside> {
+        Some(work)
+    }
 }
 
 /// Sets what every TCP connection of ours has: small writes leave at once, and a path that is dead for minutes is

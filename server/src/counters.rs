@@ -134,7 +134,7 @@ impl Latency {
     /// How many there were up to each bound in seconds and beyond the one before it; the last bound is infinite.
     pub fn buckets(&self) -> Vec<(f64, u64)> {
         let bounds = BOUNDS.iter().map(|micros| Duration::from_micros(*micros).as_secs_f64());
-        bounds.chain([f64::MAX]).zip(self.counts.iter().map(Count::total)).collect()
+        bounds.chain([f64::INFINITY]).zip(self.counts.iter().map(Count::total)).collect()
     }
 
     /// All of the time, in seconds.

@@ -69,3 +69,5 @@ pub const LINE_TIME: Duration = Duration::from_secs(10);
 pub const WAIT_TIME: Duration = Duration::from_secs(10 * 60);
 /// Waiting connections with one token. They are of one side, so all but one are leftovers of a reconnection.
 pub const WAITERS: usize = 4;
+/// How long a pair may be silent on both sides.
+pub const PAIR_IDLE: Duration = Duration::from_secs(30 * 60);

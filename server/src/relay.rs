@@ -9,7 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 
-use wormhole_core::driver::{Address, Conn, Input, Instant, Listen, Machine, Op, Output, Why};
+use wormhole_core::driver::{Address, Conn, Input, Instant, Listen, Machine, Op, Output, Terms, Why};
 
 use crate::counters::RelayCounts;
 use crate::door::{Door, Drain, Event, Step};
@@ -26,12 +26,15 @@ pub struct Options {
     /// Where to listen: all listeners of one relay share its clients, so that a client over TCP meets one over
     /// WebSocket.
     pub listen: Vec<Listen>,
+    /// What a pair is granted. The default is to end when nothing has come for [`limits::PAIR_IDLE`].
+    pub terms: Terms,
 }
 
 impl Options {
     /// Listens for clients over TCP; port 0 takes any that is free.
     pub fn new(listen: Address) -> Self {
-        Self { listen: vec![Listen::Relay(listen)] }
+        let terms = Terms { idle: Some(limits::PAIR_IDLE), ..Terms::default() };
+        Self { listen: vec![Listen::Relay(listen)], terms }
     }
 
     /// Listens for clients over WebSocket, too.
@@ -46,6 +49,7 @@ impl Options {
 #[derive(Debug)]
 pub struct Relay {
     door: Door,
+    terms: Terms,
     clients: BTreeMap<Conn, Client>,
     /// Who waits under a token, in the order of arrival. All are of one side, or they would be partners.
     waiting: BTreeMap<Token, VecDeque<(Conn, Option<Side>)>>,
@@ -107,7 +111,7 @@ impl Machine for Relay {
             return output;
         }
         if let Some((a, b)) = self.joins.pop_front() {
-            return Output::Do(Op::Join { a, b });
+            return Output::Do(Op::Join { a, b, terms: self.terms });
         }
         let first = self.deadlines.first().map(|(at, _)| *at);
         Output::Wait(first.into_iter().chain(self.door.deadline()).min())
@@ -146,6 +150,7 @@ impl Relay {
         let (door, listen) = Door::open(options.listen);
         Self {
             door,
+            terms: options.terms,
             clients: BTreeMap::new(),
             waiting: BTreeMap::new(),
             deadlines: BTreeSet::new(),

@@ -82,7 +82,7 @@ impl<R: Runtime, S: Store> Runtime<Request, Reply> for Stored<R, S> {
             Op::Accept { at, conn } => Op::Accept { at, conn },
             Op::Read { conn } => Op::Read { conn },
             Op::Write { conn, bytes } => Op::Write { conn, bytes },
-            Op::Join { a, b } => Op::Join { a, b },
+            Op::Join { a, b, terms } => Op::Join { a, b, terms },
             Op::Close { conn } => Op::Close { conn },
         };
         self.runtime.start(op);

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::net::TcpListener;
 
-use wormhole_core::driver::{Address, Conn, Input, Listen, Op, Target, Why};
+use wormhole_core::driver::{Address, Conn, Input, Listen, Op, Target, Terms, Why};
 use wormhole_runtime::{InFlight, Runtime, Stream};
 use wormhole_tokio::{Network, Tokio};
 
@@ -141,7 +141,7 @@ async fn a_joined_pair_carries_megabytes_and_counts_them() {
         next(&mut runtime).await;
         next(&mut runtime).await;
     }
-    runtime.start(Op::Join { a: B, b: Conn(4) });
+    runtime.start(Op::Join { a: B, b: Conn(4), terms: Terms::default() });
     runtime.start(Op::Write { conn: A, bytes: vec![7; 5_000_000] });
     runtime.start(Op::Close { conn: A });
     let (mut got, mut joined) = (0, Vec::new());

@@ -90,12 +90,8 @@ impl Frames {
         self.write(PING, &[], out);
     }
 
-    /// Says goodbye in order.
-    pub(super) fn part(&mut self, out: &mut Vec<u8>) {
-        self.goodbye(NORMAL, out);
-    }
-
-    fn goodbye(&mut self, code: u16, out: &mut Vec<u8>) {
+    /// Says goodbye.
+    pub(super) fn goodbye(&mut self, code: u16, out: &mut Vec<u8>) {
         self.write(CLOSE, &code.to_be_bytes(), out);
         self.parted = true;
         self.head = Vec::new();

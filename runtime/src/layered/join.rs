@@ -1,11 +1,12 @@
 //! Joins of which one side or both are WebSockets. What one side says is written to the other, and only once it has
 //! left is more read: whoever does not read slows the other down, and no more is kept than what one read brings.
 
-use wormhole_core::driver::{Conn, Input, Op, Why};
+use wormhole_core::driver::{Conn, Input, Instant, Op, Terms, Why};
 
 use super::layer::Stage;
 use super::{Layered, Place};
 use crate::driver::Runtime;
+use crate::meter::{Look, Meter};
 
 /// One side of a join, by its number below.
 pub(super) struct Link {
@@ -19,13 +20,21 @@ pub(super) struct Link {
     leaving: usize,
     /// It is being closed.
     parted: bool,
+    /// Of the two, the one under whose number the meter is.
+    lead: Conn,
+}
+
+/// How much a pair may move, and when it is looked at next.
+pub(super) struct Metered {
+    meter: Meter,
+    look_at: Option<Instant>,
 }
 
 impl<R: Runtime> Layered<R> {
     /// Joins two sides, unless both are raw.
-    pub(super) fn join(&mut self, a: Conn, b: Conn) {
+    pub(super) fn join(&mut self, a: Conn, b: Conn, terms: Terms) {
         if !self.above.contains_key(&a) && !self.above.contains_key(&b) {
-            return self.below.start(Op::Join { a, b });
+            return self.below.start(Op::Join { a, b, terms });
         }
         let sides = [(a, b), (b, a)];
         if sides.iter().any(|(above, _)| self.is_of_messages(self.wire(*above))) {
@@ -35,10 +44,11 @@ impl<R: Runtime> Layered<R> {
         }
         for (above, partner) in sides {
             let (wire, partner) = (self.wire(above), self.wire(partner));
+            let lead = wire.min(partner);
             if self.has_ended(above) {
                 continue;
             }
-            self.links.insert(wire, Link { above, partner, came: 0, leaving: 0, parted: false });
+            self.links.insert(wire, Link { above, partner, came: 0, leaving: 0, parted: false, lead });
         }
         for (above, partner) in sides {
             let wire = self.wire(above);
@@ -50,6 +60,9 @@ impl<R: Runtime> Layered<R> {
                 self.pass_on(wire, bytes);
             }
         }
+        let lead = self.wire(a).min(self.wire(b));
+        self.meters.insert(lead, Metered { meter: Meter::new(terms, self.below.now()), look_at: None });
+        self.look(lead);
         for (above, _) in sides {
             let wire = self.wire(above);
             self.draw_from(wire);
@@ -60,7 +73,10 @@ impl<R: Runtime> Layered<R> {
     pub(super) fn pass_on(&mut self, wire: Conn, bytes: Vec<u8>) {
         let Some(link) = self.links.get_mut(&wire) else { return };
         link.came = link.came.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        let partner = link.partner;
+        let (partner, lead) = (link.partner, link.lead);
+        if let Some(metered) = self.meters.get_mut(&lead) {
+            metered.meter.add(bytes.len());
+        }
         let Some(other) = self.links.get_mut(&partner).filter(|other| !other.parted) else { return };
         other.leaving = other.leaving.saturating_add(1);
         if self.open.contains_key(&partner) {
@@ -83,6 +99,11 @@ impl<R: Runtime> Layered<R> {
     /// One of a pair has ended: its last word is told, and the other is closed once it has what came.
     pub(super) fn left(&mut self, wire: Conn) -> Option<(Conn, Why)> {
         let link = self.links.remove(&wire)?;
+        if !self.links.contains_key(&link.partner)
+            && let Some(Metered { look_at: Some(at), .. }) = self.meters.remove(&link.lead)
+        {
+            self.looks.remove(&(at, link.lead));
+        }
         self.part(link.partner);
         Some((link.above, Why::Joined { bytes: link.came }))
     }
@@ -103,10 +124,59 @@ impl<R: Runtime> Layered<R> {
         if self.links.get(&link.partner).is_none_or(|other| other.leaving > 0) {
             return;
         }
+        let lead = link.lead;
+        if !self.may_move(lead) {
+            self.look(lead);
+            if !self.may_move(lead) {
+                return;
+            }
+        }
         if self.open.contains_key(&wire) {
             self.read(wire);
         } else {
             self.below.start(Op::Read { conn: wire });
+        }
+    }
+
+    /// When pairs are to be looked at.
+    pub(super) fn look_at(&self) -> Option<Instant> {
+        self.looks.first().map(|(at, _)| *at)
+    }
+
+    /// Looks at the pairs whose time has come.
+    pub(super) fn look_after_joins(&mut self, now: Instant) {
+        while let Some((_, lead)) = self.looks.first().copied().filter(|(at, _)| *at <= now) {
+            self.look(lead);
+            let partner = self.links.get(&lead).map(|link| link.partner);
+            for wire in [Some(lead), partner].into_iter().flatten() {
+                if self.may_move(lead) {
+                    self.draw_from(wire);
+                }
+            }
+        }
+    }
+
+    fn may_move(&self, lead: Conn) -> bool {
+        self.meters.get(&lead).is_some_and(|metered| metered.meter.is_open())
+    }
+
+    /// Ends a pair whose terms are over, or notes when to look again.
+    fn look(&mut self, lead: Conn) {
+        let now = self.below.now();
+        let Some(metered) = self.meters.get_mut(&lead) else { return };
+        if let Some(at) = metered.look_at.take() {
+            self.looks.remove(&(at, lead));
+        }
+        match metered.meter.look(now) {
+            Look::On(at) => {
+                metered.look_at = at;
+                self.looks.extend(at.map(|at| (at, lead)));
+            }
+            Look::Over => {
+                let partner = self.links.get(&lead).map(|link| link.partner);
+                self.part(lead);
+                partner.into_iter().for_each(|partner| self.part(partner));
+            }
         }
     }
 

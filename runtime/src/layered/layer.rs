@@ -9,6 +9,7 @@ use wormhole_core::driver::{Conn, Instant, Why};
 
 use super::frames::{Frames, Taken};
 use super::http::{Asked, Asking, Serves, asked};
+use super::serving::Serving;
 use super::tls::{Tls, Trust};
 use super::url::Url;
 use super::websocket::{Came, WebSocket};
@@ -129,7 +130,7 @@ impl Layer {
     }
 
     /// Takes in what a read below has brought.
-    pub(super) fn take_in(&mut self, bytes: Vec<u8>, out: &mut Vec<u8>) -> Now {
+    pub(super) fn take_in(&mut self, bytes: Vec<u8>, serving: &Serving, out: &mut Vec<u8>) -> Now {
         self.reading = false;
         self.unanswered = None;
         let bytes = match &mut self.tls {
@@ -155,7 +156,7 @@ impl Layer {
             }
             Stage::Asked(head) => {
                 head.extend_from_slice(&bytes);
-                match asked(head, self.serves) {
+                match asked(head, self.serves, serving) {
                     Asked::More => Now::Same,
                     Asked::Upgrade { length, answer } => {
                         self.seal(answer, out);
@@ -239,8 +240,12 @@ impl Layer {
         self.speak(out, WebSocket::ping, |frames, plain| frames.ping(plain));
     }
 
-    pub(super) fn goodbye(&mut self, out: &mut Vec<u8>) {
-        self.speak(out, WebSocket::goodbye, Frames::part);
+    pub(super) fn goodbye(&mut self, code: u16, out: &mut Vec<u8>) {
+        self.speak(
+            out,
+            |socket, plain| socket.goodbye(code, plain),
+            |frames, plain| frames.goodbye(code, plain),
+        );
     }
 
     /// The connection below has ended. Answers why the one above has, unless there is still something to tell.

@@ -4,12 +4,13 @@ mod frames;
 mod http;
 mod join;
 mod layer;
+mod serving;
 mod time;
 mod tls;
 mod url;
 mod websocket;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 
@@ -17,8 +18,9 @@ use wormhole_core::driver::{Conn, Input, Instant, Listen, Op, Target, Why};
 use wormhole_core::rng::Seed;
 
 use self::http::Serves;
-use self::join::Link;
+use self::join::{Link, Metered};
 use self::layer::{Layer, Now, Stage};
+pub use self::serving::Serving;
 use self::tls::Trust;
 use self::url::Url;
 use crate::driver::{Job, Runtime};
@@ -36,6 +38,7 @@ pub struct Layered<R> {
     /// Whose certificates are trusted, instead of those that the system trusts.
     roots: Option<Roots>,
     trust: Option<Trust>,
+    serving: Serving,
     /// By the number below.
     open: HashMap<Conn, Layer>,
     /// What a number above stands for, where it is one of ours.
@@ -43,6 +46,9 @@ pub struct Layered<R> {
     listeners: HashMap<Conn, Listener>,
     /// The sides of joins that are not only raw, by their number below.
     links: HashMap<Conn, Link>,
+    meters: HashMap<Conn, Metered>,
+    /// Which pair is looked at next.
+    looks: BTreeSet<(Instant, Conn)>,
     /// Who is opening, and until when at most; the oldest first.
     opening: VecDeque<(Instant, Conn)>,
     /// Callers that are no WebSockets yet.
@@ -83,16 +89,24 @@ impl<R: Runtime> Layered<R> {
             below,
             roots,
             trust: None,
+            serving: Serving::default(),
             open: HashMap::new(),
             above: HashMap::new(),
             listeners: HashMap::new(),
             links: HashMap::new(),
+            meters: HashMap::new(),
+            looks: BTreeSet::new(),
             opening: VecDeque::new(),
             callers: 0,
             next_below: BELOW,
             sweep_at: Instant::START,
             done: VecDeque::new(),
         }
+    }
+
+    /// How callers are served from now on.
+    pub fn serving_mut(&mut self) -> &mut Serving {
+        &mut self.serving
     }
 }
 
@@ -130,7 +144,7 @@ impl<R: Runtime> Runtime for Layered<R> {
                 Some(Place::Awaited(_)) => {}
             },
             Op::Close { conn } => self.close(conn),
-            Op::Join { a, b } => self.join(a, b),
+            Op::Join { a, b, terms } => self.join(a, b, terms),
             Op::Open { .. } | Op::Listen { .. } | Op::Accept { .. } | Op::Store(_) => {
                 self.below.start(op);
             }
@@ -293,7 +307,7 @@ impl<R: Runtime> Layered<R> {
     fn received(&mut self, below: Conn, bytes: Vec<u8>) {
         let Some(layer) = self.open.get_mut(&below) else { return };
         let mut out = Vec::new();
-        let now = layer.take_in(bytes, &mut out);
+        let now = layer.take_in(bytes, &self.serving, &mut out);
         self.after(below, now, out);
     }
 
@@ -371,7 +385,7 @@ impl<R: Runtime> Layered<R> {
     fn say_goodbye(&mut self, below: Conn) {
         if let Some(layer) = self.open.get_mut(&below) {
             let mut out = Vec::new();
-            layer.goodbye(&mut out);
+            layer.goodbye(self.serving.goodbye, &mut out);
             self.send(below, out, false);
             self.end(below, Why::Asked);
         }

@@ -111,8 +111,8 @@ impl WebSocket {
     }
 
     /// Says goodbye.
-    pub(super) fn goodbye(&mut self, out: &mut Vec<u8>) {
-        self.write(Message::Close(Some(close(CloseCode::Normal))), out);
+    pub(super) fn goodbye(&mut self, code: u16, out: &mut Vec<u8>) {
+        self.write(Message::Close(Some(close(code.into()))), out);
     }
 
     fn write(&mut self, message: Message, out: &mut Vec<u8>) {
@@ -253,7 +253,7 @@ mod tests {
         let mut client = WebSocket::new(Role::Client);
         let mut server = WebSocket::new(Role::Server);
         let (mut there, mut back) = (Vec::new(), Vec::new());
-        client.goodbye(&mut there);
+        client.goodbye(1000, &mut there);
         server.take_in(there);
         assert_eq!(server.next(&mut back), Ok(Came::Goodbye));
         assert_eq!(back, [0x88, 2, 0x03, 0xe8]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wormhole_core::defaults::MESSAGE_LIMIT;
-use wormhole_core::driver::{Conn, Input, Listen, Op, Target, Why};
+use wormhole_core::driver::{Conn, Input, Listen, Op, Target, Terms, Why};
 use wormhole_runtime::{InFlight, Layered, Runtime};
 
 use crate::net::{Caller, Net, WINDOW, in_flight, listen, peer, settle};
@@ -120,7 +120,7 @@ fn raw_connections_pass_through() {
     let mut caller = net.call(port);
     assert_eq!(settle(&mut runtime).len(), 3);
     runtime.start(Op::Write { conn: Conn(7), bytes: b"bytes".to_vec() });
-    runtime.start(Op::Join { a: Conn(6), b: Conn(8) });
+    runtime.start(Op::Join { a: Conn(6), b: Conn(8), terms: Terms::default() });
     assert_eq!(settle(&mut runtime), [Input::Sent { conn: Conn(7) }]);
     assert_eq!(caller.read(), (b"bytes".to_vec(), false));
     assert!(runtime.take(Conn(7)).is_some());
@@ -130,7 +130,7 @@ fn raw_connections_pass_through() {
 fn a_websocket_is_neither_taken_nor_joined() {
     let (_net, mut runtime) = connected();
     assert!(runtime.take(CLIENT).is_none());
-    runtime.start(Op::Join { a: CLIENT, b: SERVER });
+    runtime.start(Op::Join { a: CLIENT, b: SERVER, terms: Terms::default() });
     let seen = settle(&mut runtime);
     assert_eq!(seen.len(), 2);
     assert!(seen.iter().all(|input| matches!(input, Input::Closed { why: Why::Asked, .. })));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wormhole_core::driver::{Address, Conn, Input, Listen, Op, Target};
+use wormhole_core::driver::{Address, Conn, Input, Listen, Op, Target, Terms};
 use wormhole_runtime::Runtime;
 
 const LISTENER: Conn = Conn(0);
@@ -121,7 +121,7 @@ impl<R: Runtime> ProxyDouble<R> {
             Some(_) => self.write(conn, &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
             None => {}
         }
-        self.runtime.start(Op::Join { a: conn, b: Conn(conn.0 + 1) });
+        self.runtime.start(Op::Join { a: conn, b: Conn(conn.0 + 1), terms: Terms::default() });
     }
 
     fn refuse(&mut self, conn: Conn) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wormhole_core::driver::{Conn, Input, Listen, Op, Why};
+use wormhole_core::driver::{Conn, Input, Listen, Op, Terms, Why};
 use wormhole_runtime::{InFlight, Layered, Runtime};
 
 use crate::layered::UPGRADE;
@@ -172,7 +172,7 @@ fn who_ended_before_the_join_takes_the_other_along() {
         let near = world.accept(A, a, "/");
         let mut far = world.accept(B, b, "/");
         drop(near);
-        world.runtime.start(Op::Join { a: A, b: B });
+        world.runtime.start(Op::Join { a: A, b: B, terms: Terms::default() });
         assert_eq!(settle(&mut world.runtime).len(), 2, "{a:?} {b:?}");
         assert!(far.raw.read().1);
     }
@@ -210,7 +210,7 @@ impl World {
         // Whoever waits for a partner is read from.
         world.runtime.start(Op::Read { conn: A });
         assert_eq!(settle(&mut world.runtime), []);
-        world.runtime.start(Op::Join { a: A, b: B });
+        world.runtime.start(Op::Join { a: A, b: B, terms: Terms::default() });
         assert_eq!(settle(&mut world.runtime), []);
         (world, near, far)
     }

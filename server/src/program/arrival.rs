@@ -17,8 +17,6 @@ use crate::config::Trusted;
 use crate::forwarded;
 use crate::net::{Ahead, Caller, NOBODY, Raw, Sealed};
 
-/// How long all of it may take.
-const ARRIVAL_LIMIT: Duration = Duration::from_secs(10);
 /// How long a warning is not repeated.
 const QUIET: Duration = Duration::from_secs(30);
 /// The longest PROXY header.
@@ -39,6 +37,8 @@ pub(crate) struct Manner {
 #[derive(Debug, Default)]
 pub(crate) struct Arrival {
     trusted: Trusted,
+    /// How long all of it may take.
+    limit: Duration,
     tls: RwLock<Option<Arc<ServerConfig>>>,
     pub(crate) refusals: Named,
     /// Until then it is not said again that nobody can be accepted.
@@ -46,8 +46,8 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
-    pub(crate) fn new(trusted: Trusted, tls: Option<Arc<ServerConfig>>) -> Self {
-        Self { trusted, tls: RwLock::new(tls), ..Self::default() }
+    pub(crate) fn new(trusted: Trusted, limit: Duration, tls: Option<Arc<ServerConfig>>) -> Self {
+        Self { trusted, limit, tls: RwLock::new(tls), ..Self::default() }
     }
 
     /// From now on callers get this certificate.
@@ -78,7 +78,7 @@ impl Arrival {
         peer: Option<SocketAddr>,
         manner: Manner,
     ) -> Option<(Caller, SocketAddr)> {
-        let arrived = timeout(ARRIVAL_LIMIT, self.let_in(raw, peer, manner)).await;
+        let arrived = timeout(self.limit, self.let_in(raw, peer, manner)).await;
         match arrived.unwrap_or(Err(Refusal::Late)) {
             Ok((caller, peer)) => Some((caller, peer.unwrap_or(NOBODY))),
             Err(refusal) => {

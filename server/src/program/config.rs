@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use crate::place::Place;
 use crate::settings::{Fault, Given, Kind, SETTINGS, Said, Source};
+use crate::store;
 
 /// What the program does.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,9 @@ pub(crate) struct Config {
     /// The files of the certificate and of its key.
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) trusted: Trusted,
+    pub(crate) serving: wormhole_runtime::Serving,
+    pub(crate) channel_db: store::Place,
+    pub(crate) channel_db_synchronous: store::Safety,
     pub(crate) words: Words,
     pub(crate) disallow_list: bool,
     pub(crate) drain_limit: Duration,
@@ -71,13 +75,22 @@ impl Config {
             monitor: said.all("monitor")?,
             tls: said.tls()?,
             trusted: said.trusted()?,
+            serving: wormhole_runtime::Serving {
+                ping_every: said.seconds("ping-interval")?,
+                silence_limit: said.seconds("ping-timeout")?,
+                opening_limit: said.seconds("opening-timeout")?,
+                origins: said.all("allowed-origin")?,
+                ..wormhole_runtime::Serving::default()
+            },
+            channel_db: said.need("channel-db")?,
+            channel_db_synchronous: said.need("channel-db-synchronous")?,
             words: Words {
                 advertise_version: said.text("advertise-version"),
                 motd: said.text("motd"),
                 signal_error: said.text("signal-error"),
             },
             disallow_list: said.need("disallow-list")?,
-            drain_limit: Duration::from_secs(said.need("drain-limit")?),
+            drain_limit: said.seconds("drain-limit")?,
             log_level: said.need("log-level")?,
             log_format: said.need("log-format")?,
         };
@@ -142,6 +155,12 @@ impl Reader<'_> {
     /// What has a default.
     fn need<T: FromStr<Err: fmt::Display>>(&self, name: &str) -> Result<T, Fault> {
         self.one(name)?.ok_or_else(|| Fault::new(self.source(name), format!("{name} needs a value")))
+    }
+
+    /// A time, in seconds with or without a fraction.
+    fn seconds(&self, name: &str) -> Result<Duration, Fault> {
+        let seconds = Duration::try_from_secs_f64(self.need(name)?);
+        seconds.map_err(|_| Fault::new(self.source(name), format!("{name} must be a number of seconds")))
     }
 
     fn tls(&self) -> Result<Option<(PathBuf, PathBuf)>, Fault> {

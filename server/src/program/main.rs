@@ -5,6 +5,7 @@ mod bound;
 mod config;
 mod file;
 mod forwarded;
+mod health;
 mod log;
 mod man;
 mod metrics;
@@ -14,6 +15,7 @@ mod place;
 mod run;
 mod serve;
 mod settings;
+mod store;
 mod tls;
 
 use std::process::ExitCode;

@@ -12,11 +12,13 @@ use prometheus_client::registry::Registry;
 use wormhole_server::counters::{Connections, Latency, MailboxCounts, Named, RelayCounts};
 
 use crate::arrival::Arrival;
+use crate::health::Health;
 
 /// Everything that is counted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
     pub(crate) arrival: Arc<Arrival>,
+    pub(crate) health: Arc<Health>,
     pub(crate) mailbox: Option<Arc<MailboxCounts>>,
     pub(crate) relay: Option<Arc<RelayCounts>>,
 }
@@ -53,6 +55,19 @@ impl Collector for Metrics {
             page.counter("mailbox_messages", "Messages stored", mailbox.messages.total())?;
             page.counter("mailbox_message_bytes", "Bytes of the bodies of messages", mailbox.bytes.total())?;
             page.named("mailbox_refusals", "Errors that clients were told", "reason", &mailbox.refusals)?;
+            page.named(
+                "mailbox_nameplates",
+                "Nameplates that are free again",
+                "result",
+                &self.health.nameplates,
+            )?;
+            page.named("mailbox_mailboxes", "Mailboxes that are gone", "result", &self.health.mailboxes)?;
+            page.counter("mailbox_expired", "Mailboxes that have expired", self.health.expired.total())?;
+            page.gauge(
+                "mailbox_storing",
+                "Whether messages can be stored",
+                u64::from(self.health.is_storing()),
+            )?;
             page.latency("mailbox_store_seconds", "How long the store took for a command", &mailbox.store)?;
         }
         if let Some(relay) = &self.relay {

@@ -33,7 +33,13 @@ pub(crate) struct State {
 impl State {
     /// Why new clients should go elsewhere, where they should.
     fn unready(&self) -> Option<&'static str> {
-        self.draining.load(Ordering::Relaxed).then_some("draining\n")
+        if self.draining.load(Ordering::Relaxed) {
+            Some("draining\n")
+        } else if self.metrics.health.is_storing() {
+            None
+        } else {
+            Some("nothing can be stored\n")
+        }
     }
 }
 

@@ -4,17 +4,20 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+#[cfg(target_os = "linux")]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time;
 use tokio_rustls::server::TlsStream;
 use wormhole_core::driver::{Instant, Listen};
-use wormhole_runtime::{Sockets, Stream, tune};
+use wormhole_runtime::{Beside, Sockets, Stream, tune};
 
 use crate::arrival::{self, Arrival};
 use crate::bound::{Bound, Socket};
@@ -90,6 +93,15 @@ impl Sockets for Net {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<(Caller, SocketAddr)>> {
         listener.poll_accept(cx)
+    }
+
+    fn spawn(&self, work: Beside) -> Option<Beside> {
+        let handle = Handle::current();
+        if handle.runtime_flavor() == RuntimeFlavor::CurrentThread {
+            return Some(work);
+        }
+        handle.spawn(work);
+        None
     }
 }
 
@@ -303,6 +315,66 @@ impl AsyncWrite for Raw {
     }
 }
 
+#[cfg(target_os = "linux")]
+impl Caller {
+    /// The connection itself, where nothing is between it and its bytes.
+    fn lent(&self) -> Option<&Raw> {
+        match self {
+            Self::Plain(stream) if stream.used == stream.bytes.len() => Some(&stream.inner),
+            Self::Plain(_) | Self::Tls(_) => None,
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Raw {
+    fn poll_out_of(
+        &self,
+        cx: &mut Context<'_>,
+        take: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let taken = match self {
+                Self::Tcp(stream) => {
+                    ready!(stream.poll_read_ready(cx))?;
+                    stream.try_io(Interest::READABLE, || take(stream.as_fd()))
+                }
+                Self::Unix(stream) => {
+                    ready!(stream.poll_read_ready(cx))?;
+                    stream.try_io(Interest::READABLE, || take(stream.as_fd()))
+                }
+            };
+            match taken {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome),
+            }
+        }
+    }
+
+    fn poll_into(
+        &self,
+        cx: &mut Context<'_>,
+        give: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let given = match self {
+                Self::Tcp(stream) => {
+                    ready!(stream.poll_write_ready(cx))?;
+                    stream.try_io(Interest::WRITABLE, || give(stream.as_fd()))
+                }
+                Self::Unix(stream) => {
+                    ready!(stream.poll_write_ready(cx))?;
+                    stream.try_io(Interest::WRITABLE, || give(stream.as_fd()))
+                }
+            };
+            match given {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome),
+            }
+        }
+    }
+}
+
 impl Stream for Caller {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(buf);
@@ -324,6 +396,30 @@ impl Stream for Caller {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(sealed) => Pin::new(&mut sealed.stream).poll_shutdown(cx),
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn poll_out_of(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        match self.lent() {
+            Some(raw) => raw.poll_out_of(cx, take),
+            None => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn poll_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        give: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        match self.lent() {
+            Some(raw) => raw.poll_into(cx, give),
+            None => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::arrival::Arrival;
 use crate::bound::{self, Bound, Passed, Paths};
 use crate::config::Config;
+use crate::health::Health;
 use crate::log;
 use crate::metrics::Metrics;
 use crate::monitor::{self, State};
@@ -55,7 +56,7 @@ fn serve(config: &Config, parts: Parts, reload: Reload<'_>) -> io::Result<ExitCo
     let mut passed = Passed::take()?;
     let mut certificate = config.tls.clone().map(Certificate::new);
     let tls = certificate.as_mut().map(Certificate::read).transpose().map_err(io::Error::other)?;
-    let arrival = Arc::new(Arrival::new(config.trusted.clone(), tls));
+    let arrival = Arc::new(Arrival::new(config.trusted.clone(), config.serving.opening_limit, tls));
     let mut open = |name: &str, places: &[Place]| open(name, places, &mut passed, &mut paths);
     let mailbox = if parts.mailbox { open("mailbox", &config.mailbox)? } else { Vec::new() };
     let relay = if parts.relay { open("relay", &config.relay)? } else { Vec::new() };
@@ -68,14 +69,17 @@ fn serve(config: &Config, parts: Parts, reload: Reload<'_>) -> io::Result<ExitCo
 
     let (ends, ended) = mpsc::channel(2);
     let mut servers = Vec::new();
-    let mut metrics = Metrics { arrival: Arc::clone(&arrival), ..Metrics::default() };
+    let health = Arc::new(Health::default());
+    let mut metrics =
+        Metrics { arrival: Arc::clone(&arrival), health: Arc::clone(&health), mailbox: None, relay: None };
     if parts.mailbox {
-        let (serving, counts) = serve::mailbox(config, mailbox, &arrival, ends.clone())?;
+        let tell = move |event| health.note(&event);
+        let (serving, counts) = serve::mailbox(config, mailbox, &arrival, tell, ends.clone())?;
         servers.push(serving);
         metrics.mailbox = Some(counts);
     }
     if parts.relay {
-        let (serving, counts) = serve::relay(relay, relay_websocket, &arrival, ends)?;
+        let (serving, counts) = serve::relay(config, relay, relay_websocket, &arrival, ends)?;
         servers.push(serving);
         metrics.relay = Some(counts);
     }

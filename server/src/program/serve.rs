@@ -10,20 +10,22 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use wormhole_core::driver::{Address, Listen, Machine, Why};
-use wormhole_runtime::{InFlight, Layered, Runtime};
+use wormhole_runtime::{InFlight, Layered, Runtime, Serving as Service};
 use wormhole_server::counters::{MailboxCounts, RelayCounts};
 use wormhole_server::mailbox::{self, Mailbox};
 use wormhole_server::relay::{self, Relay};
-use wormhole_server::store::Memory;
-use wormhole_server::{Drain, Event, Server, Stored};
+use wormhole_server::{Drain, Event, Server, Stamp, Stored};
 
 use crate::arrival::Arrival;
 use crate::bound::Bound;
 use crate::config::{Config, Words};
 use crate::net::{For, Net};
+use crate::store::Kept;
 
 /// How long connections may take to end once they are told to.
 const END_LIMIT: Duration = Duration::from_secs(5);
+/// What WebSocket calls the restart of a service, in a close frame.
+const SERVICE_RESTART: u16 = 1012;
 /// Orders under way to one server.
 const ORDERS: usize = 16;
 
@@ -53,35 +55,42 @@ pub(crate) struct Serving {
 /// What a server tells when it has ended.
 pub(crate) type Ends = mpsc::Sender<(&'static str, Ended)>;
 
-type Net1 = Layered<InFlight<Net>>;
+type Runs = Layered<InFlight<Net>>;
 
 /// Begins to serve mailboxes.
 pub(crate) fn mailbox(
     config: &Config,
     bound: Vec<Bound>,
     arrival: &Arc<Arrival>,
+    tell: impl FnMut(Event) + Send + 'static,
     ends: Ends,
 ) -> io::Result<(Serving, Arc<MailboxCounts>)> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let started = Stamp::at(since.as_secs_f64());
     let options = mailbox::Options {
         motd: config.words.motd.clone(),
         error: config.words.signal_error.clone(),
         advertise_version: config.words.advertise_version.clone(),
         allow_list: !config.disallow_list,
-        ..mailbox::Options::new(elsewhere(), since.as_secs_f64())
+        ..mailbox::Options::new(elsewhere(), started.seconds())
     };
     let bound = BTreeMap::from([(For::Mailbox, bound)]);
-    let arrival = Arc::clone(arrival);
+    let mut net = net(bound, Arc::clone(arrival), config.serving.clone());
+    let store = Kept::open(&config.channel_db, config.channel_db_synchronous, net.seed(), started)
+        .map_err(|error| io::Error::other(format!("--channel-db: {error}")))?;
     let machine = Mailbox::new(options);
     let counts = machine.counts();
     let timed = Arc::clone(&counts);
     let serving = spawn("mailbox", ends, move |orders| async move {
-        let mut net = net(bound, arrival);
-        let store = Memory::new(net.seed());
-        let mut server = Server::new(machine, Stored::new(net, store).timed(timed));
-        serve(&mut server, orders, |mailbox, words| {
-            mailbox.say(words.motd, words.signal_error, words.advertise_version);
-        })
+        let mut server = Server::new(machine, Stored::new(net, store).timed(timed)).telling(tell);
+        serve(
+            &mut server,
+            orders,
+            |mailbox, words| {
+                mailbox.say(words.motd, words.signal_error, words.advertise_version);
+            },
+            |stored| leave(stored.runtime_mut()),
+        )
         .await
     })?;
     Ok((serving, counts))
@@ -89,6 +98,7 @@ pub(crate) fn mailbox(
 
 /// Begins to serve as a relay.
 pub(crate) fn relay(
+    config: &Config,
     plain: Vec<Bound>,
     websocket: Vec<Bound>,
     arrival: &Arc<Arrival>,
@@ -101,14 +111,15 @@ pub(crate) fn relay(
     if !websocket.is_empty() {
         listen.push(Listen::RelayWebSocket(elsewhere()));
     }
-    let options = relay::Options { listen };
+    let options = relay::Options { listen, ..relay::Options::new(elsewhere()) };
     let bound = BTreeMap::from([(For::Relay, plain), (For::RelayWebSocket, websocket)]);
     let arrival = Arc::clone(arrival);
     let machine = Relay::new(options);
     let counts = machine.counts();
+    let service = config.serving.clone();
     let serving = spawn("relay", ends, move |orders| async move {
-        let mut server = Server::new(machine, net(bound, arrival));
-        serve(&mut server, orders, |_, _| {}).await
+        let mut server = Server::new(machine, net(bound, arrival, service));
+        serve(&mut server, orders, |_, _| {}, leave).await
     })?;
     Ok((serving, counts))
 }
@@ -118,8 +129,15 @@ fn elsewhere() -> Address {
     Address::new("", 0)
 }
 
-fn net(bound: BTreeMap<For, Vec<Bound>>, arrival: Arc<Arrival>) -> Net1 {
-    Layered::new(InFlight::new(Net::new(bound, arrival)))
+fn net(bound: BTreeMap<For, Vec<Bound>>, arrival: Arc<Arrival>, service: Service) -> Runs {
+    let mut net = Layered::new(InFlight::new(Net::new(bound, arrival)));
+    *net.serving_mut() = service;
+    net
+}
+
+/// Who is sent away from now on hears that it may come again.
+fn leave(net: &mut Runs) {
+    net.serving_mut().goodbye = SERVICE_RESTART;
 }
 
 /// Runs a server on a thread of its own until it ends.
@@ -143,6 +161,7 @@ async fn serve<M, R>(
     server: &mut Server<M, R>,
     mut orders: mpsc::Receiver<Order>,
     mut say: impl FnMut(&mut M, Words),
+    leave: impl FnOnce(&mut R),
 ) -> Ended
 where
     M: Machine<Event = Event> + Drain,
@@ -155,6 +174,7 @@ where
                 Some(Order::Say(words)) => say(server.machine_mut(), words),
                 Some(Order::Drain(limit)) => {
                     let _ = timeout(limit, server.drain()).await;
+                    leave(server.runtime_mut());
                     let _ = timeout(END_LIMIT, server.end()).await;
                     return Ended::Drained;
                 }

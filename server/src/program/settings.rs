@@ -93,11 +93,32 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Who may say for whom it connects, by a PROXY header or by X-Real-IP, Forwarded or X-Forwarded-For: an \
          address, a network as 10.0.0.0/8, or `unix` for whoever comes through a Unix socket. Nobody else is believed",
     ),
+    many(
+        "allowed-origin",
+        "ORIGIN",
+        &[],
+        "From which web pages browsers may come, as https://example.com; from all, where none is named. Programs are no \
+         pages and always may",
+    ),
+    one("ping-interval", "SECONDS", &["60"], "How often each client that speaks WebSocket is pinged"),
+    one("ping-timeout", "SECONDS", &["600"], "How long a client may then be silent before it is closed"),
+    one(
+        "opening-timeout",
+        "SECONDS",
+        &["10"],
+        "How long a connection may take for what comes before the protocol: a PROXY header and TLS, and then its request",
+    ),
     one(
         "channel-db",
         "FILE",
-        &[":memory:"],
+        &["wormhole.sqlite"],
         "Where the mailbox server keeps nameplates, mailboxes and messages; `:memory:` forgets them at the end",
+    ),
+    one(
+        "channel-db-synchronous",
+        "MODE",
+        &["full"],
+        "What a stored message outlives: full, also the end of the power; normal, the end of the process",
     ),
     one("advertise-version", "VERSION", &[], "The version that clients are told to be current"),
     one(

@@ -77,7 +77,7 @@ fn a_fault_is_told_with_its_place_and_code_two() {
         (&["--config", "/nowhere"], &[], "/nowhere"),
         (&[], &[("WORMHOLE_SERVER_BOGUS", "1")], "WORMHOLE_SERVER_BOGUS: there is no such setting"),
         (&[], &[("WORMHOLE_SERVER_DISALLOW_LIST", "maybe")], "WORMHOLE_SERVER_DISALLOW_LIST: disallow-list"),
-        (&["--drain-limit=-1"], &[], "--drain-limit: drain-limit: \"-1\""),
+        (&["--drain-limit=-1"], &[], "--drain-limit: drain-limit must be a number of seconds"),
     ] {
         let output = check(flags, variables);
         let said = String::from_utf8(output.stderr).unwrap();

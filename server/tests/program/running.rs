@@ -25,7 +25,8 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts the program with these arguments, and waits until it can be reached.
+    /// Starts the program with these arguments, and waits until it can be reached. It keeps everything in memory, where
+    /// they do not say otherwise.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::start_with(arguments, |_| {})
     }
@@ -38,6 +39,7 @@ impl Running {
     /// As [`Running::start_with`], by another program that becomes ours.
     pub(crate) fn start_as(path: &str, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
         let mut command = clean(path, arguments);
+        command.env("WORMHOLE_SERVER_CHANNEL_DB", ":memory:");
         change(&mut command);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = lines(child.stdout.take().unwrap());

@@ -79,6 +79,100 @@ fn who_is_there_may_finish_within_the_limit_and_is_then_sent_away() {
 }
 
 #[test]
+fn what_was_answered_is_there_after_every_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("channels");
+    let file = file.to_str().unwrap();
+    for (number, mode) in ["full", "normal"].into_iter().enumerate() {
+        let arguments =
+            ["mailbox", "--mailbox", "127.0.0.1:0", "--channel-db", file, "--channel-db-synchronous", mode];
+        let mut server = Running::start(&arguments);
+        let mut client = bound(&server);
+        for _ in 0..number {
+            assert_eq!(client.hear()["phase"], "p", "of the process before");
+        }
+        client.tell(json!({"type": "add", "phase": "p", "body": "00"}));
+        assert_eq!(client.hear()["phase"], "p");
+        let second = program(&arguments).output().unwrap();
+        assert_eq!(second.status.code(), Some(1), "two processes must not share a file");
+        assert!(String::from_utf8(second.stderr).unwrap().contains("--channel-db: "));
+        drop(server);
+        server = Running::start(&arguments);
+        let mut client = bound(&server);
+        for _ in 0..=number {
+            assert_eq!(client.hear()["phase"], "p", "after it was killed");
+        }
+        drop(client);
+        server.signal(Signal::TERM);
+        assert_eq!(server.end().code(), Some(0));
+    }
+}
+
+/// A client that has opened the mailbox `m`.
+fn bound(server: &Running) -> Client {
+    let mut client = Client::connect(server.at("mailbox"));
+    client.hear();
+    client.tell(json!({"type": "bind", "appid": "x", "side": "a"}));
+    client.tell(json!({"type": "open", "mailbox": "m"}));
+    client
+}
+
+#[test]
+fn a_relay_pairs_clients_over_websocket_and_tcp() {
+    let server = Running::start(&["relay", "--relay", "127.0.0.1:0", "--relay-websocket", "127.0.0.1:0"]);
+    let line = format!("please relay {}\n", "0".repeat(64));
+    let mut plain = tcp(server.at("relay"));
+    plain.write_all(line.as_bytes()).unwrap();
+    let wire = tcp(server.at("relay-websocket"));
+    let (mut socket, _) = tungstenite::client("ws://relay/", wire).unwrap();
+    socket.send(tungstenite::Message::binary(line.into_bytes())).unwrap();
+    let mut ok = [0; 3];
+    plain.read_exact(&mut ok).unwrap();
+    assert_eq!((&ok, socket.read().unwrap()), (b"ok\n", tungstenite::Message::binary(&b"ok\n"[..])));
+    plain.write_all(b"bytes").unwrap();
+    assert_eq!(socket.read().unwrap(), tungstenite::Message::binary(&b"bytes"[..]));
+}
+
+#[test]
+fn silent_clients_are_pinged_and_then_left() {
+    let arguments =
+        ["mailbox", "--mailbox", "127.0.0.1:0", "--ping-interval", "0.2", "--ping-timeout", "0.4"];
+    let server = Running::start(&arguments);
+    let mut silent = tcp(server.at("mailbox"));
+    silent.write_all(UPGRADE.as_bytes()).unwrap();
+    let heard = rest(&mut silent, LIMIT);
+    assert!(heard.windows(2).any(|frame| frame == [0x89, 0]), "no ping in {heard:?}");
+}
+
+#[test]
+fn half_a_request_is_not_waited_for() {
+    let server = Running::start(&["mailbox", "--mailbox", "127.0.0.1:0", "--opening-timeout", "0.2"]);
+    let mut half = tcp(server.at("mailbox"));
+    half.write_all(&UPGRADE.as_bytes()[..40]).unwrap();
+    assert_eq!(rest(&mut half, LIMIT), b"");
+}
+
+#[test]
+fn pages_come_from_allowed_origins_only() {
+    let arguments =
+        ["mailbox", "--mailbox", "127.0.0.1:0", "--allowed-origin", "https://a.example,https://b.example"];
+    let server = Running::start(&arguments);
+    for (headers, admitted) in [
+        (&[][..], true),
+        (&[("Origin", "https://b.example")], true),
+        (&[("Origin", "https://c.example")], false),
+        (&[("Origin", "null")], false),
+    ] {
+        let outcome = Client::try_over(tcp(server.at("mailbox")), headers).map(drop);
+        assert_eq!(outcome.is_ok(), admitted, "{headers:?}: {outcome:?}");
+    }
+}
+
+/// A request for a WebSocket.
+const UPGRADE: &str = "GET /v1 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+#[test]
 fn a_pair_of_the_relay_may_finish() {
     let mut server = Running::start(&["relay", "--relay", "127.0.0.1:0"]);
     let [mut left, mut right] = pair(&server);
@@ -114,7 +208,7 @@ fn what_cannot_be_listened_at_is_said_with_code_one() {
         "fd:mailbox".to_owned(),
         "no-such-host.invalid:0".to_owned(),
     ] {
-        let output = program(&["mailbox", "--mailbox", &place]).output().unwrap();
+        let output = program(&["mailbox", "--channel-db", ":memory:", "--mailbox", &place]).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(&format!("--mailbox {place}: ")), "{said}");

@@ -99,7 +99,7 @@ impl Files {
 
     fn command(&self, more: &[&str]) -> std::process::Command {
         let mut command = crate::running::program(&self.arguments());
-        command.args(more);
+        command.args(["--channel-db", ":memory:"]).args(more);
         command
     }
 

@@ -33,6 +33,7 @@ fn metrics_move_with_what_happens() {
         ("wormhole_mailbox_message_bytes_total", 16.0),
         ("wormhole_mailbox_refusals_total{reason=\"crowded\"}", 1.0),
         ("wormhole_mailbox_store_seconds_count", 4.0),
+        ("wormhole_mailbox_mailboxes_total{result=\"crowded\"}", 1.0),
         ("wormhole_relay_pairs_total", 1.0),
         ("wormhole_relay_waits_total", 1.0),
         ("wormhole_relay_waiting", 0.0),
@@ -106,6 +107,11 @@ fn busy(server: &Running) -> Vec<String> {
     clients[0].tell(json!({"type": "add", "phase": "pake", "body": "c0ffee00c0ffee00"}));
     clients[0].hear();
     clients[2].say(json!("nonsense"));
+    for client in &mut clients[..2] {
+        client.say(json!({"type": "release", "nameplate": nameplate}));
+        client.say(json!({"type": "close", "mailbox": mailbox, "mood": "scary"}));
+        while client.hear()["type"] != "closed" {}
+    }
 
     let token = "ab".repeat(32);
     let mut pair = [0, 1].map(|_| tcp(server.at("relay")));

@@ -269,7 +269,7 @@ impl<M: Machine<Event = Event>, S: Shelf<M::Request, M::Reply>> World<M, S> {
                     self.inputs.push_back(Input::Sent { conn });
                 }
             }
-            Op::Join { a, b } => {
+            Op::Join { a, b, terms: _ } => {
                 for (conn, partner) in [(a, b), (b, a)] {
                     let line = self.line(conn);
                     assert!(!line.ended && line.partner.is_none());
