@@ -215,7 +215,7 @@ impl Receiving {
     fn see(&mut self, event: Event) -> Option<Result<(), Failure>> {
         match event {
             Event::Session(event) => self.see_session(&event),
-            Event::Answered | Event::OurHints(_) | Event::TheirHints(_) | Event::Sent => {}
+            Event::Answered | Event::OurHints(_) | Event::TheirHints(_) | Event::Sent | Event::Complete => {}
             Event::Offered(offer) => self.offered(offer),
             Event::Stored(path) => self.stored(&path),
             Event::Connected(path) => self.view.begin("Receiving", path, &self.receiver.progress()),

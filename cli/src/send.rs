@@ -138,6 +138,7 @@ impl Sending {
                 | Event::Connected(_)
                 | Event::Sent
                 | Event::Stored(_)
+                | Event::Complete
                 | Event::Closed(_) => None,
             };
             if let Some(end) = self.see(event) {
@@ -179,7 +180,8 @@ impl Sending {
             | Event::Answered
             | Event::OurHints(_)
             | Event::TheirHints(_)
-            | Event::Stored(_) => {}
+            | Event::Stored(_)
+            | Event::Complete => {}
             Event::Connected(path) => self.view.begin("Sending", path, &self.sender.progress()),
             Event::Sent => {
                 self.view.end(&self.sender.progress());

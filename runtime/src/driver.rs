@@ -168,6 +168,46 @@ pub struct Driver<M, R, S> {
     pub runtime: R,
     /// What its events came to.
     pub seen: S,
+    awake: Awake,
+}
+
+/// How long the loop sleeps at most where there is a deadline, so that it notices when it slept for longer.
+const ROUND: Duration = Duration::from_secs(30);
+/// From when on a gap between two calls means that nobody ran us: the computer slept, or the application did something else.
+pub(crate) const ABSENCE: Duration = Duration::from_secs(90);
+
+/// The time of a machine. It stands still while nobody runs us: what did not come then may still come, and no limit may pass
+/// because of it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Awake {
+    /// When we last ran.
+    seen: Option<Instant>,
+    /// How long we did not run, all in all.
+    absent: Duration,
+}
+
+impl Awake {
+    /// We run, and the clock shows this.
+    fn now(&mut self, clock: Instant) -> Instant {
+        let gap = self.seen.map_or(Duration::ZERO, |seen| clock.saturating_since(seen));
+        if gap > ABSENCE {
+            self.absent = self.absent.saturating_add(gap);
+        }
+        self.seen = Some(clock);
+        Instant::after_start(clock.since_start().saturating_sub(self.absent))
+    }
+
+    /// When to wake up for this deadline of the machine.
+    fn wake_up(&self, deadline: Instant, clock: Instant) -> Instant {
+        deadline.plus(self.absent).min(clock.plus(ROUND))
+    }
+}
+
+impl<M, R, S> Driver<M, R, S> {
+    /// A machine that has not run yet.
+    pub fn new(machine: M, runtime: R, seen: S) -> Self {
+        Self { machine, runtime, seen, awake: Awake::default() }
+    }
 }
 
 impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, R, S> {
@@ -197,7 +237,7 @@ impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, 
         mut ready: impl FnMut(&mut M, &mut S) -> Poll<T>,
     ) -> Option<T> {
         // The machine may have been left alone for long.
-        self.machine.handle(Input::Tick, self.runtime.now());
+        self.handle(Input::Tick);
         let late = limit.map(|limit| self.runtime.now().plus(limit));
         loop {
             let deadline = self.settle();
@@ -210,9 +250,11 @@ impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, 
                 self.nudge().await;
                 return None;
             }
+            let clock = self.runtime.now();
+            let deadline = deadline.map(|deadline| self.awake.wake_up(deadline, clock));
             let deadline = deadline.into_iter().chain(late).min();
             let input = self.runtime.next(deadline).await.unwrap_or(Input::Tick);
-            self.machine.handle(input, self.runtime.now());
+            self.handle(input);
         }
     }
 
@@ -224,15 +266,23 @@ impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, 
         let now = self.runtime.now();
         for _ in 0..NUDGES {
             self.settle();
-            let mut next = pin!(self.runtime.next(Some(now)));
-            let came = poll_fn(|cx| match next.as_mut().poll(cx) {
-                Poll::Ready(input) => Poll::Ready(input),
-                Poll::Pending => Poll::Ready(None),
-            });
-            let Some(input) = came.await else { break };
-            self.machine.handle(input, now);
+            let came = {
+                let mut next = pin!(self.runtime.next(Some(now)));
+                poll_fn(|cx| match next.as_mut().poll(cx) {
+                    Poll::Ready(input) => Poll::Ready(input),
+                    Poll::Pending => Poll::Ready(None),
+                })
+                .await
+            };
+            let Some(input) = came else { break };
+            self.handle(input);
         }
         self.settle();
+    }
+
+    fn handle(&mut self, input: Input<M::Reply>) {
+        let now = self.awake.now(self.runtime.now());
+        self.machine.handle(input, now);
     }
 
     /// Carries out all outputs; answers when the machine wants to be called at the latest.
@@ -244,5 +294,26 @@ impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, 
                 Output::Wait(deadline) => return deadline,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_machine_stands_still_while_nobody_runs_it() {
+        let mut awake = Awake::default();
+        assert_eq!(awake.now(at(5)), at(5), "the first look begins nothing");
+        assert_eq!(awake.now(at(95)), at(95));
+        assert_eq!(awake.now(at(10_000)), at(95));
+        assert_eq!(awake.now(at(10_010)), at(105));
+        assert_eq!(awake.wake_up(at(110), at(10_010)), at(10_015));
+        assert_eq!(awake.wake_up(at(999), at(10_010)), at(10_040), "to notice the next sleep");
+        assert_eq!(awake.now(at(20_000)), at(105));
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::after_start(Duration::from_secs(seconds))
     }
 }

@@ -17,7 +17,7 @@ use wormhole_core::error::TransitFault;
 use wormhole_core::transit::{OVERHEAD, Opener, RecordKeys, Sealer};
 
 use self::buffers::LENGTH;
-pub use self::buffers::{Inbox, Outbox};
+pub use self::buffers::{BATCH_RECORDS, Inbox, Outbox};
 use crate::driver::Stream;
 use crate::record::Fastest;
 
@@ -144,17 +144,17 @@ impl<S: Stream> Wire<S> {
         Ok(())
     }
 
-    /// Reads until `inbox` is full, or holds a whole record while the socket has no more for now and `is_wanted` says that
-    /// somebody waits for it; where it says no, it wakes when that changes. `come` is told how many bytes of content
+    /// Reads until `inbox` is full, or holds a whole record while the socket has no more for now and `is_wanted`, which is
+    /// told how much content is whole, says that somebody waits for it; where it says no, it wakes when that changes. `come` is told how many bytes of content
     /// there are in it, after each read.
     pub async fn receive_many(
         &mut self,
         inbox: &mut Inbox,
-        mut is_wanted: impl FnMut(&Context<'_>) -> bool,
+        mut is_wanted: impl FnMut(&Context<'_>, u64) -> bool,
         mut come: impl FnMut(u64),
     ) -> Result<(), Broken> {
         loop {
-            let has_whole = inbox.has_whole();
+            let (has_whole, content) = (inbox.has_whole(), inbox.content_len());
             let room = inbox.room();
             if room.is_empty() {
                 return Ok(());
@@ -166,7 +166,7 @@ impl<S: Stream> Wire<S> {
                 let stream = &mut self.stream;
                 let read = poll_fn(|cx| match stream.poll_read(cx, room) {
                     Poll::Ready(read) => Poll::Ready(Some(read)),
-                    Poll::Pending if has_whole && is_wanted(cx) => Poll::Ready(None),
+                    Poll::Pending if has_whole && is_wanted(cx, content) => Poll::Ready(None),
                     Poll::Pending => Poll::Pending,
                 });
                 match read.await {
@@ -245,7 +245,7 @@ mod tests {
     use wormhole_core::crypto::Key;
     use wormhole_core::defaults::{RECORD_CONTENT, RECORD_LIMIT};
 
-    use super::buffers::{BATCH, BATCH_RECORDS};
+    use super::buffers::BATCH;
     use super::*;
 
     #[test]
@@ -288,7 +288,7 @@ mod tests {
             let mut opened = Vec::new();
             let (mut inbox, mut next) = (Inbox::new(), Inbox::new());
             while opened.len() < lens.len() {
-                now(wire.receive_many(&mut inbox, |_| true, |_| ())).unwrap().unwrap();
+                now(wire.receive_many(&mut inbox, |_, _| true, |_| ())).unwrap().unwrap();
                 next.clear();
                 inbox.carry_over(&mut next).unwrap();
                 let before = opened.len();
@@ -302,7 +302,7 @@ mod tests {
             assert_eq!(inbox.begun(), 0);
             assert!(opened.iter().zip(&lens).all(|(got, len)| *got == content(*len)), "{at_once}");
             assert!(matches!(
-                now(wire.receive_many(&mut inbox, |_| true, |_| ())).unwrap(),
+                now(wire.receive_many(&mut inbox, |_, _| true, |_| ())).unwrap(),
                 Err(Broken::Ended)
             ));
         }
@@ -316,7 +316,7 @@ mod tests {
             let (early, late) = bytes.split_at(cut);
             let Parts { mut wire, mut opener, .. } = receiving(late.to_vec(), 1, early.to_vec()).into_parts();
             let mut inbox = Inbox::new();
-            now(wire.receive_many(&mut inbox, |_| true, |_| ())).unwrap().unwrap();
+            now(wire.receive_many(&mut inbox, |_, _| true, |_| ())).unwrap().unwrap();
             let mut opened = Vec::new();
             while let Some(range) = inbox.open(&mut opener) {
                 opened.push(inbox.content(range.unwrap()).to_vec());
@@ -334,7 +334,7 @@ mod tests {
             let mut pipe = receiving(bytes.clone(), 64, Vec::new());
             assert!(matches!(now(pipe.receive(100)).unwrap(), Err(Broken::Fault(_))), "{len}");
             let mut wire = receiving(bytes, 64, Vec::new()).into_parts().wire;
-            let refused = now(wire.receive_many(&mut Inbox::new(), |_| true, |_| ())).unwrap();
+            let refused = now(wire.receive_many(&mut Inbox::new(), |_, _| true, |_| ())).unwrap();
             assert!(matches!(refused, Err(Broken::Fault(_))), "{len}");
         }
     }

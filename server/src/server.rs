@@ -69,7 +69,7 @@ impl<R: Runtime> Server<Relay, R> {
 impl<M: Machine<Event = Event>, R: Runtime<M::Request, M::Reply>> Server<M, R> {
     /// A server of any kind, with any store.
     pub fn new(machine: M, runtime: R) -> Self {
-        Self { driver: Driver { machine, runtime, seen: Seen::default() } }
+        Self { driver: Driver::new(machine, runtime, Seen::default()) }
     }
 
     /// Tells this what happens beside the service: what statistics count, and what the store has to say.

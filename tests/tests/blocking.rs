@@ -281,7 +281,8 @@ fn until_connected(next: &mut dyn FnMut() -> Event) {
             | Event::OurHints(_)
             | Event::TheirHints(_)
             | Event::Sent
-            | Event::Stored(_) => {}
+            | Event::Stored(_)
+            | Event::Complete => {}
         }
     }
 }

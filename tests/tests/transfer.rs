@@ -74,7 +74,7 @@ async fn the_events_come_in_their_order() {
                 Event::Answered => seen.push("answered"),
                 Event::Sent => seen.push("sent"),
                 Event::Closed(end) => break (seen, end, sender.progress()),
-                Event::Offered(_) | Event::Stored(_) => seen.push("stray"),
+                Event::Offered(_) | Event::Stored(_) | Event::Complete => seen.push("stray"),
             }
         }
     };

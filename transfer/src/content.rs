@@ -3,30 +3,36 @@
 //! Each side has one plain thread. The sender's reads, hashes and seals; the receiver's opens, hashes and writes. It
 //! trades a few large buffers with the task that has the socket, so disk and network overlap, and memory stays the
 //! same whatever the size. When one of the two is dropped the other ends.
+//!
+//! What is in memory and fits into the buffers needs no thread: the same work is then done by the task, before the first
+//! byte leaves or after the last has come, when it has nothing to wait for.
 
 use std::fmt;
 use std::future::poll_fn;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::task::{Context, Poll};
 use std::thread;
 
+use wormhole_core::defaults::RECORD_CONTENT;
 use wormhole_core::error::TransitFault;
 use wormhole_core::transit::{Opener, Sealer};
 use wormhole_core::wire::peer::Ack;
 use wormhole_runtime::Stream;
-use wormhole_runtime::pipe::{Broken, Inbox, Outbox, Parts, Pipe, Wire};
+use wormhole_runtime::pipe::{BATCH_RECORDS, Broken, Inbox, Outbox, Parts, Pipe, Wire};
 use wormhole_runtime::record::Fastest;
 
-use crate::disk::{Hash, Opening, Received, Sealing, Sent};
+use crate::disk::{Hash, Opening, Sealing, Sent, Stored};
 use crate::error::Error;
 use crate::exchange::{Ended, Taken, TaskEnd, exchange};
 use crate::incoming::Incoming;
 use crate::outgoing::Content;
 use crate::progress::Progress;
+use crate::receiver::Received;
 
 /// Buffers that go round between thread and task: one at each end, and one on the way.
 const BUFFERS: usize = 3;
+/// Content that one buffer holds.
+const BUFFER_CONTENT: u64 = (BATCH_RECORDS * RECORD_CONTENT) as u64;
 /// The longest acknowledgement that is read.
 const ACK_LIMIT: usize = 64 << 10;
 
@@ -44,16 +50,24 @@ impl<S: Stream> Sending<S> {
     pub fn start(content: Content, pipe: Pipe<S>, progress: Progress) -> Result<Self, Error> {
         let Parts { wire, sealer, opener } = pipe.into_parts();
         let (to_task, mut from_disk) = exchange();
-        for _ in 0..BUFFERS {
-            from_disk.give(Outbox::new());
-        }
         let size = content.size();
         progress.set_total(size);
-        on_a_thread(move || {
+        let needs_no_thread = content.is_memory() && size <= BUFFER_CONTENT;
+        for _ in 0..if needs_no_thread { 1 } else { BUFFERS } {
+            from_disk.give(Outbox::for_content(size));
+        }
+        let work = move || {
             let mut sealing = Sealing::new(&to_task, sealer);
             let outcome = content.flow(&mut sealing).and_then(|()| sealing.finish());
             to_task.finish(outcome);
-        })?;
+        };
+        if needs_no_thread {
+            // It has the one buffer that it takes, and must not wait for more.
+            from_disk.done();
+            work();
+        } else {
+            on_a_thread(work)?;
+        }
         Ok(Self { wire, opener, from_disk, size, progress })
     }
 
@@ -112,34 +126,46 @@ impl<S: Stream> Confirming<S> {
 pub struct Receiving<S> {
     wire: Wire<S>,
     sealer: Sealer<Fastest>,
-    to_disk: TaskEnd<Inbox, Received>,
+    to_disk: TaskEnd<Inbox, Stored>,
+    /// The work, where no thread does it yet.
+    work: Option<Work>,
     size: u64,
     progress: Progress,
 }
+
+type Work = Box<dyn FnOnce() + Send>;
 
 impl<S: Stream> Receiving<S> {
     /// Is ready to write. Nothing is read before [`Receiving::run`].
     pub fn start(incoming: Incoming, pipe: Pipe<S>, progress: Progress) -> Result<Self, Error> {
         let Parts { wire, sealer, opener } = pipe.into_parts();
         let (from_task, to_disk) = exchange();
-        for _ in 0..BUFFERS {
-            from_task.give(Inbox::new());
-        }
         let size = incoming.size();
         progress.set_total(size);
-        on_a_thread(move || {
+        for _ in 0..BUFFERS {
+            from_task.give(Inbox::for_content(size));
+        }
+        let is_memory = incoming.is_memory();
+        let work: Work = Box::new(move || {
             let mut opening = Opening::new(&from_task, size, opener);
-            let outcome = incoming.take(&mut opening).map(|path| (opening.hash(), path));
+            let outcome = incoming.take(&mut opening).map(|received| (opening.hash(), received));
             from_task.finish(outcome);
-        })?;
-        Ok(Self { wire, sealer, to_disk, size, progress })
+        });
+        let mut receiving = Self { wire, sealer, to_disk, work: Some(work), size, progress };
+        if !is_memory {
+            receiving.start_thread()?;
+        }
+        Ok(receiving)
     }
 
     /// Receives all of it, and says so to the other side once it has its name.
-    pub async fn run(mut self) -> Result<PathBuf, Error> {
+    pub async fn run(mut self) -> Result<Received, Error> {
         self.receive().await?;
         self.to_disk.done();
-        let (hash, path) = loop {
+        if let Some(work) = self.work.take() {
+            work();
+        }
+        let (hash, received) = loop {
             match self.to_disk.take().await {
                 Taken::Buffer(_) => {}
                 Taken::Ended(outcome) => break outcome.unwrap_or(Err(Error::NoThread))?,
@@ -152,7 +178,7 @@ impl<S: Stream> Receiving<S> {
         };
         // The other side may have gone in the moment in which we wrote. What is here is whole all the same.
         sent.ok();
-        Ok(path)
+        Ok(received)
     }
 
     async fn receive(&mut self) -> Result<(), Error> {
@@ -179,7 +205,10 @@ impl<S: Stream> Receiving<S> {
             let (progress, to_disk, size) = (&self.progress, &self.to_disk, self.size);
             let come = |bytes| progress.set(got.saturating_add(bytes).min(size));
             // Full buffers cost least. What is less goes over only if the thread would sleep otherwise.
-            let is_wanted = |cx: &Context<'_>| to_disk.is_idle(cx);
+            let no_thread = self.work.is_some();
+            let is_wanted = |cx: &Context<'_>, content| {
+                if no_thread { got.saturating_add(content) >= size } else { to_disk.is_idle(cx) }
+            };
             let mut read = pin!(self.wire.receive_many(inbox, is_wanted, come));
             poll_fn(|cx| match read.as_mut().poll(cx) {
                 Poll::Ready(read) => Poll::Ready(Some(read)),
@@ -202,6 +231,9 @@ impl<S: Stream> Receiving<S> {
 
     /// A buffer to read into, or why the thread needs none.
     async fn empty(&mut self) -> Result<Inbox, Error> {
+        if !self.to_disk.has_buffer() {
+            self.start_thread()?;
+        }
         match self.to_disk.take().await {
             Taken::Buffer(mut inbox) => {
                 inbox.clear();
@@ -210,6 +242,11 @@ impl<S: Stream> Receiving<S> {
             Taken::Ended(Some(Err(error))) => Err(error),
             Taken::Ended(Some(Ok(_)) | None) => Err(Error::NoThread),
         }
+    }
+
+    /// Starts the thread, unless there is one.
+    fn start_thread(&mut self) -> Result<(), Error> {
+        self.work.take().map_or(Ok(()), on_a_thread)
     }
 
     fn broken(&self, broken: &Broken, got: u64) -> Error {
@@ -255,7 +292,9 @@ impl<S> fmt::Debug for Receiving<S> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
+    use std::io::{self, Write};
+    use std::path::{Path, PathBuf};
+    use std::sync::{Arc, Mutex};
 
     use sha2::{Digest, Sha256};
     use tempfile::TempDir;
@@ -269,7 +308,7 @@ mod tests {
     use super::*;
     use crate::archive::layout::Entry;
     use crate::doubles::{End, connection, settle};
-    use crate::error::BadArchive;
+    use crate::error::{BadArchive, Doing};
     use crate::incoming::Destination;
 
     #[test]
@@ -280,7 +319,7 @@ mod tests {
                 work.write("a", &pattern(size));
                 let (sent, received) = work.transfer("a", capacity);
                 sent.unwrap();
-                assert_eq!(received, Ok(work.path("to/a")));
+                assert_eq!(received, Ok(Received::Stored(work.path("to/a"))));
                 assert_eq!(fs::read(work.path("to/a")).unwrap(), pattern(size), "{size} {capacity}");
                 assert_eq!(work.names(), ["a"]);
             }
@@ -295,10 +334,101 @@ mod tests {
         work.write("d/two", b"");
         let (sent, received) = work.transfer("d", 50_000);
         sent.unwrap();
-        assert_eq!(received, Ok(work.path("to/d")));
+        assert_eq!(received, Ok(Received::Stored(work.path("to/d"))));
         assert_eq!(fs::read(work.path("to/d/one")).unwrap(), pattern(200_000));
         assert!(work.path("to/d/two").exists() && work.path("to/d/empty").is_dir());
         assert_eq!(work.names(), ["d"]);
+    }
+
+    #[test]
+    fn what_is_in_memory_goes_into_memory_and_needs_no_thread_where_the_buffers_hold_it() {
+        for (size, needs_thread) in [(0, false), (1, false), (1 << 20, false), ((1 << 20) + 1, true)] {
+            let (ours, theirs) = connection(100_000_000);
+            let content = Content::memory("a", pattern(size));
+            let incoming = Incoming::in_memory(&as_it_arrives(content.offer())).unwrap();
+            let pipe = Pipe::new(ours, &keys(1, 2), Vec::new());
+            let sending = Sending::start(content, pipe, Progress::default()).unwrap();
+            if !needs_thread {
+                assert!(is_over(&sending.thread()));
+            }
+            let confirming = settle(sending.run()).unwrap();
+            let pipe = Pipe::new(theirs, &keys(2, 1), Vec::new());
+            let receiving = Receiving::start(incoming, pipe, Progress::default()).unwrap();
+            let thread = receiving.thread();
+            assert!(!is_over(&thread), "nothing has come yet");
+            // What could only be had from a thread would leave one poll of the job pending.
+            let received = if needs_thread {
+                settle(receiving.run())
+            } else {
+                let mut run = Box::pin(receiving.run());
+                match run.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())) {
+                    Poll::Ready(received) => received,
+                    Poll::Pending => panic!("{size} bytes waited for a thread"),
+                }
+            };
+            assert_eq!(received, Ok(Received::Bytes(pattern(size).into())));
+            assert_eq!(settle(confirming.run()), Ok(()));
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_also_where_records_are_tiny() {
+        let (ours, theirs) = connection(1 << 30);
+        let mut pipe = Pipe::new(theirs, &keys(1, 2), Vec::new());
+        for byte in pattern(20_000) {
+            settle(pipe.send(&[])).unwrap();
+            settle(pipe.send(&[byte])).unwrap();
+        }
+        let incoming = Incoming::in_memory(&Offer::File { name: Name::from("a"), size: 20_000 }).unwrap();
+        assert_eq!(receive(ours, incoming), Ok(Received::Bytes(pattern(20_000).into())));
+    }
+
+    #[test]
+    fn what_a_reader_gives_goes_to_a_writer() {
+        let written = Written::default();
+        let content = Content::reader("a", 3_000_001, io::Cursor::new(pattern(3_000_001)));
+        let (sent, received) = transfer_to_writer(content, written.clone());
+        assert_eq!((sent, received), (Ok(()), Ok(Received::Written)));
+        assert!(*written.0.lock().unwrap() == pattern(3_000_001));
+    }
+
+    #[test]
+    fn a_reader_that_gives_more_or_less_than_it_was_said_to_is_an_error_on_both_sides() {
+        let cases = [(1_000_000, 999_999), (1_000_000, 1_000_001), (1 << 20, (1 << 20) + 1), (1, 0), (0, 1)];
+        for (index, (size, gives)) in cases.into_iter().chain(cases).enumerate() {
+            let make = if index < cases.len() { Content::reader } else { Content::ready };
+            let content = make("a", size, io::Cursor::new(pattern(gives)));
+            let (sent, received) = transfer_to_writer(content, Written::default());
+            assert_eq!(sent, Err(Error::Changed { path: "a".into() }), "{size} {gives}");
+            if size > 0 {
+                let lost =
+                    matches!(received, Err(Error::Wormhole(CoreError::Transit(TransitFault::Lost { .. }))));
+                assert!(lost, "{received:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_writer_that_fails_ends_it_and_what_is_no_file_has_no_writer() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (ours, theirs) = connection(10_000_000);
+        let content = Content::memory("a", pattern(1000));
+        let incoming = Incoming::to_writer(&as_it_arrives(content.offer()), Box::new(Full)).unwrap();
+        let other = thread::spawn(move || receive(theirs, incoming));
+        let sent = send(ours, content);
+        let received = other.join().unwrap();
+        assert!(matches!(received, Err(Error::Disk { doing: Doing::Write, .. })), "{received:?}");
+        assert!(sent.is_err());
+        let text = Offer::Text(Text::from("a"));
+        assert!(Incoming::in_memory(&text).is_err() && Incoming::to_writer(&text, Box::new(Full)).is_err());
     }
 
     #[test]
@@ -365,7 +495,7 @@ mod tests {
                 settle(pipe.send(&pattern(*len))).unwrap();
             }
             let received = receive(ours, work.incoming("a", total as u64));
-            assert_eq!(received, Ok(work.path("to/a")));
+            assert_eq!(received, Ok(Received::Stored(work.path("to/a"))));
             let expected: Vec<u8> = announced.iter().flat_map(|len| pattern(*len)).collect();
             assert!(fs::read(work.path("to/a")).unwrap() == expected);
             let ack = Ack::decode(&settle(pipe.receive(1000)).unwrap()).unwrap();
@@ -498,13 +628,38 @@ mod tests {
         settle(async { Sending::start(content, pipe, Progress::default())?.run().await?.run().await })
     }
 
-    fn receive(end: End, incoming: Incoming) -> Result<PathBuf, Error> {
+    fn receive(end: End, incoming: Incoming) -> Result<Received, Error> {
         let pipe = Pipe::new(end, &keys(2, 1), Vec::new());
         let receiving = Receiving::start(incoming, pipe, Progress::default())?;
         let thread = receiving.thread();
         let outcome = settle(receiving.run());
         settle(poll_fn(|cx| thread.poll(cx)));
         outcome
+    }
+
+    fn transfer_to_writer(content: Content, to: Written) -> (Result<(), Error>, Result<Received, Error>) {
+        let (ours, theirs) = connection(100_000);
+        let incoming = Incoming::to_writer(&as_it_arrives(content.offer()), Box::new(to)).unwrap();
+        let other = thread::spawn(move || receive(theirs, incoming));
+        let sent = send(ours, content);
+        (sent, other.join().unwrap())
+    }
+
+    fn is_over(thread: &Ended) -> bool {
+        thread.poll(&Context::from_waker(std::task::Waker::noop())).is_ready()
+    }
+
+    /// What a writer was given.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 
     fn keys(send: u8, receive: u8) -> RecordKeys {
@@ -559,7 +714,7 @@ mod tests {
             Incoming::prepare(offer, &Destination::Into(self.path("to"))).unwrap()
         }
 
-        fn transfer(&self, name: &str, capacity: usize) -> (Result<(), Error>, Result<PathBuf, Error>) {
+        fn transfer(&self, name: &str, capacity: usize) -> (Result<(), Error>, Result<Received, Error>) {
             let content = Content::open(&Path::new(&self.path("from")).join(name)).unwrap();
             self.transfer_of(content, capacity)
         }
@@ -568,7 +723,7 @@ mod tests {
             &self,
             content: Content,
             capacity: usize,
-        ) -> (Result<(), Error>, Result<PathBuf, Error>) {
+        ) -> (Result<(), Error>, Result<Received, Error>) {
             let (ours, theirs) = connection(capacity);
             let incoming = self.prepare(&as_it_arrives(content.offer()));
             let other = thread::spawn(move || receive(theirs, incoming));

@@ -1,7 +1,6 @@
 //! The thread's side of the content: a sink that hashes and seals, a source that opens and hashes.
 
 use std::ops::Range;
-use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 use wormhole_core::error::{Error as CoreError, TransitFault};
@@ -12,13 +11,14 @@ use wormhole_runtime::record::Fastest;
 use crate::error::Error;
 use crate::exchange::ThreadEnd;
 use crate::flow::{Sink, Source};
+use crate::receiver::Received;
 
 /// The SHA-256 of all content.
 pub(crate) type Hash = [u8; 32];
 /// What the thread of the sender comes to.
 pub(crate) type Sent = Result<Hash, Error>;
 /// What the thread of the receiver comes to.
-pub(crate) type Received = Result<(Hash, PathBuf), Error>;
+pub(crate) type Stored = Result<(Hash, Received), Error>;
 
 /// What the thread of the sender fills.
 pub(crate) struct Sealing<'a> {
@@ -79,7 +79,7 @@ impl Sink for Sealing<'_> {
 
 /// What the thread of the receiver reads from.
 pub(crate) struct Opening<'a> {
-    from_task: &'a ThreadEnd<Inbox, Received>,
+    from_task: &'a ThreadEnd<Inbox, Stored>,
     inbox: Option<Inbox>,
     /// What is left of the record that was opened last.
     content: Range<usize>,
@@ -90,7 +90,7 @@ pub(crate) struct Opening<'a> {
 }
 
 impl<'a> Opening<'a> {
-    pub(crate) fn new(from_task: &'a ThreadEnd<Inbox, Received>, size: u64, opener: Opener<Fastest>) -> Self {
+    pub(crate) fn new(from_task: &'a ThreadEnd<Inbox, Stored>, size: u64, opener: Opener<Fastest>) -> Self {
         Self { from_task, inbox: None, content: 0..0, left: size, opener, hash: Sha256::new() }
     }
 

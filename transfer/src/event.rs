@@ -30,6 +30,8 @@ pub enum Event {
     Sent,
     /// Receiver: the content is complete and has its name.
     Stored(PathBuf),
+    /// Receiver: the content is complete, in memory or written to where our user said.
+    Complete,
     /// The end, and how it came to it.
     Closed(Result<(), Error>),
 }
@@ -46,7 +48,7 @@ impl Event {
             }
             Self::OurHints(hints) => status.our_hints.clone_from(hints),
             Self::TheirHints(hints) => status.their_hints.clone_from(hints),
-            Self::Offered(_) | Self::Answered | Self::Sent | Self::Stored(_) => {}
+            Self::Offered(_) | Self::Answered | Self::Sent | Self::Stored(_) | Self::Complete => {}
         }
     }
 }

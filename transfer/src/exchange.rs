@@ -98,6 +98,11 @@ impl<B, O> TaskEnd<B, O> {
         poll_fn(|cx| self.poll_take(cx)).await
     }
 
+    /// Whether a buffer from the thread is there.
+    pub(crate) fn has_buffer(&self) -> bool {
+        !self.0.lock().to_task.is_empty()
+    }
+
     /// Hands a buffer to the thread.
     pub(crate) fn give(&mut self, buffer: B) {
         let mut state = self.0.lock();

@@ -1,7 +1,7 @@
 //! What is to come, and its place: a name that nobody can guess until it is complete, and then its own.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,7 @@ use crate::archive::tree::{Limits, Tree};
 use crate::archive::unpack;
 use crate::error::{Doing, Error};
 use crate::flow::Source;
+use crate::receiver::Received;
 use crate::system;
 use crate::temporary::{NewDirectory, Removals, new_file};
 
@@ -27,10 +28,11 @@ pub enum Destination {
     At(PathBuf),
 }
 
-/// A file or directory that was offered, with the place for it made ready. Dropping it leaves nothing behind.
+/// A file or directory that was offered, with the place for it made ready. Dropping it leaves nothing on the disk.
 pub struct Incoming {
     /// Bytes that will flow over the connection.
     size: u64,
+    /// Where it goes; beside the disk only what it is called.
     path: PathBuf,
     /// The directory of `path`.
     directory: PathBuf,
@@ -40,6 +42,8 @@ pub struct Incoming {
 enum Landing {
     File { temporary: NamedTempFile, replace: bool },
     Directory { temporary: NewDirectory, limits: Limits },
+    Memory,
+    Writer(Box<dyn Write + Send>),
 }
 
 impl Incoming {
@@ -68,6 +72,23 @@ impl Incoming {
         Ok(Self { size, path, directory, landing })
     }
 
+    /// Keeps the file that is offered in memory.
+    pub fn in_memory(offer: &Offer) -> Result<Self, Error> {
+        Self::beside_the_disk(offer, Landing::Memory)
+    }
+
+    /// Writes the file that is offered there, as it comes.
+    pub fn to_writer(offer: &Offer, writer: Box<dyn Write + Send>) -> Result<Self, Error> {
+        Self::beside_the_disk(offer, Landing::Writer(writer))
+    }
+
+    fn beside_the_disk(offer: &Offer, landing: Landing) -> Result<Self, Error> {
+        let Offer::File { name, size } = offer else {
+            return Err(wormhole_core::error::Misuse::OutOfTurn("what is offered is no file").into());
+        };
+        Ok(Self { size: *size, path: name.to_string().into(), directory: PathBuf::new(), landing })
+    }
+
     /// Bytes that will flow over the connection.
     pub const fn size(&self) -> u64 {
         self.size
@@ -81,16 +102,21 @@ impl Incoming {
     /// What tells how far it has been removed again.
     pub(crate) fn removals(&self) -> Removals {
         match &self.landing {
-            Landing::File { .. } => Removals::default(),
+            Landing::File { .. } | Landing::Memory | Landing::Writer(_) => Removals::default(),
             Landing::Directory { temporary, .. } => temporary.removals(),
         }
     }
 
-    /// Takes all that flows. It has its name when this has succeeded, and there is nothing of it otherwise.
-    pub(crate) fn take(self, source: &mut impl Source) -> Result<PathBuf, Error> {
+    /// Whether to store it takes no time, since it stays in memory.
+    pub(crate) const fn is_memory(&self) -> bool {
+        matches!(self.landing, Landing::Memory)
+    }
+
+    /// Takes all that flows. It has its name when this has succeeded, and there is nothing of it on the disk otherwise.
+    pub(crate) fn take(self, source: &mut impl Source) -> Result<Received, Error> {
         match self.landing {
             Landing::File { mut temporary, replace } => {
-                fill(temporary.as_file_mut(), &self.path, source)?;
+                copy(source, temporary.as_file_mut(), &self.path)?;
                 source.check_wanted()?;
                 let named = if replace {
                     temporary.persist(&self.path)
@@ -108,8 +134,18 @@ impl Incoming {
                     .map_err(|why| not_named(&self.path, &why))?;
                 temporary.keep();
             }
+            Landing::Memory => {
+                let mut bytes = Vec::new();
+                copy(source, &mut bytes, &self.path)?;
+                return Ok(Received::Bytes(bytes.into()));
+            }
+            Landing::Writer(mut writer) => {
+                copy(source, &mut *writer, &self.path)?;
+                writer.flush().map_err(|why| Error::disk(Doing::Write, &self.path, &why))?;
+                return Ok(Received::Written);
+            }
         }
-        Ok(self.path)
+        Ok(Received::Stored(self.path))
     }
 }
 
@@ -179,14 +215,14 @@ pub(crate) fn check_space(directory: &Path, need: u64) -> Result<(), Error> {
     }
 }
 
-fn fill(file: &mut File, path: &Path, source: &mut impl Source) -> Result<(), Error> {
+fn copy(source: &mut impl Source, to: &mut (impl Write + ?Sized), path: &Path) -> Result<(), Error> {
     loop {
         let chunk = source.chunk()?;
         let count = chunk.len();
         if count == 0 {
             return Ok(());
         }
-        file.write_all(chunk).map_err(|why| Error::disk(Doing::Write, path, &why))?;
+        to.write_all(chunk).map_err(|why| Error::disk(Doing::Write, path, &why))?;
         source.used(count);
     }
 }
@@ -214,8 +250,9 @@ mod tests {
         let incoming = Incoming::prepare(&file("../up/a.txt", 5), &destination).unwrap();
         assert_eq!(incoming.path(), work.path().join("a.txt"));
         assert!(!work.path().join("a.txt").exists());
-        let path = incoming.take(&mut Chunks { bytes: b"hello", at_once: 2 }).unwrap();
-        assert_eq!(fs::read(path).unwrap(), b"hello");
+        let received = incoming.take(&mut Chunks { bytes: b"hello", at_once: 2 });
+        assert_eq!(received, Ok(Received::Stored(work.path().join("a.txt"))));
+        assert_eq!(fs::read(work.path().join("a.txt")).unwrap(), b"hello");
         assert_eq!(names(work.path()), ["a.txt"]);
     }
 
@@ -291,8 +328,8 @@ mod tests {
         assert_eq!(Incoming::place(&directory("x", 3), &new), Ok(work.path().join("new")));
         let slash = Destination::At(work.path().join("new/"));
         let incoming = Incoming::prepare(&file("x", 3), &slash).unwrap();
-        let path = incoming.take(&mut Chunks { bytes: b"123", at_once: 3 }).unwrap();
-        assert_eq!(path, work.path().join("new"));
+        let received = incoming.take(&mut Chunks { bytes: b"123", at_once: 3 });
+        assert_eq!(received, Ok(Received::Stored(work.path().join("new"))));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What is to be sent: looked at, measured and opened before anything is offered.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io;
+use std::fs;
+use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use wormhole_core::transfer::Offer;
@@ -13,7 +13,7 @@ use crate::flow::Sink;
 use crate::system;
 use crate::walk::{Listing, check_file, special, travelling, unreadable};
 
-/// What is to be sent: a text, one file, or one directory.
+/// What is to be sent: a text, one file, which need not be on a disk, or one directory.
 ///
 /// [`Content::open`] works on the disk, and with a large directory for long: call it where that hinders nobody.
 pub struct Content {
@@ -23,7 +23,12 @@ pub struct Content {
 
 enum Material {
     Text,
-    File { file: File, path: PathBuf, size: u64 },
+    /// One file, wherever its bytes come from. The path is for errors.
+    File {
+        from: Box<dyn Read + Send>,
+        path: PathBuf,
+        is_memory: bool,
+    },
     Directory(Box<Listing>),
 }
 
@@ -59,8 +64,30 @@ impl Content {
         } else {
             opened.len()
         };
-        let material = Material::File { file, path: path.to_owned(), size };
+        let material = Material::File { from: Box::new(file), path: path.to_owned(), is_memory: false };
         Ok(Self { offer: Offer::File { name, size }, material })
+    }
+
+    /// These bytes, as a file of this name.
+    pub fn memory(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        Self::ready(name, bytes.len() as u64, Cursor::new(bytes))
+    }
+
+    /// What this reader gives, as a file of this name. It must be exactly so many bytes, or the transfer fails on both
+    /// sides with [`Error::Changed`] on ours. It is read on a thread of its own, and may block.
+    pub fn reader(name: impl Into<String>, size: u64, reader: impl Read + Send + 'static) -> Self {
+        Self::file(name.into(), size, Box::new(reader), false)
+    }
+
+    /// As [`Content::reader`], where reading never waits: what is small needs no thread then.
+    pub fn ready(name: impl Into<String>, size: u64, reader: impl Read + Send + 'static) -> Self {
+        Self::file(name.into(), size, Box::new(reader), true)
+    }
+
+    fn file(name: String, size: u64, from: Box<dyn Read + Send>, is_memory: bool) -> Self {
+        let material = Material::File { from, path: PathBuf::from(&name), is_memory };
+        Self { offer: Offer::File { name, size }, material }
     }
 
     /// What the other side is offered.
@@ -85,11 +112,20 @@ impl Content {
         }
     }
 
+    /// Whether to read it takes no time, since it is in memory.
+    pub(crate) const fn is_memory(&self) -> bool {
+        match &self.material {
+            Material::File { is_memory, .. } => *is_memory,
+            Material::Text | Material::Directory(_) => false,
+        }
+    }
+
     /// Lets all of it flow.
     pub(crate) fn flow(self, sink: &mut impl Sink) -> Result<(), Error> {
+        let size = self.size();
         match self.material {
             Material::Text => Ok(()),
-            Material::File { mut file, path, size } => write::copy(&mut file, &path, size, sink, |_| ()),
+            Material::File { mut from, path, .. } => write::copy(&mut *from, &path, size, sink, |_| ()),
             Material::Directory(listing) => write::write(&listing, sink),
         }
     }

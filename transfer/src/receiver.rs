@@ -1,7 +1,9 @@
 //! The side that receives.
 
 use std::fmt;
+use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use wormhole_core::code::{Code, Nameplate};
 use wormhole_core::driver::Instant;
@@ -25,7 +27,7 @@ use crate::session::{Session, Step};
 /// It moves while one of its methods waits. Commands take effect at once and what they ask for leaves with the next wait;
 /// a method that waits may be dropped half-way and called again, nothing is lost.
 pub struct Receiver<R: Runtime> {
-    session: Session<transfer::Receiver, R, Result<PathBuf, Error>>,
+    session: Session<transfer::Receiver, R, Result<Received, Error>>,
     code: Option<Code>,
     status: Status,
     offer: Option<Offer>,
@@ -40,6 +42,10 @@ pub enum Received {
     Text(Text),
     /// A file or directory, which is there.
     Stored(PathBuf),
+    /// A file, in memory.
+    Bytes(Arc<[u8]>),
+    /// A file, all of which has been written to where our user said.
+    Written,
 }
 
 impl<R: OnNetwork> Receiver<R> {
@@ -53,7 +59,7 @@ impl<R: Runtime> Receiver<R> {
     /// As [`Receiver::new`], on this runtime, which knows its network already.
     pub fn on(mut runtime: R, config: Config) -> Result<Self, Error> {
         let machine = transfer::Receiver::new(machine(&config)?, runtime.seed())?;
-        let session = Session::new(machine, runtime, config.waits());
+        let session = Session::new(machine, runtime, &config);
         Ok(Self {
             session,
             code: None,
@@ -121,11 +127,8 @@ impl<R: Runtime> Receiver<R> {
     pub fn accept(&mut self, destination: &Destination) -> Result<PathBuf, Error> {
         match Incoming::prepare(self.offered()?, destination) {
             Ok(incoming) => {
-                self.session.machine_mut().accept()?;
-                self.session.progress().set_total(incoming.size());
-                self.session.count_removals(incoming.removals());
                 let path = incoming.path().to_owned();
-                self.incoming = Some(incoming);
+                self.take(incoming)?;
                 Ok(path)
             }
             Err(error) => {
@@ -135,6 +138,28 @@ impl<R: Runtime> Receiver<R> {
                 Err(error)
             }
         }
+    }
+
+    /// Our user wants the file that was offered in memory: it may take as many bytes as the offer says, which
+    /// [`Receiver::finish`] gives.
+    pub fn accept_memory(&mut self) -> Result<(), Error> {
+        let incoming = Incoming::in_memory(self.offered()?)?;
+        self.take(incoming)
+    }
+
+    /// Our user wants the file that was offered written there as it comes, on a thread of its own. What was written
+    /// counts only once [`Receiver::finish`] has succeeded.
+    pub fn accept_writer(&mut self, writer: Box<dyn Write + Send>) -> Result<(), Error> {
+        let incoming = Incoming::to_writer(self.offered()?, writer)?;
+        self.take(incoming)
+    }
+
+    fn take(&mut self, incoming: Incoming) -> Result<(), Error> {
+        self.session.machine_mut().accept()?;
+        self.session.progress().set_total(incoming.size());
+        self.session.count_removals(incoming.removals());
+        self.incoming = Some(incoming);
+        Ok(())
     }
 
     /// Our user takes the text that was offered.
@@ -241,10 +266,14 @@ impl<R: Runtime> Receiver<R> {
                         return Some(event);
                     }
                 }
-                Step::Worked(Ok(path)) => {
-                    self.received = Some(Received::Stored(path.clone()));
+                Step::Worked(Ok(received)) => {
                     self.session.finish(Ok(()));
-                    return Some(Event::Stored(path));
+                    let event = match &received {
+                        Received::Stored(path) => Event::Stored(path.clone()),
+                        Received::Text(_) | Received::Bytes(_) | Received::Written => Event::Complete,
+                    };
+                    self.received = Some(received);
+                    return Some(event);
                 }
                 Step::Worked(Err(error)) => self.session.finish(Err(error)),
                 Step::Closed(end) => {

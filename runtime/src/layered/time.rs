@@ -8,7 +8,7 @@ use wormhole_core::driver::{Conn, Instant, Why};
 use super::Layered;
 use super::layer::Layer;
 use super::serving::Serving;
-use crate::driver::Runtime;
+use crate::driver::{ABSENCE, Runtime};
 
 /// The most callers of a server that are not WebSockets yet; one more, and the oldest must go.
 const OPENING: usize = 4096;
@@ -33,8 +33,14 @@ impl<R: Runtime> Layered<R> {
 
     pub(super) fn keep_time(&mut self, now: Instant) {
         self.look_after_joins(now);
-        while let Some((_, below)) = self.opening.pop_front_if(|(at, _)| *at <= now) {
-            if self.open.get(&below).is_some_and(Layer::is_opening) {
+        while let Some((at, below)) = self.opening.pop_front_if(|(at, _)| *at <= now) {
+            if !self.open.get(&below).is_some_and(Layer::is_opening) {
+                continue;
+            }
+            if now > at.plus(ABSENCE) {
+                // Nobody ran us, so that nothing could come.
+                self.opens(below);
+            } else {
                 self.end(below, Why::TimedOut);
             }
         }

@@ -10,8 +10,8 @@ use wormhole_core::transit::{OVERHEAD, Opener, Sealer};
 use super::Broken;
 use crate::record::Fastest;
 
-/// Records in one buffer. One a buffer costs a tenth of the speed, more cost only memory.
-pub(super) const BATCH_RECORDS: usize = 8;
+/// Records in one large buffer. One a buffer costs a tenth of the speed, more cost only memory.
+pub const BATCH_RECORDS: usize = 8;
 /// Bytes of a buffer: with records of [`RECORD_CONTENT`] it is full at the border of one, so that no part of a
 /// record has to move to the next buffer.
 pub(super) const BATCH: usize = BATCH_RECORDS * (RECORD_CONTENT + OVERHEAD);
@@ -29,9 +29,14 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// An empty one, of the one size there is.
+    /// An empty one, of the largest size there is.
     pub fn new() -> Self {
-        Self { bytes: vec![0; BATCH], sealed: 0, open: 0, content: 0 }
+        Self::for_content(u64::MAX)
+    }
+
+    /// An empty one that holds so much content, as far as the largest would.
+    pub fn for_content(len: u64) -> Self {
+        Self { bytes: vec![0; batch(len)], sealed: 0, open: 0, content: 0 }
     }
 
     /// Makes it as new.
@@ -114,7 +119,12 @@ pub struct Inbox {
 impl Inbox {
     /// An empty one. It grows for a record that is longer than a buffer, and shrinks again.
     pub fn new() -> Self {
-        Self { bytes: vec![0; BATCH], filled: 0, whole: 0, next: 0, content: 0 }
+        Self::for_content(u64::MAX)
+    }
+
+    /// As [`Inbox::new`], but no larger than it takes for so much content in records of the usual size.
+    pub fn for_content(len: u64) -> Self {
+        Self { bytes: vec![0; batch(len)], filled: 0, whole: 0, next: 0, content: 0 }
     }
 
     /// Makes it as new.
@@ -205,6 +215,12 @@ impl Default for Inbox {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Bytes of a buffer for so much content: whole records, one at least.
+fn batch(content: u64) -> usize {
+    let records = usize::try_from(content.div_ceil(RECORD_CONTENT as u64)).unwrap_or(BATCH_RECORDS);
+    records.clamp(1, BATCH_RECORDS) * (RECORD_CONTENT + OVERHEAD)
 }
 
 impl fmt::Debug for Outbox {

@@ -199,8 +199,12 @@ impl<R: Runtime> Proxied<R> {
         match &mut way.stage {
             Stage::Shaking { handshake, .. } => match handshake.take_in(&bytes) {
                 Ok(Now::Say(bytes)) => self.say(conn, bytes),
-                Ok(Now::Done(rest)) => {
+                Ok(Now::Done { say, rest }) => {
                     way.stage = Stage::Through { rest };
+                    if !say.is_empty() {
+                        way.own_writes += 1;
+                        self.below.start(Op::Write { conn, bytes: say });
+                    }
                     // The address at the other end is known to the proxy alone.
                     self.done.push_back(Input::Opened { conn, peer: None });
                 }

@@ -1,5 +1,6 @@
 //! What an adapter does beside a wormhole: a file, or a blob, from one side to the other.
 
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender as Tell;
 
@@ -13,7 +14,10 @@ use super::{Adapter, Executor};
 impl Adapter {
     /// Sends what is at `path`, and tells the code.
     pub fn send(self, config: Config, path: &Path, tell: Tell<Code>) -> Result<(), Error> {
-        let content = Content::open(path)?;
+        self.send_content(config, Content::open(path)?, tell)
+    }
+
+    fn send_content(self, config: Config, content: Content, tell: Tell<Code>) -> Result<(), Error> {
         match self {
             Self::Tokio => Executor::tokio().run(send::<wormhole_tokio::Runtime>(config, content, tell)),
             Self::AsyncStd => {
@@ -44,6 +48,28 @@ impl Adapter {
                 receiver.set_code(code)?;
                 receiver.offer()?;
                 receiver.accept(&to)?;
+                receiver.finish()
+            }
+        }
+    }
+
+    /// Sends these bytes as a file that a reader gives, and tells the code.
+    pub fn send_from_reader(self, config: Config, bytes: Vec<u8>, tell: Tell<Code>) -> Result<(), Error> {
+        let content = Content::reader("a", bytes.len() as u64, Cursor::new(bytes));
+        self.send_content(config, content, tell)
+    }
+
+    /// Receives the file that is offered into memory.
+    pub fn receive_in_memory(self, config: Config, code: Code) -> Result<Received, Error> {
+        match self {
+            Self::Tokio => Executor::tokio().run(in_memory::<wormhole_tokio::Runtime>(config, code)),
+            Self::AsyncStd => Executor::AsyncStd.run(in_memory::<wormhole_async_std::Runtime>(config, code)),
+            Self::Smol => Executor::Smol.run(in_memory::<wormhole_smol::Runtime>(config, code)),
+            Self::Blocking => {
+                let mut receiver = wormhole_blocking::transfer::Receiver::new(config)?;
+                receiver.set_code(code)?;
+                receiver.offer()?;
+                receiver.accept_memory()?;
                 receiver.finish()
             }
         }
@@ -92,6 +118,14 @@ async fn receive<R: OnNetwork>(config: Config, code: Code, to: Destination) -> R
     receiver.set_code(code)?;
     receiver.offer().await?;
     receiver.accept(&to)?;
+    receiver.finish().await
+}
+
+async fn in_memory<R: OnNetwork>(config: Config, code: Code) -> Result<Received, Error> {
+    let mut receiver = Receiver::<R>::new(config)?;
+    receiver.set_code(code)?;
+    receiver.offer().await?;
+    receiver.accept_memory()?;
     receiver.finish().await
 }
 

@@ -1,6 +1,5 @@
 //! Writes the archive of a listing as it leaves.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -58,9 +57,9 @@ fn write_file(path: &Path, entry: &Entry<'_>, sink: &mut impl Sink) -> Result<u3
     Ok(checksum.finalize())
 }
 
-/// Copies the `size` bytes that a file had when it was offered. Neither more nor less: the receiver counts on them.
+/// Copies the `size` bytes that a file, or another source, had when it was offered. Neither more nor less: the receiver counts on them.
 pub(crate) fn copy(
-    file: &mut File,
+    from: &mut (impl Read + ?Sized),
     path: &Path,
     size: u64,
     sink: &mut impl Sink,
@@ -72,7 +71,7 @@ pub(crate) fn copy(
         let room = sink.room()?;
         let most = room.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let place = room.get_mut(..most).unwrap_or_default();
-        let count = read(file, place).map_err(|why| Error::disk(Doing::Read, path, &why))?;
+        let count = read(from, place).map_err(|why| Error::disk(Doing::Read, path, &why))?;
         if count == 0 {
             return Err(changed());
         }
@@ -80,16 +79,16 @@ pub(crate) fn copy(
         sink.filled(count);
         left = left.saturating_sub(count as u64);
     }
-    match read(file, &mut [0]) {
+    match read(from, &mut [0]) {
         Ok(0) => Ok(()),
         Ok(_) => Err(changed()),
         Err(why) => Err(Error::disk(Doing::Read, path, &why)),
     }
 }
 
-fn read(file: &mut File, place: &mut [u8]) -> io::Result<usize> {
+fn read(from: &mut (impl Read + ?Sized), place: &mut [u8]) -> io::Result<usize> {
     loop {
-        match file.read(place) {
+        match from.read(place) {
             Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
             done => return done,
         }
