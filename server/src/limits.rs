@@ -54,6 +54,12 @@ pub const DATABASE_BEAT: Duration = Duration::from_secs(5);
 pub const BEATS_TO_KEEP: u32 = 12;
 /// How long after its last beat a node is held to be dead.
 pub const NODE_LIFE: Duration = Duration::from_secs(15);
+/// Rows that wait for the usage database; what comes beyond them is dropped.
+pub const LEDGER_QUEUE: usize = 10_000;
+/// How often the usage database is told how things are. Its readers hold a server for dead after six minutes.
+pub const LEDGER_EVERY: Duration = Duration::from_secs(4 * 60);
+/// How long the usage database waits for whoever reads it.
+pub const LEDGER_BUSY: Duration = Duration::from_secs(5);
 /// Random numbers tried for a nameplate once all short ones are taken.
 pub const ALLOCATION_TRIES: usize = 1000;
 /// How long a mailbox lives after it was last touched.

@@ -33,6 +33,8 @@ pub use memory::Memory;
 #[cfg(feature = "postgres")]
 pub use postgres::{OpenPostgresError, Postgres};
 #[cfg(feature = "sqlite")]
+pub(crate) use sqlite::Taken;
+#[cfg(feature = "sqlite")]
 pub use sqlite::{OpenError, Sqlite, Synchronous};
 
 /// A queue in and a wake-up out. Nothing here waits.

@@ -22,3 +22,10 @@ mod memory {
 #[cfg(feature = "sqlite")]
 #[path = "stores/sqlite.rs"]
 mod sqlite;
+
+#[cfg(feature = "postgres")]
+#[path = "stores/database.rs"]
+mod database;
+#[cfg(feature = "postgres")]
+#[path = "stores/postgres.rs"]
+mod postgres;

@@ -71,7 +71,12 @@ impl Listeners {
     }
 
     /// Who is to hear of this message: those who know all before it, and it not.
-    pub(super) fn tell(&mut self, place: &Place, seq: u64, message: &Arc<Message>) -> Vec<(Conn, Arc<Message>)> {
+    pub(super) fn tell(
+        &mut self,
+        place: &Place,
+        seq: u64,
+        message: &Arc<Message>,
+    ) -> Vec<(Conn, Arc<Message>)> {
         let Some(conns) = self.conns.get_mut(place) else { return Vec::new() };
         let next = conns.iter_mut().filter(|(_, last)| last.saturating_add(1) == seq);
         next.map(|(conn, last)| {

@@ -16,8 +16,8 @@ use core::time::Duration;
 use std::thread::{self, JoinHandle};
 
 use tokio::runtime::Builder;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 use tokio::time::{Instant as Clock, sleep, timeout, timeout_at};
 use tokio_postgres::error::SqlState;
@@ -63,7 +63,8 @@ impl Postgres {
     ///
     /// The database cannot be reached or used.
     pub fn open(url: &str, seed: Seed, limits: Limits) -> Result<Self, OpenPostgresError> {
-        let mut config: Config = url.parse().map_err(|error: Error| OpenPostgresError::Url(reason(&error)))?;
+        let mut config: Config =
+            url.parse().map_err(|error: Error| OpenPostgresError::Url(reason(&error)))?;
         config
             .application_name("wormhole-server")
             .connect_timeout(limits::DATABASE_HOLD)
@@ -195,7 +196,8 @@ impl Node {
         let beside = node::beside(&self);
         let workers: Vec<_> = (0..limits::DATABASE_CONNECTIONS)
             .map(|_| {
-                let (node, requests, waiting) = (Rc::clone(&self), Rc::clone(&requests), Arc::clone(&waiting));
+                let (node, requests, waiting) =
+                    (Rc::clone(&self), Rc::clone(&requests), Arc::clone(&waiting));
                 tokio::task::spawn_local(async move { node.work(&requests, &waiting).await })
             })
             .collect();
@@ -238,7 +240,14 @@ impl Node {
     }
 
     /// Tries until it is done, or has taken too long.
-    async fn carry_out(&self, line: &mut Line, member: &Member, ask: &Ask, conn: Conn, since: Clock) -> Carried {
+    async fn carry_out(
+        &self,
+        line: &mut Line,
+        member: &Member,
+        ask: &Ask,
+        conn: Conn,
+        since: Clock,
+    ) -> Carried {
         let until = since + limits::DATABASE_HOLD;
         let mut pause = limits::DATABASE_PAUSE;
         let (refusal, why) = loop {
@@ -278,7 +287,13 @@ impl Node {
         (Err(refusal), Effects::default())
     }
 
-    async fn attempt(&self, line: &mut Line, member: &Member, ask: &Ask, conn: Conn) -> Result<Carried, Fault> {
+    async fn attempt(
+        &self,
+        line: &mut Line,
+        member: &Member,
+        ask: &Ask,
+        conn: Conn,
+    ) -> Result<Carried, Fault> {
         let totals = self.totals.get();
         let done = self.transact(line, member, ask, conn).await;
         if done.is_err() {
@@ -298,8 +313,7 @@ impl Node {
         let (client, statements) = line.client(&self.config).await?;
         let place = Place::of(&member.app, ask);
         let mut turn = self.turn(client, statements).await?;
-        let listens =
-            place.as_ref().is_some_and(|place| self.hall.borrow().listeners.listens(conn, place));
+        let listens = place.as_ref().is_some_and(|place| self.hall.borrow().listeners.listens(conn, place));
         let carried = commands::carry_out(&mut turn, member, ask, listens).await?;
         if let Some(place) = &place {
             self.announce(&turn, place, &carried.1).await?;
@@ -312,7 +326,11 @@ impl Node {
     }
 
     /// A transaction, and the time at which it begins.
-    async fn turn<'t>(&'t self, client: &'t mut Client, statements: &'t Statements) -> Result<Turn<'t>, Error> {
+    async fn turn<'t>(
+        &'t self,
+        client: &'t mut Client,
+        statements: &'t Statements,
+    ) -> Result<Turn<'t>, Error> {
         let now = statements.of(client, rows::NOW).await?;
         let work = client.transaction().await?;
         let now = rows::stamp(&work.query_one(&now, &[]).await?, 0)?;
@@ -322,8 +340,7 @@ impl Node {
 
     /// Lets the other nodes know, when the transaction is done.
     async fn announce(&self, turn: &Turn<'_>, place: &Place, effects: &Effects) -> Result<(), Error> {
-        const LISTEN: &str =
-            "insert into listener(app, id, node) values($1, $2, $3) on conflict do nothing";
+        const LISTEN: &str = "insert into listener(app, id, node) values($1, $2, $3) on conflict do nothing";
         const TELL: &str = "select pg_notify('wh_node_' || node, $4) from listener \
              where app = $1 and id = $2 and node <> $3";
         let (app, id) = (place.app.as_bytes(), place.mailbox.as_bytes());

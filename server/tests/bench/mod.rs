@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const APP: &str = "test.example/app";
 
 pub(crate) struct Bench {
-    store: Box<dyn Store>,
+    store: Box<dyn Store + Send>,
     pub(crate) now: Instant,
     done: BTreeMap<Conn, Result<Done, Refusal>>,
     heard: BTreeMap<Conn, Vec<Arc<Message>>>,
@@ -28,7 +28,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub(crate) fn new(store: impl Store + 'static) -> Self {
+    pub(crate) fn new(store: impl Store + Send + 'static) -> Self {
         Self {
             store: Box::new(store),
             now: Instant::START,
@@ -151,7 +151,7 @@ impl Bench {
             match usage {
                 Usage::Nameplate { result, .. } => nameplates.push(result),
                 Usage::Mailbox { result, .. } => mailboxes.push(result),
-                Usage::Client { .. } => panic!("a store knows no clients"),
+                Usage::Client { .. } | Usage::Transit { .. } => panic!("a store knows no clients"),
             }
         }
         (nameplates, mailboxes)

@@ -437,7 +437,7 @@ pub(crate) fn the_statistics_have_their_times(make: Make<'_>) {
                 assert!(for_nameplate);
                 (app, span)
             }
-            Usage::Client { .. } => panic!(),
+            Usage::Client { .. } | Usage::Transit { .. } => panic!(),
         };
         assert_eq!(app, APP);
         let waiting = span.waiting.unwrap();

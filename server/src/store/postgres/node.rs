@@ -306,7 +306,9 @@ impl Sweep {
 async fn expire(node: &Node, line: &mut Line, place: &Place) -> Result<bool, Fault> {
     let (client, statements) = line.client(&node.config).await?;
     let mut turn = node.turn(client, statements).await?;
-    let Some(effects) = commands::expire(&mut turn, &place.app, &place.mailbox).await? else { return Ok(false) };
+    let Some(effects) = commands::expire(&mut turn, &place.app, &place.mailbox).await? else {
+        return Ok(false);
+    };
     turn.work.commit().await?;
     node.replies.extend(effects.used.into_iter().map(Reply::Used));
     Ok(true)

@@ -22,7 +22,8 @@ use crate::store::{Limits, Message};
 /// The time of the database.
 pub(super) const NOW: &str = "select (extract(epoch from clock_timestamp()) * 1e6)::bigint";
 const NAME: &str = "select mailbox, crowded from nameplate where app = $1 and name = $2 for update";
-const NAME_SIDES: &str = "select side, held, added from nameplate_side where app = $1 and name = $2 order by added, side";
+const NAME_SIDES: &str =
+    "select side, held, added from nameplate_side where app = $1 and name = $2 order by added, side";
 const PUT_NAME: &str = "insert into nameplate(app, name, mailbox, crowded) values($1, $2, $3, $4) \
     on conflict (app, name) do update set crowded = excluded.crowded";
 const PUT_NAME_SIDE: &str = "insert into nameplate_side(app, name, side, held, added) values($1, $2, $3, $4, $5) \
@@ -127,13 +128,17 @@ impl Rows for Turn<'_> {
     }
     async fn count_names(&mut self, app: &str) -> Result<usize, Error> {
         let most = i64::try_from(self.limits.nameplates).unwrap_or(i64::MAX);
-        let count = "select count(*) from (select from nameplate where app = $1 limit $2) as some";
+        let count = "select count(*) from (select from nameplate where app = $1 limit $2) as few";
         let rows = self.query(count, &[&app.as_bytes(), &most]).await?;
         rows.first().map_or(Ok(0), |row| number(row, 0))
     }
     async fn names_among(&mut self, app: &str, range: RangeInclusive<u64>) -> Result<Vec<String>, Error> {
         // Whoever allocates for the application holds this until the end, so that no two choose the same.
-        self.execute("select pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 0))", &[&app.as_bytes()]).await?;
+        self.execute(
+            "select pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 0))",
+            &[&app.as_bytes()],
+        )
+        .await?;
         let (first, last) = (range.start().to_string(), range.end().to_string());
         let names = "select name from nameplate \
              where app = $1 and name between $2 and $3 and length(name) = length($2)";
@@ -147,9 +152,8 @@ impl Rows for Turn<'_> {
         let Some(row) = rows.first() else { return Ok(None) };
         // What others have changed until the lock was had is seen by a statement of its own.
         let sides = self.query(NAME_SIDES, &key).await?;
-        let side = |row: &Row| {
-            Ok(Claim { side: text(row, 0)?, held: row.try_get(1)?, added: stamp(row, 2)? })
-        };
+        let side =
+            |row: &Row| Ok(Claim { side: text(row, 0)?, held: row.try_get(1)?, added: stamp(row, 2)? });
         Ok(Some(Nameplate {
             mailbox: text(row, 0)?,
             sides: sides.iter().map(side).collect::<Result<_, Error>>()?,
@@ -194,7 +198,8 @@ impl Rows for Turn<'_> {
     }
     async fn put_mailbox(&mut self, app: &str, id: &str, mailbox: &Mailbox) -> Result<(), Error> {
         let (app, id) = (app.as_bytes(), id.as_bytes());
-        let (count, bytes) = (integer(mailbox.count), integer(u64::try_from(mailbox.bytes).unwrap_or(u64::MAX)));
+        let (count, bytes) =
+            (integer(mailbox.count), integer(u64::try_from(mailbox.bytes).unwrap_or(u64::MAX)));
         let touched = micros(mailbox.touched);
         let values: [&(dyn ToSql + Sync); 7] =
             [&app, &id, &mailbox.for_nameplate, &mailbox.crowded, &touched, &count, &bytes];
@@ -204,7 +209,8 @@ impl Rows for Turn<'_> {
         }
         for Opening { side, open, added, mood } in &mailbox.sides {
             let mood = mood.as_ref().map(String::as_bytes);
-            let values: [&(dyn ToSql + Sync); 6] = [&app, &id, &side.as_bytes(), open, &micros(*added), &mood];
+            let values: [&(dyn ToSql + Sync); 6] =
+                [&app, &id, &side.as_bytes(), open, &micros(*added), &mood];
             self.execute(PUT_MAILBOX_SIDE, &values).await?;
         }
         Ok(())
@@ -267,7 +273,8 @@ fn message(row: &Row) -> Result<(u64, Arc<Message>), Error> {
 /// Bytes that were a text of ours.
 fn text(row: &Row, column: usize) -> Result<String, Error> {
     let bytes: Vec<u8> = row.try_get(column)?;
-    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 pub(super) fn stamp(row: &Row, column: usize) -> Result<Stamp, Error> {
