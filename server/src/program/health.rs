@@ -31,7 +31,9 @@ impl Health {
         match event {
             Event::Used(Usage::Mailbox { result, .. }) => self.mailboxes.one(result.as_str()),
             Event::Used(Usage::Nameplate { result, .. }) => self.nameplates.one(result.as_str()),
-            Event::Used(Usage::Client { .. }) | Event::Listening(_) | Event::Failed(_) => {}
+            Event::Used(Usage::Client { .. } | Usage::Transit { .. })
+            | Event::Listening(_)
+            | Event::Failed(_) => {}
             Event::Store(Note::Failing(why)) => {
                 self.failing.store(true, Ordering::Relaxed);
                 tracing::error!(why, "nothing can be stored");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,6 +15,7 @@ use wormhole_runtime::{InFlight, Layered, Runtime, Serving as Service};
 use wormhole_server::counters::{MailboxCounts, RelayCounts};
 use wormhole_server::mailbox::{self, Mailbox};
 use wormhole_server::relay::{self, Relay};
+use wormhole_server::usage::{Current, Ledger, Part};
 use wormhole_server::{Drain, Event, Server, Stamp, Stored};
 
 use super::arrival::Arrival;
@@ -62,7 +64,7 @@ pub(crate) fn mailbox(
     config: &Config,
     bound: Vec<Bound>,
     arrival: &Arc<Arrival>,
-    tell: impl FnMut(Event) + Send + 'static,
+    mut tell: impl FnMut(Event) + Send + 'static,
     ends: Ends,
 ) -> io::Result<(Serving, Arc<MailboxCounts>)> {
     let started = now();
@@ -80,6 +82,13 @@ pub(crate) fn mailbox(
     let machine = Mailbox::new(options);
     let counts = machine.counts();
     let timed = Arc::clone(&counts);
+    let shown = Arc::clone(&counts);
+    let look = move || (now(), Current { connected: shown.connections.now(), waiting: 0 });
+    let ledger = ledger("usage-db", config.usage_db.as_deref(), Part::Mailbox, config.blur_usage, look)?;
+    let tell = move |event| {
+        write_down(ledger.as_ref(), &event);
+        tell(event);
+    };
     let serving = spawn("mailbox", ends, move |orders| async move {
         let mut server = Server::new(machine, Stored::new(net, store).timed(timed)).telling(tell);
         serve(
@@ -110,17 +119,43 @@ pub(crate) fn relay(
     if !websocket.is_empty() {
         listen.push(Listen::RelayWebSocket(elsewhere()));
     }
-    let options = relay::Options { listen, ..relay::Options::new(elsewhere()) };
+    let options = relay::Options { listen, started: now().seconds(), ..relay::Options::new(elsewhere()) };
     let bound = BTreeMap::from([(For::Relay, plain), (For::RelayWebSocket, websocket)]);
     let arrival = Arc::clone(arrival);
     let machine = Relay::new(options);
     let counts = machine.counts();
     let service = config.serving.clone();
+    let shown = Arc::clone(&counts);
+    let look = move || {
+        let waiting = shown.waits.now();
+        (now(), Current { connected: shown.connections.now().saturating_sub(waiting), waiting })
+    };
+    let ledger =
+        ledger("relay-usage-db", config.relay_usage_db.as_deref(), Part::Relay, config.blur_usage, look)?;
     let serving = spawn("relay", ends, move |orders| async move {
-        let mut server = Server::new(machine, net(bound, arrival, service));
+        let tell = move |event| write_down(ledger.as_ref(), &event);
+        let mut server = Server::new(machine, net(bound, arrival, service)).telling(tell);
         serve(&mut server, orders, |_, _| {}, leave).await
     })?;
     Ok((serving, counts))
+}
+
+/// Opens a usage database, if one is asked for.
+fn ledger(
+    setting: &str,
+    path: Option<&Path>,
+    part: Part,
+    blur: u64,
+    look: impl Fn() -> (Stamp, Current) + Send + 'static,
+) -> io::Result<Option<Ledger>> {
+    let open = |path| Ledger::open(path, part, Some(blur), look);
+    path.map(open).transpose().map_err(|error| io::Error::other(format!("--{setting}: {error}")))
+}
+
+fn write_down(ledger: Option<&Ledger>, event: &Event) {
+    if let (Some(ledger), Event::Used(usage)) = (ledger, event) {
+        ledger.note(usage.clone());
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where the time of the machines comes from")]

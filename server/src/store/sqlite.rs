@@ -25,9 +25,11 @@ use crate::stamp::Stamp;
 
 mod rows;
 mod schema;
+mod taken;
 
 use rows::Tables;
 pub use schema::OpenError;
+pub(crate) use taken::Taken;
 
 /// How many statements are kept ready.
 const STATEMENTS: usize = 64;

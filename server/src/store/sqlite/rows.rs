@@ -46,6 +46,11 @@ impl Tables {
         Ok(())
     }
 
+    /// Whether the database has nothing in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.totals == Totals::default() && self.names.is_empty()
+    }
+
     pub(super) fn touch(&self, place: &Place) -> Result<(), Error> {
         let touch = "update mailbox set touched = ?3 where app = ?1 and id = ?2";
         let touched = integer(self.now.micros())?;
