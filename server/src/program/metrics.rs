@@ -80,6 +80,12 @@ impl Collector for Metrics {
             page.gauge("relay_waiting", "Clients that wait for their partner", relay.waits.now())?;
             page.counter("relay_pairs", "Partners that have met", relay.pairs.total())?;
             page.counter("relay_bytes", "Bytes carried, once their pair has ended", relay.bytes.total())?;
+            page.named(
+                "relay_results",
+                "Pairs and single clients that are gone",
+                "result",
+                &self.health.transits,
+            )?;
             page.named("relay_refusals", "Clients that were sent away", "reason", &relay.refusals)?;
         }
         Ok(())

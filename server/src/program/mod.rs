@@ -16,7 +16,9 @@ mod run;
 mod serve;
 mod settings;
 mod store;
+mod take;
 mod tls;
+mod usage_log;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,9 @@ pub(crate) fn main() -> ExitCode {
         "relay" => Parts { mailbox: false, relay: true },
         "all" => Parts { mailbox: true, relay: true },
         "check-config" => return print(configuration(matches).map(|(said, _)| config::show(&said))),
+        "import" => {
+            return print(configuration(matches).and_then(|(_, config)| take::over(matches, &config)));
+        }
         _ => {
             let mut page = Vec::new();
             let written = man::write(command(), &mut page).map_err(|error| Fault::alone(error.to_string()));
@@ -86,5 +91,8 @@ fn command() -> Command {
         .subcommand(part("relay", "Serves as a transit relay"))
         .subcommand(part("all", "Serves as both"))
         .subcommand(part("check-config", "Shows the configuration, and where each value comes from"))
+        .subcommand(
+            part("import", "Takes over databases of Python's servers, into new ones").args(take::flags()),
+        )
         .subcommand(part("man", "Writes the manual page").hide(true))
 }

@@ -16,12 +16,11 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::arrival::Arrival;
 use super::bound::{self, Bound, Passed, Paths};
 use super::config::Config;
-use super::health::Health;
 use super::log;
 use super::metrics::Metrics;
 use super::monitor::{self, State};
 use super::place::Place;
-use super::serve::{self, Ended, Order, Serving};
+use super::serve::{self, Ended, Order, Serving, Shared};
 use super::settings::Fault;
 use super::tls::Certificate;
 
@@ -72,17 +71,16 @@ fn serve(config: &Config, parts: Parts, reload: Reload<'_>) -> io::Result<ExitCo
 
     let (ends, ended) = mpsc::channel(2);
     let mut servers = Vec::new();
-    let health = Arc::new(Health::default());
-    let mut metrics =
-        Metrics { arrival: Arc::clone(&arrival), health: Arc::clone(&health), mailbox: None, relay: None };
+    let shared = Shared { arrival, health: Arc::default() };
+    let (arrival, health) = (Arc::clone(&shared.arrival), Arc::clone(&shared.health));
+    let mut metrics = Metrics { arrival: Arc::clone(&arrival), health, mailbox: None, relay: None };
     if parts.mailbox {
-        let tell = move |event| health.note(&event);
-        let (serving, counts) = serve::mailbox(config, mailbox, &arrival, tell, ends.clone())?;
+        let (serving, counts) = serve::mailbox(config, mailbox, &shared, ends.clone())?;
         servers.push(serving);
         metrics.mailbox = Some(counts);
     }
     if parts.relay {
-        let (serving, counts) = serve::relay(config, relay, relay_websocket, &arrival, ends)?;
+        let (serving, counts) = serve::relay(config, relay, relay_websocket, &shared, ends)?;
         servers.push(serving);
         metrics.relay = Some(counts);
     }

@@ -134,6 +134,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Where the relay writes how its clients ended, in the tables of Python's relay",
     ),
     one(
+        "relay-usage-log",
+        "FILE",
+        &[],
+        "Where the relay adds a line of JSON about each pair and each client without a partner that is gone; /dev/fd/N for \
+         a descriptor that is open",
+    ),
+    one(
         "blur-usage",
         "SECONDS",
         &["0"],
