@@ -56,8 +56,8 @@ fn the_relay_writes_down_what_became_of_its_clients() {
         let arguments = [&ALL[..], &["--relay-usage-log", log, "--blur-usage", blur]].concat();
         let server = Running::start(&arguments);
         busy(&server);
-        let token = "cd".repeat(32);
-        for line in [format!("please relay {token}\n"), format!("please relay {token}\n!"), "please".into()] {
+        let line = |token: &str| format!("please relay {}\n", token.repeat(32));
+        for line in [line("cd"), line("ef") + "!", "please".into()] {
             tcp(server.at("relay")).write_all(line.as_bytes()).unwrap();
         }
         let lines = soon("all lines", || {
