@@ -170,6 +170,10 @@ impl Attendant<'_> {
         if let Some(certificate) = &mut self.certificate {
             certificate.renew(&self.arrival, true);
         }
+        if self.state.draining.load(Ordering::Relaxed) {
+            // Nobody new comes who could be told anything.
+            return;
+        }
         match (self.reload)() {
             Ok(config) => {
                 self.tell(&Order::Say(config.words)).await;
