@@ -3,6 +3,7 @@
 
 mod client;
 mod configuration;
+mod faults;
 mod proxies;
 mod running;
 mod serving;
