@@ -20,6 +20,12 @@ mod memory {
 }
 
 #[cfg(feature = "sqlite")]
+#[path = "stores/import.rs"]
+mod import;
+#[cfg(feature = "sqlite")]
+#[path = "stores/ledger.rs"]
+mod ledger;
+#[cfg(feature = "sqlite")]
 #[path = "stores/sqlite.rs"]
 mod sqlite;
 

@@ -6,6 +6,7 @@ mod config;
 mod file;
 mod forwarded;
 mod health;
+mod import;
 mod log;
 mod man;
 mod metrics;
@@ -40,6 +41,7 @@ pub(crate) fn main() -> ExitCode {
         "mailbox" => Parts { mailbox: true, relay: false },
         "relay" => Parts { mailbox: false, relay: true },
         "all" => Parts { mailbox: true, relay: true },
+        "import" => return import::run(matches, configuration(matches)),
         "check-config" => return print(configuration(matches).map(|(said, _)| config::show(&said))),
         "import" => {
             return print(configuration(matches).and_then(|(_, config)| take::over(matches, &config)));
@@ -64,7 +66,7 @@ fn configuration(matches: &ArgMatches) -> Result<(Said, Config), Fault> {
 }
 
 /// The last that is printed: what was asked for, or why there is none.
-fn print(outcome: Result<String, Fault>) -> ExitCode {
+pub(crate) fn print(outcome: Result<String, Fault>) -> ExitCode {
     match outcome {
         Ok(text) => {
             print!("{text}");
@@ -90,6 +92,13 @@ fn command() -> Command {
         .subcommand(part("mailbox", "Serves as a mailbox server"))
         .subcommand(part("relay", "Serves as a transit relay"))
         .subcommand(part("all", "Serves as both"))
+        .subcommand(
+            part(
+                "import",
+                "Takes over what Python's servers have kept, into new files where the settings say",
+            )
+            .args(import::flags()),
+        )
         .subcommand(part("check-config", "Shows the configuration, and where each value comes from"))
         .subcommand(
             part("import", "Takes over databases of Python's servers, into new ones").args(take::flags()),

@@ -4,6 +4,7 @@
 
 mod client;
 mod configuration;
+mod faults;
 mod proxies;
 mod running;
 mod serving;

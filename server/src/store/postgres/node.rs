@@ -265,6 +265,8 @@ impl Sweep {
         if !row.try_get(0)? {
             return Ok(());
         }
+        // Whoever has left since the last look keeps nothing alive.
+        repair(node, client, statements).await?;
         keep_alive(node, client).await?;
         let before = rows::micros(earlier(now(client, statements).await?, node.limits.expiry));
         let most = i64::try_from(limits::PRUNE_BATCH).unwrap_or(i64::MAX);

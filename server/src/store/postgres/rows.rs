@@ -24,8 +24,9 @@ pub(super) const NOW: &str = "select (extract(epoch from clock_timestamp()) * 1e
 const NAME: &str = "select mailbox, crowded from nameplate where app = $1 and name = $2 for update";
 const NAME_SIDES: &str =
     "select side, held, added from nameplate_side where app = $1 and name = $2 order by added, side";
-const PUT_NAME: &str = "insert into nameplate(app, name, mailbox, crowded) values($1, $2, $3, $4) \
-    on conflict (app, name) do update set crowded = excluded.crowded";
+const UPDATE_NAME: &str = "update nameplate set crowded = $3 where app = $1 and name = $2";
+/// Of two that make the same nameplate or mailbox at once, one is told so by an error, and begins again.
+const INSERT_NAME: &str = "insert into nameplate(app, name, mailbox, crowded) values($1, $2, $3, $4)";
 const PUT_NAME_SIDE: &str = "insert into nameplate_side(app, name, side, held, added) values($1, $2, $3, $4, $5) \
     on conflict (app, name, side) do update set held = excluded.held";
 const MAILBOX: &str = "select for_nameplate, crowded, touched, count, bytes from mailbox \
@@ -35,7 +36,6 @@ const MAILBOX_SIDES: &str =
 const NAME_OF: &str = "select name from nameplate where app = $1 and mailbox = $2";
 const UPDATE_MAILBOX: &str = "update mailbox set for_nameplate = $3, crowded = $4, touched = $5, count = $6, bytes = $7 \
     where app = $1 and id = $2";
-/// Two that make the same mailbox at once: one is told so by an error, and begins again.
 const INSERT_MAILBOX: &str = "insert into mailbox(app, id, for_nameplate, crowded, touched, count, bytes) \
     values($1, $2, $3, $4, $5, $6, $7)";
 const PUT_MAILBOX_SIDE: &str = "insert into mailbox_side(app, id, side, open, added, mood) values($1, $2, $3, $4, $5, $6) \
@@ -163,7 +163,9 @@ impl Rows for Turn<'_> {
     async fn put_nameplate(&mut self, app: &str, name: &str, nameplate: &Nameplate) -> Result<(), Error> {
         let (app, name) = (app.as_bytes(), name.as_bytes());
         let Nameplate { mailbox, sides, crowded } = nameplate;
-        self.execute(PUT_NAME, &[&app, &name, &mailbox.as_bytes(), crowded]).await?;
+        if self.execute(UPDATE_NAME, &[&app, &name, crowded]).await? == 0 {
+            self.execute(INSERT_NAME, &[&app, &name, &mailbox.as_bytes(), crowded]).await?;
+        }
         for Claim { side, held, added } in sides {
             self.execute(PUT_NAME_SIDE, &[&app, &name, &side.as_bytes(), held, &micros(*added)]).await?;
         }

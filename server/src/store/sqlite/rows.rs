@@ -93,6 +93,15 @@ impl Tables {
         Ok(gone.saturating_add(self.db.prepare_cached(messages)?.execute([])?))
     }
 
+    /// Gives some of the pages that hold nothing back to the system.
+    pub(super) fn shrink(&self) -> Result<(), Error> {
+        let mut vacuum = self.db.prepare_cached("pragma incremental_vacuum(10000)")?;
+        // Each step frees a page.
+        let mut freed = vacuum.query([])?;
+        while freed.next()?.is_some() {}
+        Ok(())
+    }
+
     /// What was touched in the future, as it seems after a clock was set back, was touched now.
     pub(super) fn mend_times(&self) -> Result<(), Error> {
         let mend = "update mailbox set touched = ?1 where touched > ?1";
