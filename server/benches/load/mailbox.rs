@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::client::{Client, field};
-use crate::servers::{Kind, Process};
+use crate::servers::{Kind, Process, cpu};
 use crate::{Outcome, median};
 
 /// Cycles at a time.
@@ -18,7 +18,7 @@ const ROUNDS: usize = 3;
 const ROUND: Duration = Duration::from_secs(4);
 /// Idle clients, and of the reference fewer, since they take long.
 const IDLE: u64 = 10_000;
-const THEIR_IDLE: u64 = 2_000;
+const THEIR_IDLE: u64 = 1_000;
 /// No cycle takes longer, unless something was lost.
 const LOST: Duration = Duration::from_secs(20);
 
@@ -27,6 +27,8 @@ struct Figures {
     per_second: f64,
     /// Milliseconds of the server's CPU in each cycle.
     cpu: f64,
+    /// And of ours.
+    client: f64,
     p99: f64,
 }
 
@@ -49,9 +51,11 @@ pub(crate) fn cycles() -> Outcome<()> {
         let of = |what: fn(&Figures) -> f64| median(rounds.iter().map(what).collect());
         let (rate, cpu) = (of(|it| it.per_second), of(|it| it.cpu));
         println!(
-            "  {name:<10} {rate:7.0} a second, p99 {:6.1} ms, {cpu:6.3} ms of CPU each ({:.0} a CPU-second), {:.1} MB",
+            "  {name:<10} {rate:7.0} a second, p99 {:6.1} ms, {cpu:6.3} ms of CPU each ({:.0} a CPU-second; \
+             {:.3} ms of the clients), {:.1} MB",
             of(|it| it.p99),
             1000.0 / cpu,
+            of(|it| it.client),
             process.memory()? / 1e6
         );
         medians.push((rate, cpu));
@@ -73,24 +77,31 @@ pub(crate) fn idle() -> Outcome<()> {
         let executor = executor()?;
         let idle = executor.block_on(hold(process.address(), count))?;
         let each = (process.memory()? - base) / count as f64;
-        let with =
-            median((0..ROUNDS).map(|_| Ok(round(&process, ROUND)?.per_second)).collect::<Outcome<_>>()?);
+        let with = rounds(&process)?;
         let after = (process.memory()? - base) / count as f64;
         drop(idle);
         drop(executor);
-        let alone = Process::start(kind)?.ok_or("it does not start again")?;
-        let without =
-            median((0..ROUNDS).map(|_| Ok(round(&alone, ROUND)?.per_second)).collect::<Outcome<_>>()?);
+        let without = rounds(&Process::start(kind)?.ok_or("it does not start again")?)?;
         println!(
-            "  {name:<10} base {:.1} MB, {:.2} kB each ({:.2} after cycles) of {count}; cycles {with:.0} a second, \
-             without them {without:.0}: {:.2}",
+            "  {name:<10} base {:.1} MB, {:.2} kB each ({:.2} after cycles) of {count}; cycles {:.0} a second, \
+             without them {:.0}: {:.2}, by CPU {:.2}",
             base / 1e6,
             each / 1e3,
             after / 1e3,
-            with / without
+            with.0,
+            without.0,
+            with.0 / without.0,
+            without.1 / with.1
         );
     }
     Ok(())
+}
+
+/// The rate and the CPU of the middle round.
+fn rounds(process: &Process) -> Outcome<(f64, f64)> {
+    let rounds = (0..ROUNDS).map(|_| round(process, ROUND)).collect::<Outcome<Vec<_>>>()?;
+    let of = |what: fn(&Figures) -> f64| median(rounds.iter().map(what).collect());
+    Ok((of(|it| it.per_second), of(|it| it.cpu)))
 }
 
 /// Cycles for so long, of which none may be lost.
@@ -115,6 +126,7 @@ fn executor() -> Outcome<tokio::runtime::Runtime> {
 
 fn round(process: &Process, length: Duration) -> Outcome<Figures> {
     let (at, before, begun) = (process.address(), process.cpu()?, Instant::now());
+    let ours = cpu("self")?;
     let mut taken = executor()?.block_on(async {
         let mut workers = JoinSet::new();
         let number = Arc::new(AtomicU64::new(0));
@@ -143,6 +155,7 @@ fn round(process: &Process, length: Duration) -> Outcome<Figures> {
     Ok(Figures {
         per_second: count / elapsed,
         cpu: (process.cpu()? - before) * 1000.0 / count,
+        client: (cpu("self")? - ours) * 1000.0 / count,
         p99: p99.as_secs_f64() * 1000.0,
     })
 }

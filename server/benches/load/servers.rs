@@ -95,10 +95,7 @@ impl Process {
 
     /// Seconds of CPU that it has used, its own and the system's for it.
     pub(crate) fn cpu(&self) -> Outcome<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields = stat.rsplit(") ").next().unwrap_or("");
-        let ticks: f64 = fields.split(' ').skip(11).take(2).filter_map(|it| it.parse::<f64>().ok()).sum();
-        Ok(ticks / 100.0)
+        cpu(&self.child.id().to_string())
     }
 
     /// Bytes of memory that it holds.
@@ -107,6 +104,14 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no memory")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0)
     }
+}
+
+/// Seconds of CPU of a process, `self` for our own.
+pub(crate) fn cpu(id: &str) -> Outcome<f64> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
+    let fields = stat.rsplit(") ").next().unwrap_or("");
+    let ticks: f64 = fields.split(' ').skip(11).take(2).filter_map(|it| it.parse::<f64>().ok()).sum();
+    Ok(ticks / 100.0)
 }
 
 impl Drop for Process {
