@@ -17,7 +17,6 @@ mod run;
 mod serve;
 mod settings;
 mod store;
-mod take;
 mod tls;
 mod usage_log;
 
@@ -43,9 +42,6 @@ pub(crate) fn main() -> ExitCode {
         "all" => Parts { mailbox: true, relay: true },
         "import" => return import::run(matches, configuration(matches)),
         "check-config" => return print(configuration(matches).map(|(said, _)| config::show(&said))),
-        "import" => {
-            return print(configuration(matches).and_then(|(_, config)| take::over(matches, &config)));
-        }
         _ => {
             let mut page = Vec::new();
             let written = man::write(command(), &mut page).map_err(|error| Fault::alone(error.to_string()));
@@ -100,8 +96,5 @@ fn command() -> Command {
             .args(import::flags()),
         )
         .subcommand(part("check-config", "Shows the configuration, and where each value comes from"))
-        .subcommand(
-            part("import", "Takes over databases of Python's servers, into new ones").args(take::flags()),
-        )
         .subcommand(part("man", "Writes the manual page").hide(true))
 }

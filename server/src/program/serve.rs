@@ -179,8 +179,9 @@ fn ledger(
     path.map(open).transpose().map_err(|error| io::Error::other(format!("--{setting}: {error}")))
 }
 
+/// The time of day.
 #[expect(clippy::disallowed_methods, reason = "this is where the time of the machines comes from")]
-fn now() -> Stamp {
+pub(crate) fn now() -> Stamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Stamp::at(since.as_secs_f64())
 }

@@ -138,8 +138,8 @@ fn what_cannot_be_imported_is_said() {
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     fs::write(path("nonsense"), "no database").unwrap();
     for (arguments, fault) in [
-        (vec![], "nothing to import".to_owned()),
-        (vec!["--from-usage-db".into(), path("nonsense")], "--usage-db must name".into()),
+        (vec![], "say what to import".to_owned()),
+        (vec!["--from-usage-db".into(), path("nonsense")], "--from-usage-db needs usage-db".into()),
         (
             vec!["--from-channel-db".into(), path("nonsense"), "--channel-db".into(), path("new")],
             path("nonsense"),
