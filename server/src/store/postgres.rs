@@ -335,7 +335,15 @@ impl Node {
         let work = client.transaction().await?;
         let now = rows::stamp(&work.query_one(&now, &[]).await?, 0)?;
         let rng = Rng::new(self.rng.borrow_mut().bytes());
-        Ok(Turn { work, statements, limits: &self.limits, now, rng, totals: &self.totals })
+        Ok(Turn {
+            work,
+            statements,
+            limits: &self.limits,
+            now,
+            rng,
+            totals: &self.totals,
+            locked: BTreeSet::new(),
+        })
     }
 
     /// Lets the other nodes know, when the transaction is done.

@@ -141,9 +141,12 @@ fn make(db: &Connection, part: Part) -> Result<(), OpenError> {
         Part::Mailbox => alloc::format!(
             "create table current(
                 rebooted integer, updated integer, blur_time integer, connections_websocket integer);
-             create table nameplates({SPANS});
+             create table nameplates(
+                app_id varchar, started integer, waiting_time integer, total_time integer, result varchar);
              create index nameplates_idx on nameplates(app_id, started);
-             create table mailboxes({SPANS}, for_nameplate boolean);
+             create table mailboxes(
+                app_id varchar, for_nameplate boolean, started integer, total_time integer, waiting_time integer,
+                result varchar);
              create index mailboxes_idx on mailboxes(app_id, started);
              create index mailboxes_result_idx on mailboxes(result);
              {CLIENTS} insert into version values(2);"

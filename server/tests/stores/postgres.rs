@@ -233,6 +233,22 @@ fn c9_of_many_sides_at_once_on_three_nodes_two_are_admitted() {
 }
 
 #[test]
+fn c9_of_many_that_open_one_mailbox_at_once_on_three_nodes_two_are_admitted() {
+    let Some(mut nodes) = nodes(3) else { return };
+    for round in 0..10 {
+        for (node, bench) in nodes.iter_mut().enumerate() {
+            for conn in 0..4 {
+                let ask = Ask::Open { mailbox: round.to_string() };
+                bench.start(conn, APP, &format!("{node}-{conn}"), ask);
+            }
+        }
+        let done =
+            nodes.iter_mut().flat_map(|bench| (0..4).map(|conn| bench.answer(conn)).collect::<Vec<_>>());
+        assert_eq!(done.filter(Result::is_ok).count(), 2);
+    }
+}
+
+#[test]
 fn c11_two_that_prune_at_once_count_everything_once() {
     let Some(database) = Database::shared() else { return };
     let url = database.make();

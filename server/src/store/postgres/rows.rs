@@ -1,6 +1,6 @@
 //! The rows as PostgreSQL keeps them. Whatever is read to be changed is locked first, nameplates before mailboxes.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -76,6 +76,16 @@ pub(super) struct Turn<'t> {
     pub(super) rng: Rng,
     /// What all mailboxes hold, as far as this node knows.
     pub(super) totals: &'t Cell<Totals>,
+    /// Rows that were found or made, and are locked. A row that was not found is made: if somebody else made it
+    /// meanwhile, that fails, and changes nothing of theirs.
+    pub(super) locked: BTreeSet<Key>,
+}
+
+/// The name of a row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    Nameplate(String, String),
+    Mailbox(String, String),
 }
 
 impl Turn<'_> {
@@ -150,6 +160,7 @@ impl Rows for Turn<'_> {
         let key: [&(dyn ToSql + Sync); 2] = [&app.as_bytes(), &name.as_bytes()];
         let rows = self.query(NAME, &key).await?;
         let Some(row) = rows.first() else { return Ok(None) };
+        self.locked.insert(Key::Nameplate(app.into(), name.into()));
         // What others have changed until the lock was had is seen by a statement of its own.
         let sides = self.query(NAME_SIDES, &key).await?;
         let side =
@@ -161,10 +172,13 @@ impl Rows for Turn<'_> {
         }))
     }
     async fn put_nameplate(&mut self, app: &str, name: &str, nameplate: &Nameplate) -> Result<(), Error> {
+        let is_new = self.locked.insert(Key::Nameplate(app.into(), name.into()));
         let (app, name) = (app.as_bytes(), name.as_bytes());
         let Nameplate { mailbox, sides, crowded } = nameplate;
-        if self.execute(UPDATE_NAME, &[&app, &name, crowded]).await? == 0 {
+        if is_new {
             self.execute(INSERT_NAME, &[&app, &name, &mailbox.as_bytes(), crowded]).await?;
+        } else {
+            self.execute(UPDATE_NAME, &[&app, &name, crowded]).await?;
         }
         for Claim { side, held, added } in sides {
             self.execute(PUT_NAME_SIDE, &[&app, &name, &side.as_bytes(), held, &micros(*added)]).await?;
@@ -174,6 +188,7 @@ impl Rows for Turn<'_> {
     async fn remove_nameplate(&mut self, app: &str, name: &str) -> Result<(), Error> {
         let delete = "delete from nameplate where app = $1 and name = $2";
         self.execute(delete, &[&app.as_bytes(), &name.as_bytes()]).await?;
+        self.locked.remove(&Key::Nameplate(app.into(), name.into()));
         Ok(())
     }
 
@@ -181,6 +196,7 @@ impl Rows for Turn<'_> {
         let key: [&(dyn ToSql + Sync); 2] = [&app.as_bytes(), &id.as_bytes()];
         let rows = self.query(MAILBOX, &key).await?;
         let Some(row) = rows.first() else { return Ok(None) };
+        self.locked.insert(Key::Mailbox(app.into(), id.into()));
         let sides = self.query(MAILBOX_SIDES, &key).await?;
         let name = self.query(NAME_OF, &key).await?;
         let side = |row: &Row| {
@@ -199,15 +215,18 @@ impl Rows for Turn<'_> {
         }))
     }
     async fn put_mailbox(&mut self, app: &str, id: &str, mailbox: &Mailbox) -> Result<(), Error> {
+        let is_new = self.locked.insert(Key::Mailbox(app.into(), id.into()));
         let (app, id) = (app.as_bytes(), id.as_bytes());
         let (count, bytes) =
             (integer(mailbox.count), integer(u64::try_from(mailbox.bytes).unwrap_or(u64::MAX)));
         let touched = micros(mailbox.touched);
         let values: [&(dyn ToSql + Sync); 7] =
             [&app, &id, &mailbox.for_nameplate, &mailbox.crowded, &touched, &count, &bytes];
-        if self.execute(UPDATE_MAILBOX, &values).await? == 0 {
+        if is_new {
             self.execute(INSERT_MAILBOX, &values).await?;
             self.count(1, 0);
+        } else {
+            self.execute(UPDATE_MAILBOX, &values).await?;
         }
         for Opening { side, open, added, mood } in &mailbox.sides {
             let mood = mood.as_ref().map(String::as_bytes);
@@ -219,6 +238,7 @@ impl Rows for Turn<'_> {
     }
     async fn remove_mailbox(&mut self, app: &str, id: &str, mailbox: &Mailbox) -> Result<(), Error> {
         let delete = "delete from mailbox where app = $1 and id = $2";
+        self.locked.remove(&Key::Mailbox(app.into(), id.into()));
         if self.execute(delete, &[&app.as_bytes(), &id.as_bytes()]).await? > 0 {
             self.count(-1, isize::try_from(mailbox.bytes).map_or(isize::MIN, |bytes| -bytes));
         }
