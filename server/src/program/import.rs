@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Arg, ArgMatches, value_parser};
-use wormhole_server::Stamp;
 use wormhole_server::import::{self, Imported};
 use wormhole_server::usage::Part;
 
 use crate::config::Config;
 use crate::print;
+use crate::serve;
 use crate::settings::{Fault, Said};
 use crate::store::Place;
 
@@ -42,9 +41,8 @@ fn take(matches: &ArgMatches, config: &Config) -> Result<String, Fault> {
         let Place::File(to) = &config.channel_db else {
             return Err(Fault::alone("channel-db must be a file to import into"));
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let Imported { nameplates, mailboxes, messages, skipped } =
-            import::channel(from, to, Stamp::at(now.as_secs_f64())).map_err(|error| failed(from, &error))?;
+            import::channel(from, to, serve::now()).map_err(|error| failed(from, &error))?;
         report += &format!(
             "{}: {nameplates} nameplates, {mailboxes} mailboxes, {messages} messages; {skipped} rows made no sense\n",
             to.display()

@@ -158,7 +158,9 @@ fn write_down(ledger: Option<&Ledger>, event: &Event) {
     }
 }
 
-fn now() -> Stamp {
+/// The time, which a machine is told.
+#[expect(clippy::disallowed_methods, reason = "this is where the program looks at the clock")]
+pub(crate) fn now() -> Stamp {
     Stamp::at(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64())
 }
 
