@@ -61,11 +61,19 @@ struct Line {
     is_reading: bool,
     unsent: usize,
     is_closing: bool,
+    /// That it was opened was on its way already when it was to be closed.
+    is_late: bool,
 }
 
 impl Line {
-    const OPEN: Self =
-        Self { stage: Stage::Open, is_mailbox: false, is_reading: false, unsent: 0, is_closing: false };
+    const OPEN: Self = Self {
+        stage: Stage::Open,
+        is_mailbox: false,
+        is_reading: false,
+        unsent: 0,
+        is_closing: false,
+        is_late: false,
+    };
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,6 +188,7 @@ where
             return false;
         }
         line.stage = Stage::Open;
+        line.is_late = line.is_closing;
         let peer = Some(([192, 0, 2, 1], 9).into());
         self.handle(Input::Opened { conn, peer });
         true
@@ -284,8 +293,13 @@ where
         }
     }
 
-    /// Ends all that the machine has asked to end.
+    /// Ends all that the machine has asked to end, and whoever is awaited at a listener that has ended.
     pub fn settle_closing(&mut self) {
+        let is_lost = |line: &Line| matches!(line.stage, Stage::Awaited(at) if !self.lines.contains_key(&at));
+        let lost = self.lines.iter().filter(|(_, line)| is_lost(line)).map(|(conn, _)| *conn);
+        for conn in lost.collect::<Vec<_>>() {
+            self.close(conn, Why::Asked);
+        }
         let closing: Vec<Conn> =
             self.lines.iter().filter(|(_, line)| line.is_closing).map(|(conn, _)| *conn).collect();
         for conn in closing {
@@ -362,9 +376,11 @@ where
             }
             Op::Close { conn } => {
                 if let Some(line) = self.lines.get_mut(&conn) {
-                    assert!(!mem::replace(&mut line.is_closing, true), "{conn:?} is closed twice");
+                    let again = mem::replace(&mut line.is_closing, true);
+                    assert!(!again || mem::take(&mut line.is_late), "{conn:?} is closed twice");
                 } else {
-                    assert!(self.gone.contains(&conn), "{conn:?} is closed and is none");
+                    let is_gone = self.gone.contains(&conn) || self.dying == Some(conn);
+                    assert!(is_gone, "{conn:?} is closed and is none");
                 }
             }
             Op::Store(request) => self.requests.push(request),

@@ -23,6 +23,8 @@ mod tests {
     use wormhole_fuzz::world::World;
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) })]
+
         #[test]
         fn keys_are_those_of_another_hkdf(key: [u8; 32], purpose: String, side in ".{0,40}", phase in ".{0,40}") {
             let session = SessionKey::from_bytes(key);
@@ -135,6 +137,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
         #[test]
         fn many_records_come_in_order(order in Just((0..40).collect::<Vec<u64>>()).prop_shuffle(), again in vec(0..40_u64, 0..20)) {
             let (world, peer) = met();
@@ -150,11 +154,11 @@ mod tests {
             let frame = peer.sealed(&number.to_string(), &[*number as u8]).to_string();
             assert!(world.receive(Conn(0), frame.as_bytes()), "it reads");
         }
-        let records = world.events.drain(..).map(|event| match event {
-            Event::Record(record) => record,
-            other => panic!("{other:?}"),
-        });
-        records.collect()
+        let record = |event| {
+            let Event::Record(record) = event else { panic!("{event:?}") };
+            record
+        };
+        world.events.drain(..).map(record).collect()
     }
 
     fn met() -> (World<Wormhole>, Peer) {
@@ -175,8 +179,10 @@ mod tests {
         all
     }
 
+    type Stream = (fn(&[u8]), u8, &'static [u8]);
+
     /// Targets that read streams, in how many kinds, and a stream for each. The cuts come before the stream.
-    fn streams() -> Vec<(fn(&[u8]), u8, &'static [u8])> {
+    fn streams() -> Vec<Stream> {
         const LINE: &[u8] =
             b"please relay aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa for side 0000000000000009\n";
         const REQUEST: &[u8] = b"GET /v1 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

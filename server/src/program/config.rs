@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::place::Place;
-use crate::settings::{Fault, Given, Kind, SETTINGS, Said, Source};
-use crate::store;
+use super::place::Place;
+use super::settings::{Fault, Given, Kind, SETTINGS, Said, Source};
+use super::store;
 
 /// What the program does.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) channel_db_synchronous: store::Safety,
     pub(crate) usage_db: Option<PathBuf>,
     pub(crate) relay_usage_db: Option<PathBuf>,
+    pub(crate) relay_usage_log: Option<PathBuf>,
     pub(crate) blur_usage: u64,
     pub(crate) words: Words,
     pub(crate) disallow_list: bool,
@@ -89,6 +90,7 @@ impl Config {
             channel_db_synchronous: said.need("channel-db-synchronous")?,
             usage_db: said.text("usage-db").map(Into::into),
             relay_usage_db: said.text("relay-usage-db").map(Into::into),
+            relay_usage_log: said.text("relay-usage-log").map(Into::into),
             blur_usage: said.need("blur-usage")?,
             words: Words {
                 advertise_version: said.text("advertise-version"),

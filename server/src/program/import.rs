@@ -7,11 +7,11 @@ use clap::{Arg, ArgMatches, value_parser};
 use wormhole_server::import::{self, Imported};
 use wormhole_server::usage::Part;
 
-use crate::config::Config;
-use crate::print;
-use crate::serve;
-use crate::settings::{Fault, Said};
-use crate::store::Place;
+use super::config::Config;
+use super::print;
+use super::serve;
+use super::settings::{Fault, Said};
+use super::store::Place;
 
 const CHANNEL: &str = "from-channel-db";
 const USAGE: &str = "from-usage-db";

@@ -19,8 +19,8 @@ use tokio_rustls::server::TlsStream;
 use wormhole_core::driver::{Instant, Listen};
 use wormhole_runtime::{Beside, Sockets, Stream, tune};
 
-use crate::arrival::{self, Arrival};
-use crate::bound::{Bound, Socket};
+use super::arrival::{self, Arrival};
+use super::bound::{Bound, Socket};
 
 /// Callers of one listener on their way in: with TLS, a PROXY header or headers of a trusted proxy before them. One
 /// more, and the oldest must go.
@@ -68,7 +68,8 @@ impl Sockets for Net {
     }
 
     fn connect(&self, to: SocketAddr) -> impl Future<Output = io::Result<Caller>> + Send + 'static {
-        async move { Ok(Caller::Plain(Ahead::new(Raw::Tcp(TcpStream::connect(to).await?)))) }
+        let connecting = TcpStream::connect(to);
+        async move { connecting.await.map(|stream| Caller::Plain(Ahead::new(Raw::Tcp(stream)))) }
     }
 
     fn opened(&self, on: &Listen) -> Option<io::Result<Vec<Listener>>> {

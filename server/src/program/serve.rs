@@ -18,11 +18,13 @@ use wormhole_server::relay::{self, Relay};
 use wormhole_server::usage::{Current, Ledger, Part};
 use wormhole_server::{Drain, Event, Server, Stamp, Stored};
 
-use crate::arrival::Arrival;
-use crate::bound::Bound;
-use crate::config::{Config, Words};
-use crate::net::{For, Net};
-use crate::store::Kept;
+use super::arrival::Arrival;
+use super::bound::Bound;
+use super::config::{Config, Words};
+use super::health::Health;
+use super::net::{For, Net};
+use super::store::Kept;
+use super::usage_log::UsageLog;
 
 /// How long connections may take to end once they are told to.
 const END_LIMIT: Duration = Duration::from_secs(5);
@@ -54,6 +56,33 @@ pub(crate) struct Serving {
     pub(crate) orders: mpsc::Sender<Order>,
 }
 
+/// What all servers of the program have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) arrival: Arc<Arrival>,
+    pub(crate) health: Arc<Health>,
+}
+
+/// Where it is written down what a server tells.
+struct Books {
+    health: Arc<Health>,
+    ledger: Option<Ledger>,
+    log: Option<UsageLog>,
+}
+
+impl Books {
+    fn note(&mut self, event: Event) {
+        self.health.note(&event);
+        let Event::Used(usage) = event else { return };
+        if let Some(log) = &mut self.log {
+            log.note(&usage);
+        }
+        if let Some(ledger) = &self.ledger {
+            ledger.note(usage);
+        }
+    }
+}
+
 /// What a server tells when it has ended.
 pub(crate) type Ends = mpsc::Sender<(&'static str, Ended)>;
 
@@ -63,8 +92,7 @@ type Runs = Layered<InFlight<Net>>;
 pub(crate) fn mailbox(
     config: &Config,
     bound: Vec<Bound>,
-    arrival: &Arc<Arrival>,
-    mut tell: impl FnMut(Event) + Send + 'static,
+    shared: &Shared,
     ends: Ends,
 ) -> io::Result<(Serving, Arc<MailboxCounts>)> {
     let started = now();
@@ -76,7 +104,7 @@ pub(crate) fn mailbox(
         ..mailbox::Options::new(elsewhere(), started.seconds())
     };
     let bound = BTreeMap::from([(For::Mailbox, bound)]);
-    let mut net = net(bound, Arc::clone(arrival), config.serving.clone());
+    let mut net = net(bound, shared, config.serving.clone());
     let store = Kept::open(&config.channel_db, config.channel_db_synchronous, net.seed(), started)
         .map_err(|error| io::Error::other(format!("--channel-db: {error}")))?;
     let machine = Mailbox::new(options);
@@ -85,12 +113,10 @@ pub(crate) fn mailbox(
     let shown = Arc::clone(&counts);
     let look = move || (now(), Current { connected: shown.connections.now(), waiting: 0 });
     let ledger = ledger("usage-db", config.usage_db.as_deref(), Part::Mailbox, config.blur_usage, look)?;
-    let tell = move |event| {
-        write_down(ledger.as_ref(), &event);
-        tell(event);
-    };
+    let mut books = Books { health: Arc::clone(&shared.health), ledger, log: None };
     let serving = spawn("mailbox", ends, move |orders| async move {
-        let mut server = Server::new(machine, Stored::new(net, store).timed(timed)).telling(tell);
+        let mut server = Server::new(machine, Stored::new(net, store).timed(timed))
+            .telling(move |event| books.note(event));
         serve(
             &mut server,
             orders,
@@ -109,7 +135,7 @@ pub(crate) fn relay(
     config: &Config,
     plain: Vec<Bound>,
     websocket: Vec<Bound>,
-    arrival: &Arc<Arrival>,
+    shared: &Shared,
     ends: Ends,
 ) -> io::Result<(Serving, Arc<RelayCounts>)> {
     let mut listen = Vec::new();
@@ -121,10 +147,9 @@ pub(crate) fn relay(
     }
     let options = relay::Options { listen, started: now().seconds(), ..relay::Options::new(elsewhere()) };
     let bound = BTreeMap::from([(For::Relay, plain), (For::RelayWebSocket, websocket)]);
-    let arrival = Arc::clone(arrival);
+    let net = net(bound, shared, config.serving.clone());
     let machine = Relay::new(options);
     let counts = machine.counts();
-    let service = config.serving.clone();
     let shown = Arc::clone(&counts);
     let look = move || {
         let waiting = shown.waits.now();
@@ -132,9 +157,11 @@ pub(crate) fn relay(
     };
     let ledger =
         ledger("relay-usage-db", config.relay_usage_db.as_deref(), Part::Relay, config.blur_usage, look)?;
+    let log = config.relay_usage_log.as_deref().map(|path| UsageLog::open(path, config.blur_usage));
+    let log = log.transpose().map_err(|error| io::Error::other(format!("--relay-usage-log: {error}")))?;
+    let mut books = Books { health: Arc::clone(&shared.health), ledger, log };
     let serving = spawn("relay", ends, move |orders| async move {
-        let tell = move |event| write_down(ledger.as_ref(), &event);
-        let mut server = Server::new(machine, net(bound, arrival, service)).telling(tell);
+        let mut server = Server::new(machine, net).telling(move |event| books.note(event));
         serve(&mut server, orders, |_, _| {}, leave).await
     })?;
     Ok((serving, counts))
@@ -152,16 +179,11 @@ fn ledger(
     path.map(open).transpose().map_err(|error| io::Error::other(format!("--{setting}: {error}")))
 }
 
-fn write_down(ledger: Option<&Ledger>, event: &Event) {
-    if let (Some(ledger), Event::Used(usage)) = (ledger, event) {
-        ledger.note(usage.clone());
-    }
-}
-
-/// The time, which a machine is told.
-#[expect(clippy::disallowed_methods, reason = "this is where the program looks at the clock")]
+/// The time of day.
+#[expect(clippy::disallowed_methods, reason = "this is where the time of the machines comes from")]
 pub(crate) fn now() -> Stamp {
-    Stamp::at(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64())
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Stamp::at(since.as_secs_f64())
 }
 
 /// The sockets are bound already, so that the address in the options is never looked at.
@@ -169,8 +191,8 @@ fn elsewhere() -> Address {
     Address::new("", 0)
 }
 
-fn net(bound: BTreeMap<For, Vec<Bound>>, arrival: Arc<Arrival>, service: Service) -> Runs {
-    let mut net = Layered::new(InFlight::new(Net::new(bound, arrival)));
+fn net(bound: BTreeMap<For, Vec<Bound>>, shared: &Shared, service: Service) -> Runs {
+    let mut net = Layered::new(InFlight::new(Net::new(bound, Arc::clone(&shared.arrival))));
     *net.serving_mut() = service;
     net
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
 
-use crate::file;
+use super::file;
 
 /// What the variables of the environment begin with.
 pub(crate) const PREFIX: &str = "WORMHOLE_SERVER_";
@@ -132,6 +132,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "FILE",
         &[],
         "Where the relay writes how its clients ended, in the tables of Python's relay",
+    ),
+    one(
+        "relay-usage-log",
+        "FILE",
+        &[],
+        "Where the relay adds a line of JSON about each pair and each client without a partner that is gone; /dev/fd/N for \
+         a descriptor that is open",
     ),
     one(
         "blur-usage",

@@ -286,7 +286,7 @@ impl Writer {
 }
 
 /// A number of bytes that says little about what was sent, rounded up.
-const fn blurred(bytes: u64) -> u64 {
+pub const fn blurred(bytes: u64) -> u64 {
     let step = match bytes {
         0..1_000_000 => 10_000,
         1_000_000..1_000_000_000 => 1_000_000,

@@ -1,5 +1,6 @@
 //! The program as operators run it: `wormhole-server` as a child process over real sockets.
-#![cfg(all(test, unix))]
+#![cfg(test)]
+#![cfg(unix)]
 
 mod client;
 mod configuration;

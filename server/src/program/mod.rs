@@ -1,4 +1,4 @@
-//! `wormhole-server`: the mailbox server and the transit relay as a program.
+//! The mailbox server and the transit relay as a program, for systems of the Unix kind.
 
 mod arrival;
 mod bound;
@@ -18,19 +18,21 @@ mod serve;
 mod settings;
 mod store;
 mod tls;
+mod usage_log;
 
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
 
-use crate::config::Config;
-use crate::run::Parts;
-use crate::settings::{Fault, Said};
+use self::config::Config;
+use self::run::Parts;
+use self::settings::{Fault, Said};
 
 /// The configuration cannot be used.
 const EXIT_CONFIGURATION: u8 = 2;
 
-fn main() -> ExitCode {
+/// Does what the command line says.
+pub(crate) fn main() -> ExitCode {
     let matches = command().get_matches();
     // clap insists on a subcommand.
     let Some((name, matches)) = matches.subcommand() else { return ExitCode::from(EXIT_CONFIGURATION) };
