@@ -30,8 +30,10 @@ mod ledger;
 mod sqlite;
 
 #[cfg(feature = "postgres")]
+#[expect(clippy::disallowed_methods, reason = "another program starts when it can")]
 #[path = "stores/database.rs"]
 mod database;
 #[cfg(feature = "postgres")]
+#[expect(clippy::disallowed_methods, reason = "time is the database's")]
 #[path = "stores/postgres.rs"]
 mod postgres;

@@ -19,9 +19,6 @@ use crate::limits;
 use crate::stamp::Stamp;
 use crate::store::OpenError;
 
-const SPANS: &str =
-    "app_id varchar, started integer, waiting_time integer, total_time integer, result varchar";
-
 /// Whose statistics a database holds. Each server has one of its own, as their tables have the same names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {

@@ -97,17 +97,15 @@ impl Bench {
     }
 
     pub(crate) fn claim(&mut self, conn: u64, side: &str, nameplate: &str) -> Result<String, Refusal> {
-        match self.ask(conn, side, Ask::Claim { nameplate: nameplate.into() })? {
-            Done::Claimed(mailbox) => Ok(mailbox),
-            done => panic!("{done:?}"),
-        }
+        let done = self.ask(conn, side, Ask::Claim { nameplate: nameplate.into() })?;
+        let Done::Claimed(mailbox) = done else { panic!("{done:?}") };
+        Ok(mailbox)
     }
 
     pub(crate) fn allocate(&mut self, conn: u64, app: &str, side: &str) -> Result<String, Refusal> {
-        match self.ask_as(conn, app, side, Ask::Allocate)? {
-            Done::Allocated(nameplate) => Ok(nameplate),
-            done => panic!("{done:?}"),
-        }
+        let done = self.ask_as(conn, app, side, Ask::Allocate)?;
+        let Done::Allocated(nameplate) = done else { panic!("{done:?}") };
+        Ok(nameplate)
     }
 
     pub(crate) fn release(&mut self, conn: u64, side: &str, nameplate: &str) {
@@ -117,13 +115,10 @@ impl Bench {
 
     /// Opens a mailbox, and says which bodies are in it.
     pub(crate) fn open(&mut self, conn: u64, side: &str, mailbox: &str) -> Result<Vec<String>, Refusal> {
-        match self.ask(conn, side, Ask::Open { mailbox: mailbox.into() })? {
-            Done::Opened { mailbox: opened, messages } => {
-                assert_eq!(opened, mailbox);
-                Ok(messages.iter().map(|message| message.body.clone()).collect())
-            }
-            done => panic!("{done:?}"),
-        }
+        let done = self.ask(conn, side, Ask::Open { mailbox: mailbox.into() })?;
+        let Done::Opened { mailbox: opened, messages } = done else { panic!("{done:?}") };
+        assert_eq!(opened, mailbox);
+        Ok(messages.iter().map(|message| message.body.clone()).collect())
     }
 
     pub(crate) fn add(&mut self, conn: u64, side: &str, mailbox: &str, body: &str) -> Result<Done, Refusal> {
@@ -137,10 +132,9 @@ impl Bench {
     }
 
     pub(crate) fn list(&mut self, app: &str) -> Vec<String> {
-        match self.ask_as(u64::MAX, app, "lister", Ask::List) {
-            Ok(Done::Listed(names)) => names,
-            done => panic!("{done:?}"),
-        }
+        let done = self.ask_as(u64::MAX, app, "lister", Ask::List);
+        let Ok(Done::Listed(names)) = done else { panic!("{done:?}") };
+        names
     }
 
     /// Of the nameplates and mailboxes that have ended, how.

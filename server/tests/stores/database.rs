@@ -91,11 +91,6 @@ impl Database {
         format!("postgres://test@{directory}/{name}")
     }
 
-    /// The socket of the server.
-    pub(crate) fn socket(&self) -> PathBuf {
-        self.directory.path().join(".s.PGSQL.5432")
-    }
-
     /// Runs a statement, and says whether it went well.
     pub(crate) fn psql(&self, name: &str, statement: &str) -> bool {
         let mut psql = Command::new("psql");

@@ -2,7 +2,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wormhole_server::store::{Ask, Limits, Note, Postgres, Refusal};
+use wormhole_server::store::{Ask, Done, Limits, Note, Postgres, Refusal};
 use wormhole_server::usage::Outcome;
 
 use super::bench::suite::suite;
@@ -39,7 +39,7 @@ fn c1_sides_on_different_nodes_meet() {
     let mailbox = one.claim(1, "a", &name).unwrap();
     one.open(1, "a", &mailbox).unwrap();
     one.add(1, "a", &mailbox, "1").unwrap();
-    assert_eq!(two.list(APP), [name.clone()]);
+    assert_eq!(two.list(APP), std::slice::from_ref(&name));
     assert_eq!(two.claim(1, "b", &name).unwrap(), mailbox);
     assert_eq!(two.open(1, "b", &mailbox).unwrap(), ["1"]);
     for round in 0..20 {
@@ -77,7 +77,7 @@ fn c1_m79_adds_that_race_with_an_open_on_another_node_are_heard_once() {
             one.answer(1).unwrap();
         }
         let opened = two.answer(1).unwrap();
-        let wormhole_server::store::Done::Opened { messages, .. } = opened else { panic!() };
+        let Done::Opened { messages, .. } = opened else { panic!() };
         let mut bodies: Vec<String> = messages.iter().map(|message| message.body.clone()).collect();
         bodies.extend(two.hear(1, 10 - messages.len()));
         assert_eq!(bodies, (0..10).map(|number: u32| number.to_string()).collect::<Vec<_>>());
@@ -196,11 +196,11 @@ fn c8_three_nodes_give_out_distinct_names_the_shortest_first() {
             })
             .collect();
         let done = allocating.into_iter().flat_map(|thread| thread.join().unwrap());
-        done.map(|done| match done {
-            wormhole_server::store::Done::Allocated(name) => name,
-            done => panic!("{done:?}"),
-        })
-        .collect()
+        let name = |done| {
+            let Done::Allocated(name) = done else { panic!("{done:?}") };
+            name
+        };
+        done.map(name).collect()
     });
     assert!(are_distinct(&names));
     let of_length = |length| names.iter().filter(|name| name.len() == length).count();
