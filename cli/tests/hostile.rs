@@ -52,15 +52,9 @@ fn no_server_makes_the_program_large() {
             "sent more than is allowed",
         ),
         (
-<<<<<<< HEAD
             "a motd of 1 MB that steers",
             |it| {
                 it.say(&json!({"type": "welcome", "welcome": {"motd": "\u{1b}[2J".repeat(1 << 18)}}));
-=======
-            "a motd of 3 MB that steers",
-            |it| {
-                it.say(&json!({"type": "welcome", "welcome": {"motd": "\u{1b}[2J".repeat(1 << 19)}}));
->>>>>>> refs/heads/relay
                 it.say(&json!({"type": "error", "error": "\u{1b}]0;gone\u{7}"}));
             },
             r"\x1b]0;gone\x07",
