@@ -30,7 +30,7 @@ async fn messages_of_somebody_without_the_code_end_the_session_or_nothing() {
         ("our own key", |it, own| it.say_as("x", "pake", own["body"].as_str().unwrap()), bad_key),
         ("the identity", |it, _| it.say_as("x", "pake", &pake(&format!("01{}", "00".repeat(31)))), bad_key),
         ("a key of 1 MB", |it, _| it.say_as("x", "pake", &pake(&"53".repeat(1 << 19))), bad_key),
-        ("a body that is no hex", |it, _| it.say_as("x", "0", "zz"), silent),
+        ("a body that is no hex", |it, _| it.say_as("x", "0", "zz"), "nobody came"),
         ("phases before the key", |it, _| it.say_as("x", "version", "00"), silent),
         (
             "a flood before the key",
@@ -236,10 +236,8 @@ async fn a_server_that_lies_about_nameplates_and_mailboxes_is_found_out() {
 #[tokio::test]
 async fn a_peer_that_knows_the_code_cannot_flood_us() {
     let url = Servers::ours().mailbox_url();
-    let rows: &[(&str, usize, &str)] = &[
-        ("hints", 20_000, r#"{"transit": {"hints-v1": []}}"#),
-        ("unknown messages", 20_000, r#"{"other": 5}"#),
-    ];
+    let rows: &[(&str, usize, &str)] =
+        &[("hints", 5000, r#"{"transit": {"hints-v1": []}}"#), ("unknown messages", 5000, r#"{"other": 5}"#)];
     for (row, count, message) in rows {
         let code = new_code();
         let receiving = async {
@@ -254,6 +252,8 @@ async fn a_peer_that_knows_the_code_cannot_flood_us() {
                 foe.say(message).await;
             }
             foe.say(r#"{"offer": {"message": "at last"}}"#).await;
+            // It must go on, so that what it said leaves.
+            while foe.hear().await.is_some() {}
             std::future::pending::<()>().await;
         };
         let both = async {

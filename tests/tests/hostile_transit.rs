@@ -50,7 +50,7 @@ async fn an_address_that_a_peer_names_hears_the_handshake_and_nothing_else() {
     // No more than four relays are believed at a time.
     for part in hints.chunks(8) {
         let error = receive(&[transit(part), OFFER.into()], hold).await.unwrap_err();
-        assert_eq!(error, "no connection to the other side was made in time");
+        assert!(error.starts_with("no connection to the other side"), "{error}");
     }
     for (row, direct, relay) in rows {
         let calls = direct.calls();
@@ -145,7 +145,7 @@ async fn no_record_is_taken_that_is_not_the_next_one() {
         ),
         ("the nonce of the next one", |it| it.numbered(1, b"12345"), broken),
         ("a nonce from the end", |it| it.numbered(u128::MAX, b"12345"), broken),
-        ("replayed", |it| [it.numbered(0, b"123"), it.numbered(0, b"123")].concat(), broken),
+        ("a number twice", |it| [it.numbered(0, b"12"), it.numbered(0, b"345")].concat(), broken),
         ("out of order", |it| [it.numbered(1, b"45"), it.numbered(0, b"123")].concat(), broken),
         ("truncated", |it| it.sealed(b"12345")[..30].to_vec(), lost),
         ("half of it", |it| it.sealed(b"12"), lost),

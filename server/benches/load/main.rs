@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Without words it does all but the soak. Each server is a process of its own, so that what it costs can be read from
-//! the system (Linux). Ours is this program, started again, or the program that `WORMHOLE_SERVER` names. The reference's
+//! the system (Linux). Ours is this program, started again, or the program that `WORMHOLE_LOAD_SERVER` names (with what `WORMHOLE_SERVER_...` sets). The reference's
 //! are taken from `target/peers`, where the interop tests install them; without them only ours is measured. Rates are
 //! medians of rounds that alternate between the makes.
 

@@ -95,7 +95,7 @@ struct End {
 
 fn connect(process: &Process, how: How, side: char) -> Outcome<End> {
     let at = if how == How::WebSocket { process.at.get(1).copied() } else { None };
-    let mut stream = TcpStream::connect(at.unwrap_or(process.address()))?;
+    let mut stream = TcpStream::connect(at.unwrap_or_else(|| process.address()))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     if how == How::WebSocket {
         let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

@@ -13,9 +13,10 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use wormhole_server::counters::Named;
 
+use super::caller::{Ahead, Caller, Raw, Sealed};
 use super::config::Trusted;
 use super::forwarded;
-use super::net::{Ahead, Caller, NOBODY, Raw, Sealed};
+use super::net::NOBODY;
 
 /// How long a warning is not repeated.
 const QUIET: Duration = Duration::from_secs(30);

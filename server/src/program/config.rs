@@ -151,7 +151,9 @@ impl Reader<'_> {
     fn all<T: FromStr<Err: fmt::Display>>(&self, name: &str) -> Result<Vec<T>, Fault> {
         let Some(given) = self.given(name) else { return Ok(Vec::new()) };
         let parse = |text: &String| {
-            text.parse().map_err(|why| Fault::new(given.source.clone(), format!("{name}: {text:?}: {why}")))
+            text.parse().map_err(|why| {
+                Fault::new(given.source.clone(), format!("{name}: {:?}: {why}", without_password(text)))
+            })
         };
         given.values.iter().map(parse).collect()
     }
@@ -236,13 +238,24 @@ impl FromStr for Format {
     }
 }
 
+/// A value as it may be seen: of the URL of a database the password is left out.
+fn without_password(value: &str) -> String {
+    let hidden = || {
+        let (scheme, rest) = value.split_once("://")?;
+        let (user, host) = rest.rsplit_once('@')?;
+        let (name, _) = user.split_once(':')?;
+        Some(format!("{scheme}://{name}:***@{host}"))
+    };
+    hidden().unwrap_or_else(|| value.to_owned())
+}
+
 /// Every setting as it is, and where it comes from: a file of settings again, with comments.
 pub(crate) fn show(said: &Said) -> String {
     let mut text = String::new();
     for setting in SETTINGS {
         let Some(Given { values, source }) = said.get(setting.name) else { continue };
         // A string of JSON is one of TOML, too.
-        let quoted = |value: &String| serde_json::to_string(value).unwrap_or_default();
+        let quoted = |value: &String| serde_json::to_string(&without_password(value)).unwrap_or_default();
         let value = match (setting.kind, values.first()) {
             (Kind::Many(_), _) => format!("[{}]", values.iter().map(quoted).collect::<Vec<_>>().join(", ")),
             (Kind::Switch, Some(value)) => value.clone(),

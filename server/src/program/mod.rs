@@ -2,6 +2,7 @@
 
 mod arrival;
 mod bound;
+mod caller;
 mod config;
 mod file;
 mod forwarded;

@@ -11,8 +11,9 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::bound::Bound;
+use super::caller::Raw;
 use super::metrics::Metrics;
-use super::net::{Listening, Raw};
+use super::net::Listening;
 
 /// Requests at a time; more wait.
 const REQUESTS: usize = 16;

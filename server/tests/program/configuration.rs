@@ -158,6 +158,13 @@ fn what_cannot_be_imported_is_said() {
 }
 
 #[test]
+fn the_password_of_a_database_is_not_shown() {
+    let output = check(&["--channel-db", "postgres://me:secret@localhost/w"], &[]);
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(said.contains("postgres://me:***@localhost/w") && !said.contains("secret"), "{said}");
+}
+
+#[test]
 fn a_flag_may_stand_before_the_command_and_after_it() {
     for arguments in [["--motd", "x", "check-config"], ["check-config", "--motd", "x"]] {
         let shown = String::from_utf8(program(&arguments).output().unwrap().stdout).unwrap();

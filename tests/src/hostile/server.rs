@@ -94,7 +94,7 @@ impl Client {
         loop {
             let command = self.read()?;
             self.answer(&command);
-            if command["type"] == wanted {
+            if command.get("type").and_then(Value::as_str) == Some(wanted) {
                 return Some(command);
             }
         }
