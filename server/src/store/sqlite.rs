@@ -16,17 +16,19 @@ use wormhole_core::driver::{Conn, Instant};
 use wormhole_core::rng::{Rng, Seed};
 
 use super::commands::{self, Effects};
-use super::desk::{Replies, Requests};
+use super::desk::Replies;
 use super::listeners::{Listeners, Place};
 use super::rows::at_once;
 use super::{Ask, Done, Limits, Member, Note, Refusal, Reply, Request, Store};
 use crate::limits;
 use crate::stamp::Stamp;
 
+mod requests;
 mod rows;
 mod schema;
 mod taken;
 
+use requests::Requests;
 use rows::Tables;
 pub use schema::OpenError;
 pub(crate) use taken::Taken;

@@ -1,12 +1,14 @@
 //! A PostgreSQL for the tests of this program, on a Unix socket in a directory of its own.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
@@ -15,6 +17,7 @@ use tempfile::TempDir;
 /// Set to `1`, it makes a missing PostgreSQL a failure.
 const REQUIRE: &str = "WORMHOLE_REQUIRE_PEERS";
 const START_LIMIT: Duration = Duration::from_secs(60);
+const SOCKET: &str = ".s.PGSQL.5432";
 /// Where Debian puts what is not for users.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
@@ -91,6 +94,32 @@ impl Database {
         format!("postgres://test@{directory}/{name}")
     }
 
+    /// The URL of a new, empty database behind a wire that can be cut.
+    pub(crate) fn make_behind(&self, wire: &Wire) -> String {
+        let directory = self.directory.path().to_str().unwrap().replace('/', "%2F");
+        self.make().replace(&directory, &wire.directory.path().to_str().unwrap().replace('/', "%2F"))
+    }
+
+    /// A wire to this server.
+    pub(crate) fn wire(&self) -> Wire {
+        let directory = TempDir::new().unwrap();
+        let listener = UnixListener::bind(directory.path().join(SOCKET)).unwrap();
+        let to = self.directory.path().join(SOCKET);
+        let is_cut = Arc::new(AtomicBool::new(false));
+        let cut = Arc::clone(&is_cut);
+        thread::spawn(move || {
+            for near in listener.incoming() {
+                let (near, far) = (near.unwrap(), UnixStream::connect(&to).unwrap());
+                for (from, to) in [(&near, &far), (&far, &near)] {
+                    let (from, to, cut) =
+                        (from.try_clone().unwrap(), to.try_clone().unwrap(), Arc::clone(&cut));
+                    thread::spawn(move || carry(from, to, &cut));
+                }
+            }
+        });
+        Wire { directory, is_cut }
+    }
+
     /// Runs a statement, and says whether it went well.
     pub(crate) fn psql(&self, name: &str, statement: &str) -> bool {
         let mut psql = Command::new("psql");
@@ -104,6 +133,29 @@ impl Drop for Database {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A socket in front of a server.
+pub(crate) struct Wire {
+    directory: TempDir,
+    is_cut: Arc<AtomicBool>,
+}
+
+impl Wire {
+    /// From now on, or no longer, what is sent goes nowhere, and nobody is told.
+    pub(crate) fn cut(&self, is_cut: bool) {
+        self.is_cut.store(is_cut, Ordering::Relaxed);
+    }
+}
+
+fn carry(mut from: UnixStream, mut to: UnixStream, cut: &AtomicBool) {
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        if !cut.load(Ordering::Relaxed) && to.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
 }
 
 /// A program of PostgreSQL.

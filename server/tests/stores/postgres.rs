@@ -155,7 +155,7 @@ fn c5_commands_wait_for_a_database_that_restarts() {
 }
 
 #[test]
-fn c6_c7_without_a_database_nothing_is_done_and_everything_is_refused_until_it_is_back() {
+fn c6_without_a_database_nothing_is_done_and_everything_is_refused_until_it_is_back() {
     let Some(mut database) = Database::start() else { return };
     let url = database.make();
     let mut one = node(&url, Limits::default());
@@ -173,6 +173,23 @@ fn c6_c7_without_a_database_nothing_is_done_and_everything_is_refused_until_it_i
     database.run();
     assert_eq!(one.open(2, "a", "m").unwrap(), [""; 0]);
     assert_eq!(one.notes.last(), Some(&Note::Recovered));
+}
+
+#[test]
+fn c7_a_node_that_is_cut_off_from_the_database_answers_nothing_as_done() {
+    let Some(database) = Database::shared() else { return };
+    let wire = database.wire();
+    let mut one = node(&database.make_behind(&wire), Limits::default());
+    one.open(1, "a", "m").unwrap();
+    wire.cut(true);
+    let begun = Instant::now();
+    assert_eq!(one.add(1, "a", "m", "lost"), Err(Refusal::Unavailable));
+    assert!((8..14).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    wire.cut(false);
+    one.leave(1);
+    assert_eq!(one.open(2, "a", "m").unwrap(), [""; 0]);
+    one.add(2, "a", "m", "kept").unwrap();
+    assert_eq!(one.hear(2, 1), ["kept"]);
 }
 
 #[test]
