@@ -366,7 +366,7 @@ where
                     self.said.push((conn, bytes));
                 }
             }
-            Op::Join { a, b } => {
+            Op::Join { a, b, .. } => {
                 assert!(a != b, "a join of one");
                 for conn in [a, b] {
                     if let Some(line) = self.standing(conn) {
