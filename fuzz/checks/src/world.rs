@@ -47,6 +47,8 @@ pub struct World<M: Machine> {
     gone: BTreeSet<Conn>,
     /// The listener that has ended last, of which the machine may not have heard yet.
     dying: Option<Conn>,
+    /// Ended while nothing was asked of them, which a driver need not notice, nor the machine.
+    unnoticed: BTreeSet<Conn>,
     is_over: bool,
     /// Whether each input is followed by polling.
     polls: bool,
@@ -104,6 +106,7 @@ where
             used: BTreeSet::new(),
             gone: BTreeSet::new(),
             dying: None,
+            unnoticed: BTreeSet::new(),
             is_over: false,
             polls: true,
         };
@@ -225,6 +228,9 @@ where
     /// A connection or listener ends: as asked, if it was. With a listener, whoever is awaited there.
     pub fn close(&mut self, conn: Conn, why: Why) -> bool {
         let Some(line) = self.lines.remove(&conn) else { return false };
+        if line == Line::OPEN {
+            self.unnoticed.insert(conn);
+        }
         let is_listener = matches!(line.stage, Stage::Starting | Stage::Listening);
         let why = match line.stage {
             _ if line.is_closing => Why::Asked,
@@ -324,7 +330,7 @@ where
         if let Some(conn) = event.gives_away() {
             let line = self.lines.remove(&conn);
             assert!(
-                line == Some(Line::OPEN) || self.gone.contains(&conn),
+                line == Some(Line::OPEN) || self.gone.contains(&conn) || self.unnoticed.remove(&conn),
                 "what it gives away is not free: {conn:?}"
             );
         }
@@ -379,7 +385,8 @@ where
                     let again = mem::replace(&mut line.is_closing, true);
                     assert!(!again || mem::take(&mut line.is_late), "{conn:?} is closed twice");
                 } else {
-                    let is_gone = self.gone.contains(&conn) || self.dying == Some(conn);
+                    let is_gone =
+                        self.gone.contains(&conn) || self.dying == Some(conn) || self.unnoticed.remove(&conn);
                     assert!(is_gone, "{conn:?} is closed and is none");
                 }
             }
