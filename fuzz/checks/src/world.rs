@@ -68,6 +68,11 @@ struct Line {
 }
 
 impl Line {
+    /// Whether it stands and nothing is under way on it.
+    fn is_free(&self) -> bool {
+        Self { is_late: false, ..self.clone() } == Self::OPEN
+    }
+
     const OPEN: Self = Self {
         stage: Stage::Open,
         is_mailbox: false,
@@ -191,7 +196,8 @@ where
             return false;
         }
         line.stage = Stage::Open;
-        line.is_late = line.is_closing;
+        // Where nobody polls, the close may wait to be asked for.
+        line.is_late = line.is_closing || !self.polls;
         let peer = Some(([192, 0, 2, 1], 9).into());
         self.handle(Input::Opened { conn, peer });
         true
@@ -228,7 +234,7 @@ where
     /// A connection or listener ends: as asked, if it was. With a listener, whoever is awaited there.
     pub fn close(&mut self, conn: Conn, why: Why) -> bool {
         let Some(line) = self.lines.remove(&conn) else { return false };
-        if line == Line::OPEN {
+        if line.is_free() {
             self.unnoticed.insert(conn);
         }
         let is_listener = matches!(line.stage, Stage::Starting | Stage::Listening);
@@ -330,7 +336,9 @@ where
         if let Some(conn) = event.gives_away() {
             let line = self.lines.remove(&conn);
             assert!(
-                line == Some(Line::OPEN) || self.gone.contains(&conn) || self.unnoticed.remove(&conn),
+                line.is_some_and(|line| line.is_free())
+                    || self.gone.contains(&conn)
+                    || self.unnoticed.remove(&conn),
                 "what it gives away is not free: {conn:?}"
             );
         }
