@@ -30,7 +30,7 @@ impl<T: Copy + PartialEq> Vigil<T> {
     /// The time is now. Answers what has been waited for too long.
     pub(crate) fn pass(&mut self, now: Instant) -> Option<T> {
         let watch = self.0.as_mut()?;
-        let until = *watch.until.get_or_insert(now.plus(watch.limit));
+        let until = *watch.until.get_or_insert_with(|| now.plus(watch.limit));
         (until <= now).then_some(watch.awaited)
     }
 

@@ -45,9 +45,9 @@
 //!
 //! # Threads
 //!
-//! What blocks has a thread: each direction of a connection, a dial, a listener, a content that flows. They are counted and
-//! bounded, and end when the value is dropped, which itself never waits. Calls may be made on any thread, also on one of an
-//! executor's pool for what blocks.
+//! What blocks has a thread: each direction of a connection, of which one also dials, a listener, a content that flows. They
+//! are counted and bounded, and end when the value is dropped, which itself never waits. Calls may be made on any thread,
+//! also on one of an executor's pool for what blocks.
 
 mod call;
 mod socket;

@@ -72,7 +72,9 @@ impl Sockets for Tokio {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<(Socket, SocketAddr)>> {
         let (stream, peer) = ready!(listener.poll_accept(cx))?;
-        Poll::Ready(Ok((Socket::new(stream), peer)))
+        // What the listener was tuned to, callers inherit on Linux: four system calls less for each of them.
+        let socket = if cfg!(target_os = "linux") { Socket(stream) } else { Socket::new(stream) };
+        Poll::Ready(Ok((socket, peer)))
     }
 
     fn spawn(&self, work: Beside) -> Option<Beside> {

@@ -6,7 +6,7 @@ pub use wormhole_core::crypto::{Secret, Verifier};
 pub use wormhole_core::defaults::Limits;
 pub use wormhole_core::driver::{Address, Why};
 pub use wormhole_core::error::{
-    CodeFault, Error, Misuse, Mood, PeerFault, ServerFault, SnapshotFault, TransitFault,
+    Awaited, CodeFault, Error, Misuse, Mood, PeerFault, ServerFault, SnapshotFault, TransitFault,
 };
 pub use wormhole_core::transit::Path;
 pub use wormhole_core::untrusted::{Name, Text};

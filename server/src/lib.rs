@@ -43,6 +43,8 @@ mod answer;
 mod command;
 pub mod counters;
 mod door;
+#[cfg(feature = "sqlite")]
+pub mod import;
 mod json;
 pub mod limits;
 mod line;

@@ -18,7 +18,8 @@ use crate::limits;
 use crate::outbox::Outbox;
 use crate::session::{self, Session};
 use crate::stamp::Stamp;
-use crate::store::{Ask, Done, Reply, Request};
+use crate::store::{Ask, Done, Member, Reply, Request};
+use crate::usage::Usage;
 
 /// How a mailbox server is set up.
 #[derive(Clone, Debug, PartialEq)]
@@ -215,6 +216,7 @@ impl Mailbox {
 
     /// Lets the session of a client take a step, and carries out what it wants.
     fn step(&mut self, conn: Conn, input: session::Input) {
+        let now = self.stamp();
         let Some(client) = self.clients.get_mut(&conn) else { return };
         if client.stage == Stage::Closing {
             return;
@@ -239,6 +241,11 @@ impl Mailbox {
                         self.counts.bytes.add(u64::try_from(message.body.len()).unwrap_or(u64::MAX));
                     }
                     self.out.push_back(Output::Do(Op::Store(Request::Do { conn, member, ask })));
+                }
+                session::Output::Bound(member, [implementation, version]) => {
+                    let Member { app, side } = (*member).clone();
+                    let usage = Usage::Client { app, side, at: now, implementation, version };
+                    self.out.push_back(Output::Tell(Event::Used(usage)));
                 }
                 session::Output::Finish => return self.finish(conn),
             }

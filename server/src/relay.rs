@@ -15,26 +15,30 @@ use crate::counters::RelayCounts;
 use crate::door::{Door, Drain, Event, Step};
 use crate::limits;
 use crate::line::{self, Line, Side, Token};
+use crate::stamp::Stamp;
+use crate::usage::{Mood, Span, Usage};
 
 const OK: &[u8] = b"ok\n";
 const BAD_HANDSHAKE: &[u8] = b"bad handshake\n";
 const IMPATIENT: &[u8] = b"impatient\n";
 
 /// How a relay is set up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Where to listen: all listeners of one relay share its clients, so that a client over TCP meets one over
     /// WebSocket.
     pub listen: Vec<Listen>,
     /// What a pair is granted. The default is to end when nothing has come for [`limits::PAIR_IDLE`].
     pub terms: Terms,
+    /// Unix seconds at the driver's start, for the statistics.
+    pub started: f64,
 }
 
 impl Options {
     /// Listens for clients over TCP; port 0 takes any that is free.
     pub fn new(listen: Address) -> Self {
         let terms = Terms { idle: Some(limits::PAIR_IDLE), ..Terms::default() };
-        Self { listen: vec![Listen::Relay(listen)], terms }
+        Self { listen: vec![Listen::Relay(listen)], terms, started: 0.0 }
     }
 
     /// Listens for clients over WebSocket, too.
@@ -51,10 +55,15 @@ pub struct Relay {
     door: Door,
     terms: Terms,
     clients: BTreeMap<Conn, Client>,
+    /// When each came of whom it is not yet told how it ended.
+    came: BTreeMap<Conn, Instant>,
+    /// Of pairs of which one is gone, what was carried for it, under the number of the other.
+    pairs: BTreeMap<Conn, (Instant, u64)>,
     /// Who waits under a token, in the order of arrival. All are of one side, or they would be partners.
     waiting: BTreeMap<Token, VecDeque<(Conn, Option<Side>)>>,
     deadlines: BTreeSet<(Instant, Conn)>,
     counts: Arc<RelayCounts>,
+    started: Stamp,
     now: Instant,
     out: VecDeque<Output<Event>>,
     /// Pairs that are to leave the machine, once everything in `out` is on its way.
@@ -102,7 +111,8 @@ impl Machine for Relay {
         while let Some((at, conn)) = self.deadlines.first().copied()
             && at <= self.now
         {
-            self.close(conn, &[]);
+            let mood = self.mood(conn);
+            self.close(conn, &[], mood);
         }
     }
 
@@ -139,7 +149,8 @@ impl Drain for Relay {
     fn end(&mut self) {
         let clients: Vec<Conn> = self.clients.keys().copied().collect();
         for conn in clients {
-            self.close(conn, &[]);
+            let mood = self.mood(conn);
+            self.close(conn, &[], mood);
         }
     }
 }
@@ -152,9 +163,12 @@ impl Relay {
             door,
             terms: options.terms,
             clients: BTreeMap::new(),
+            came: BTreeMap::new(),
+            pairs: BTreeMap::new(),
             waiting: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             counts: Arc::default(),
+            started: Stamp::at(options.started),
             now: Instant::START,
             out: listen.into_iter().map(Output::Do).collect(),
             joins: VecDeque::new(),
@@ -177,6 +191,7 @@ impl Relay {
         let until = self.now.plus(limits::LINE_TIME);
         self.deadlines.insert((until, conn));
         self.clients.insert(conn, Client::Speaking { said: Vec::new(), until });
+        self.came.insert(conn, self.now);
         self.counts.connections.came.one();
         self.start(Op::Read { conn });
     }
@@ -192,10 +207,10 @@ impl Relay {
                         self.asked(conn, line, &rest);
                     }
                     None if said.len() <= limits::LINE_BYTES => self.start(Op::Read { conn }),
-                    Some(_) | None => self.close(conn, &[]),
+                    Some(_) | None => self.close(conn, &[], Mood::Empty),
                 }
             }
-            Some(Client::Waiting { .. }) => self.close(conn, IMPATIENT),
+            Some(Client::Waiting { .. }) => self.close(conn, IMPATIENT, Mood::Impatient),
             // It came before the join was begun, and belongs to the partner like all that follows.
             Some(Client::Paired { partner }) => {
                 let conn = *partner;
@@ -208,7 +223,7 @@ impl Relay {
     /// A client has said its line, and `rest` in the same breath.
     fn asked(&mut self, conn: Conn, line: Option<Line>, rest: &[u8]) {
         let Some(Line { token, side }) = line else {
-            return self.close(conn, BAD_HANDSHAKE);
+            return self.close(conn, BAD_HANDSHAKE, Mood::Errory);
         };
         let queue = self.waiting.get(&token);
         // The newest is the likeliest to be alive still.
@@ -217,7 +232,7 @@ impl Relay {
         match partner.map(|(partner, _)| *partner) {
             Some(partner) => self.pair(partner, conn, &token, rest),
             None if rest.is_empty() => self.wait(conn, token, side),
-            None => self.close(conn, IMPATIENT),
+            None => self.close(conn, IMPATIENT, Mood::Impatient),
         }
     }
 
@@ -231,7 +246,7 @@ impl Relay {
         queue.push_back((conn, side));
         let surplus = if queue.len() > limits::WAITERS { queue.front().copied() } else { None };
         if let Some((oldest, _)) = surplus {
-            self.close(oldest, &[]);
+            self.close(oldest, &[], Mood::Redundant);
         }
         self.start(Op::Read { conn });
     }
@@ -240,7 +255,7 @@ impl Relay {
     fn pair(&mut self, first: Conn, second: Conn, token: &Token, rest: &[u8]) {
         for (conn, _) in self.waiting.remove(token).unwrap_or_default() {
             if conn != first {
-                self.close(conn, &[]);
+                self.close(conn, &[], Mood::Redundant);
             }
         }
         self.counts.pairs.one();
@@ -263,8 +278,11 @@ impl Relay {
                 return self.follow(step);
             }
         };
-        if let Why::Joined { bytes } = why {
-            self.counts.bytes.add(bytes);
+        let carried = if let Why::Joined { bytes } = why { bytes } else { 0 };
+        self.counts.bytes.add(carried);
+        match partner {
+            Some(partner) => self.half_ended(conn, partner, carried),
+            None => self.ended(conn, self.mood(conn)),
         }
         self.forget_deadline(conn);
         self.forget_waiting(conn);
@@ -276,14 +294,57 @@ impl Relay {
         if let Some(partner) = partner
             && self.joins.len() < waiting
         {
-            self.close(partner, &[]);
+            self.close(partner, &[], Mood::Happy);
         }
         let steps = self.door.leave();
         self.follow(steps);
     }
 
+    /// How a client that is alone ends, where nobody but itself is to blame.
+    fn mood(&self, conn: Conn) -> Mood {
+        match self.clients.get(&conn) {
+            Some(Client::Waiting { .. }) => Mood::Lonely,
+            Some(Client::Paired { .. }) => Mood::Happy,
+            Some(Client::Speaking { .. } | Client::Closing) | None => Mood::Empty,
+        }
+    }
+
+    /// One of two partners is gone. The pair is told when both are.
+    fn half_ended(&mut self, conn: Conn, partner: Conn, carried: u64) {
+        let Some(came) = self.came.remove(&conn) else { return };
+        match self.pairs.remove(&conn) {
+            Some((other, bytes)) => self.used(came, Some(other), carried.saturating_add(bytes), Mood::Happy),
+            None => {
+                self.pairs.insert(partner, (came, carried));
+            }
+        }
+    }
+
+    /// A client that has no partner is gone, or is sent away. It is told once.
+    fn ended(&mut self, conn: Conn, mood: Mood) {
+        if let Some(came) = self.came.remove(&conn) {
+            self.used(came, None, 0, mood);
+        }
+    }
+
+    fn used(&mut self, came: Instant, other: Option<Instant>, bytes: u64, mood: Mood) {
+        let at = |moment| self.started.plus(moment);
+        let span = Span::of(core::iter::once(came).chain(other).map(at), at(self.now));
+        self.out.push_back(Output::Tell(Event::Used(Usage::Transit { span, bytes, mood })));
+    }
+
     /// Ends a connection with a last word.
-    fn close(&mut self, conn: Conn, word: &[u8]) {
+    fn close(&mut self, conn: Conn, word: &[u8], mood: Mood) {
+        // Partners are told together, when both are gone.
+        match self.clients.get(&conn) {
+            Some(Client::Paired { partner }) => {
+                let partner = *partner;
+                self.half_ended(conn, partner, 0);
+            }
+            Some(Client::Speaking { .. } | Client::Waiting { .. } | Client::Closing) | None => {
+                self.ended(conn, mood);
+            }
+        }
         self.forget_deadline(conn);
         self.forget_waiting(conn);
         self.clients.insert(conn, Client::Closing);

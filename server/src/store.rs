@@ -22,12 +22,18 @@ mod commands;
 mod desk;
 mod listeners;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod rows;
 mod rules;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
 pub use memory::Memory;
+#[cfg(feature = "postgres")]
+pub use postgres::{OpenPostgresError, Postgres};
+#[cfg(feature = "sqlite")]
+pub(crate) use sqlite::Taken;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{OpenError, Sqlite, Synchronous};
 

@@ -6,6 +6,14 @@ use core::time::Duration;
 
 use crate::stamp::Stamp;
 
+#[cfg(feature = "sqlite")]
+mod ledger;
+
+#[cfg(feature = "sqlite")]
+pub(crate) use ledger::prepare;
+#[cfg(feature = "sqlite")]
+pub use ledger::{Current, Ledger, Part, blurred};
+
 /// One thing that has ended, or begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Usage {
@@ -42,6 +50,15 @@ pub enum Usage {
         /// How it ended.
         result: Outcome,
     },
+    /// A client of a relay is gone, or two that were partners.
+    Transit {
+        /// Its time, from when the first came.
+        span: Span,
+        /// The bytes that were carried, both ways.
+        bytes: u64,
+        /// How it ended.
+        mood: Mood,
+    },
 }
 
 /// How long something was used.
@@ -65,6 +82,37 @@ impl Span {
             started,
             waiting: came.get(1).map(|second| second.saturating_since(started)),
             total: end.saturating_since(started),
+        }
+    }
+}
+
+/// How the use of a relay ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// Two partners met.
+    Happy,
+    /// Nobody came for it.
+    Lonely,
+    /// Its partner met another connection of the same side.
+    Redundant,
+    /// It spoke before its partner was there.
+    Impatient,
+    /// It said no good line.
+    Errory,
+    /// It left before it had said anything, or took too long or too many bytes for it.
+    Empty,
+}
+
+impl Mood {
+    /// The word for it in the usage database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Happy => "happy",
+            Self::Lonely => "lonely",
+            Self::Redundant => "redundant",
+            Self::Impatient => "impatient",
+            Self::Errory => "errory",
+            Self::Empty => "empty",
         }
     }
 }

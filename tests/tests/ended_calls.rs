@@ -377,7 +377,8 @@ fn mute_server() -> String {
                         runtime.start(Op::Accept { at: LISTENER, conn: next });
                     }
                     Some(Input::Received { conn, .. }) => runtime.start(Op::Read { conn }),
-                    _ => {}
+                    Some(Input::Sent { .. } | Input::Closed { .. } | Input::Stored(_) | Input::Tick)
+                    | None => {}
                 }
             }
         });

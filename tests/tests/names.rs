@@ -44,7 +44,8 @@ macro_rules! names {
                 address: Address,
                 hint: (Hint, DirectHint, Priority),
                 why: Why,
-                faults: (ServerFault, PeerFault, TransitFault, SnapshotFault),
+                limits: Limits,
+                faults: (ServerFault, PeerFault, Awaited, TransitFault, SnapshotFault),
                 runtime: fn() -> Runtime,
                 transfer: Transfer,
             }

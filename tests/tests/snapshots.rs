@@ -133,7 +133,16 @@ impl Stopping {
                 Event::Code(code) => tell(code.as_str().to_owned()),
                 Event::Versions(_) => return,
                 Event::Closed(end) => panic!("{end:?}"),
-                _ => {}
+                Event::LinkUp
+                | Event::LinkDown { .. }
+                | Event::Welcome(_)
+                | Event::Nameplates(_)
+                | Event::WordsWanted
+                | Event::PeerHeard
+                | Event::UnverifiedKey
+                | Event::Verifier(_)
+                | Event::Record(_)
+                | Event::CodeConsumed => {}
             }
         }
     }

@@ -213,6 +213,7 @@ async fn a_receiver_that_is_dropped_at_any_stage_leaves_nothing_on_the_disk() {
                     | Event::TheirHints(_)
                     | Event::Connected(_)
                     | Event::Sent
+                    | Event::Complete
                     | Event::Closed(_) => {}
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Write;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ pub struct Receiver<R: Runtime> {
     code: Option<Code>,
     status: Status,
     offer: Option<Offer>,
+    answered: bool,
     incoming: Option<Incoming>,
     received: Option<Received>,
 }
@@ -64,6 +66,7 @@ impl<R: Runtime> Receiver<R> {
             session,
             code: None,
             offer: None,
+            answered: false,
             incoming: None,
             received: None,
             status: Status::default(),
@@ -133,7 +136,7 @@ impl<R: Runtime> Receiver<R> {
             }
             Err(error) => {
                 let told = error.for_the_machine();
-                self.session.machine_mut().refuse(told.clone())?;
+                self.answer(|machine| machine.refuse(told.clone()))?;
                 self.session.failed(told, error.clone());
                 Err(error)
             }
@@ -155,7 +158,7 @@ impl<R: Runtime> Receiver<R> {
     }
 
     fn take(&mut self, incoming: Incoming) -> Result<(), Error> {
-        self.session.machine_mut().accept()?;
+        self.answer(transfer::Receiver::accept)?;
         self.session.progress().set_total(incoming.size());
         self.session.count_removals(incoming.removals());
         self.incoming = Some(incoming);
@@ -168,14 +171,15 @@ impl<R: Runtime> Receiver<R> {
             return Err(Misuse::OutOfTurn("what is offered is no text").into());
         };
         let text = text.clone();
-        self.session.machine_mut().accept()?;
+        self.answer(transfer::Receiver::accept)?;
         self.received = Some(Received::Text(text.clone()));
         Ok(text)
     }
 
     /// Our user does not want what was offered.
     pub fn refuse(&mut self) -> Result<(), Misuse> {
-        self.session.machine_mut().refuse(CoreError::Rejected)
+        self.offered()?;
+        self.answer(|machine| machine.refuse(CoreError::Rejected))
     }
 
     /// Our user ends it: the other side is told, and what has come is removed.
@@ -316,6 +320,19 @@ impl<R: Runtime> Receiver<R> {
             // The first is the sender's, and the session takes the second.
             transfer::Event::Answered | transfer::Event::Closed(_) => None,
         }
+    }
+
+    /// Answers the offer, once.
+    fn answer(
+        &mut self,
+        answer: impl FnOnce(&mut transfer::Receiver) -> Result<(), Misuse>,
+    ) -> Result<(), Misuse> {
+        if mem::replace(&mut self.answered, true) {
+            return Err(Misuse::OutOfTurn("no offer waits for a decision"));
+        }
+        // The transfer may have ended while our user thought about it. That is no fault of ours, and `finish` says why.
+        answer(self.session.machine_mut()).ok();
+        Ok(())
     }
 
     fn offered(&self) -> Result<&Offer, Misuse> {

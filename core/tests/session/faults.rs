@@ -418,7 +418,7 @@ impl Alone {
                     self.now = self.now.max(until);
                     self.wormhole.handle(Input::Tick, self.now);
                 }
-                _ => break,
+                Output::Do(_) | Output::Tell(_) | Output::Wait(_) => break,
             }
         }
         self.now = end;

@@ -96,7 +96,7 @@ fn a_prompt_is_the_users_own_time() {
     let mut alone = Alone::with(Limits::default());
     alone.wormhole.input_code().unwrap();
     alone.pass(DAY);
-    alone.wormhole.choose_nameplate(code().nameplate().clone()).unwrap();
+    alone.wormhole.choose_nameplate(code().nameplate()).unwrap();
     alone.hear(&json!({"type": "claimed", "mailbox": "mb"}));
     alone.hear_message("pake", b"{}");
     alone.pass(DAY);

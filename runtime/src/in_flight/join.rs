@@ -260,9 +260,13 @@ fn move_once<T: Stream>(from: &mut Side<T>, to: &mut Side<T>, cx: &mut Context<'
             from.plain = true;
             return copy_once(from, to, cx, kit);
         }
-        nothing => {
+        Poll::Ready(_) => {
             kit.put_back(pipe);
-            return if nothing.is_ready() { Moved::End } else { Moved::Nothing };
+            return Moved::End;
+        }
+        Poll::Pending => {
+            kit.put_back(pipe);
+            return Moved::Nothing;
         }
     };
     while !pipe.is_empty() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use wormhole_core::driver::{Address, Conn, Instant};
 
-use crate::driver::Sockets;
+use crate::driver::{Sockets, tune};
 
 /// Callers that the system holds ready for us.
 const BACKLOG: i32 = 1024;
@@ -146,6 +146,8 @@ fn bind_one(at: SocketAddr) -> io::Result<TcpListener> {
     if cfg!(unix) {
         socket.set_reuse_address(true)?;
     }
+    // Callers inherit it where the system is Linux.
+    tune(&socket);
     socket.bind(&at.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;

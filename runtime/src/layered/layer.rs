@@ -37,6 +37,8 @@ pub(super) struct Layer {
     pub(super) gone: Option<Why>,
     /// The connection below has ended.
     pub(super) down: bool,
+    /// What is counted of it as held.
+    pub(super) held: usize,
     /// Counted among the callers that are no WebSockets yet.
     pub(super) counted: bool,
     /// When we last sent a ping, or the connection began.
@@ -94,6 +96,7 @@ impl Layer {
             own: 0,
             gone: None,
             down: false,
+            held: 0,
             counted: false,
             pinged: now,
             unanswered: None,
@@ -246,6 +249,20 @@ impl Layer {
             |socket, plain| socket.goodbye(code, plain),
             |frames, plain| frames.goodbye(code, plain),
         );
+    }
+
+    /// Says goodbye to one whose message is too much.
+    pub(super) fn refuse(&mut self, out: &mut Vec<u8>) {
+        self.speak(out, WebSocket::refuse, |frames, plain| frames.goodbye(1009, plain));
+    }
+
+    /// The bytes of messages that have come and were not told.
+    pub(super) fn holds(&self) -> usize {
+        match &self.stage {
+            Stage::Open(socket) => socket.held(),
+            Stage::Bytes(_, pending) => pending.len(),
+            Stage::Dialling(_) | Stage::Asking(..) | Stage::Asked(_) | Stage::Closing(_) => 0,
+        }
     }
 
     /// The connection below has ended. Answers why the one above has, unless there is still something to tell.

@@ -13,6 +13,7 @@ mod websocket;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
+use std::mem;
 
 use wormhole_core::driver::{Conn, Input, Instant, Listen, Op, Target, Why};
 use wormhole_core::rng::Seed;
@@ -28,6 +29,9 @@ use crate::network::{Network, OnNetwork, Roots};
 
 /// Numbers below are drawn from here, where no machine comes.
 const BELOW: u64 = 1 << 63;
+
+/// The most bytes of messages that have not come as a whole, or were not asked for, of all connections together.
+const HELD: usize = 64 << 20;
 
 /// A [`Runtime`] around a runtime of bytes. Targets and listeners of mailbox servers become WebSockets, with TLS
 /// where the URL says `wss://`, and so do listeners of relays that ask for it; everything else passes through.
@@ -53,6 +57,8 @@ pub struct Layered<R> {
     opening: VecDeque<(Instant, Conn)>,
     /// Callers that are no WebSockets yet.
     callers: usize,
+    /// Bytes of messages that were not told, of all connections.
+    held: usize,
     next_below: u64,
     sweep_at: Instant,
     done: VecDeque<Input>,
@@ -98,6 +104,7 @@ impl<R: Runtime> Layered<R> {
             looks: BTreeSet::new(),
             opening: VecDeque::new(),
             callers: 0,
+            held: 0,
             next_below: BELOW,
             sweep_at: Instant::START,
             done: VecDeque::new(),
@@ -323,6 +330,23 @@ impl<R: Runtime> Layered<R> {
             layer.reading = true;
             self.below.start(Op::Read { conn: below });
         }
+        self.weigh(below);
+    }
+
+    /// Counts what a connection holds. Where all hold too much, whoever holds the most must go.
+    fn weigh(&mut self, below: Conn) {
+        let Some(layer) = self.open.get_mut(&below) else { return };
+        let holds = layer.holds();
+        self.held = self.held.saturating_sub(layer.held).saturating_add(holds);
+        layer.held = holds;
+        while self.held > HELD
+            && let Some((&largest, layer)) = self.open.iter_mut().max_by_key(|(_, layer)| layer.held)
+        {
+            let mut out = Vec::new();
+            layer.refuse(&mut out);
+            self.send(largest, out, false);
+            self.end(largest, Why::TooLong);
+        }
     }
 
     fn after(&mut self, below: Conn, now: Now, out: Vec<u8>) {
@@ -399,6 +423,7 @@ impl<R: Runtime> Layered<R> {
         }
         let mut out = Vec::new();
         layer.over(why, &mut out);
+        self.held = self.held.saturating_sub(mem::take(&mut layer.held));
         self.send(below, out, false);
         self.below.start(Op::Close { conn: below });
     }
@@ -482,7 +507,9 @@ impl<R: Runtime> Layered<R> {
 
     fn forget(&mut self, below: Conn, why: Why) {
         self.uncount(below);
-        if let Some(conn) = self.open.remove(&below).and_then(|layer| layer.above) {
+        let Some(layer) = self.open.remove(&below) else { return };
+        self.held = self.held.saturating_sub(layer.held);
+        if let Some(conn) = layer.above {
             self.above.remove(&conn);
             match self.left(below) {
                 Some((conn, why)) => self.done.push_back(Input::Closed { conn, why }),

@@ -40,3 +40,17 @@ impl Serving {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_may_always_come_and_pages_where_they_are_named_or_none_is() {
+        let open = Serving::default();
+        let named = Serving { origins: vec!["https://a.example".into()], ..Serving::default() };
+        assert!(open.admits(None) && open.admits(Some(b"https://b.example")));
+        assert!(named.admits(None) && named.admits(Some(b"https://a.example")));
+        assert!(!named.admits(Some(b"https://b.example")) && !named.admits(Some(b"null")));
+    }
+}

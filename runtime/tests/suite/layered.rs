@@ -510,6 +510,39 @@ fn a_goodbye_with_or_without_a_reason_is_answered_and_is_the_end() {
     }
 }
 
+#[test]
+fn those_who_never_end_their_messages_cannot_fill_the_memory_together() {
+    const EACH: usize = 3 << 20;
+    const PIECE: usize = 128 << 10;
+    let net = Net::default();
+    let mut runtime = layered(&net);
+    let port = listen(&mut runtime, LISTENER, Listen::Mailbox);
+    let mut callers = Vec::new();
+    for number in 0..30 {
+        runtime.start(Op::Accept { at: LISTENER, conn: Conn(10 + number) });
+        let mut caller = net.call(port);
+        caller.write(UPGRADE.as_bytes());
+        assert_eq!(settle(&mut runtime).len(), 1);
+        caller.read();
+        runtime.start(Op::Read { conn: Conn(10 + number) });
+        callers.push(caller);
+    }
+    let mut ended = Vec::new();
+    for caller in &mut callers {
+        caller.write(&[&[0x82, 0xff][..], &u64::try_from(EACH + 1).unwrap().to_be_bytes(), &[0; 4]].concat());
+        for _ in 0..EACH / PIECE {
+            if caller.try_write(&[0; PIECE]) {
+                ended.extend(settle(&mut runtime));
+            }
+        }
+    }
+    // Of 90 MiB, 64 are kept: who held the most was told that it is too much.
+    assert!((8..=12).contains(&ended.len()), "{}", ended.len());
+    assert!(ended.iter().all(|input| matches!(input, Input::Closed { why: Why::TooLong, .. })));
+    let refused = callers.iter_mut().filter_map(|caller| caller.read().0.get(..4).map(<[u8]>::to_vec));
+    assert!(refused.into_iter().all(|word| word == [0x88, 2, 0x03, 0xf1]));
+}
+
 fn layered(net: &Net) -> Layered<InFlight<Net>> {
     Layered::new(in_flight(net))
 }

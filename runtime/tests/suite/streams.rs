@@ -178,6 +178,50 @@ fn who_ended_before_the_join_takes_the_other_along() {
     }
 }
 
+#[test]
+fn a_pair_that_is_idle_ends_and_one_that_moves_does_not() {
+    for (a, b) in ALL {
+        let terms = Terms { idle: Some(Duration::from_secs(40)), ..Terms::default() };
+        let (mut world, mut near, mut far) = World::joined_on(a, b, terms);
+        for _ in 0..20 {
+            world.net.advance(Duration::from_secs(10));
+            near.say(b"alive");
+            assert_eq!(settle(&mut world.runtime), [], "{a:?} {b:?}");
+            assert_eq!(far.hear().0, b"alive");
+        }
+        for _ in 0..3 {
+            world.net.advance(Duration::from_secs(10));
+            assert_eq!(settle(&mut world.runtime), [], "{a:?} {b:?}");
+        }
+        world.net.advance(Duration::from_secs(21));
+        settle(&mut world.runtime);
+        world.net.advance(Duration::from_secs(10));
+        settle(&mut world.runtime);
+        near.raw.read();
+        assert!(near.raw.read().1 && far.hear().1, "{a:?} {b:?}");
+    }
+}
+
+#[test]
+fn a_pair_moves_no_faster_and_no_more_than_it_is_granted() {
+    for (a, b) in ALL {
+        let terms = Terms { bytes_per_second: Some(10_000), bytes: Some(4_000), ..Terms::default() };
+        let (mut world, mut near, mut far) = World::joined_on(a, b, terms);
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            near.say(&[1; 1_000]);
+            seen.extend(settle(&mut world.runtime));
+        }
+        assert!(far.hear().0.len() < 4_000, "{a:?} {b:?}");
+        for _ in 0..20 {
+            world.net.advance(Duration::from_millis(100));
+            seen.extend(settle(&mut world.runtime));
+        }
+        assert_eq!(seen.len(), 2, "{a:?} {b:?}");
+        assert!(far.hear().1, "{a:?} {b:?}");
+    }
+}
+
 /// A relay's two listeners on one runtime.
 struct World {
     net: Net,
@@ -205,12 +249,16 @@ impl World {
 
     /// Two that are joined.
     fn joined(a: How, b: How) -> (Self, Client, Client) {
+        Self::joined_on(a, b, Terms::default())
+    }
+
+    fn joined_on(a: How, b: How, terms: Terms) -> (Self, Client, Client) {
         let mut world = Self::new();
         let (near, far) = (world.accept(A, a, "/"), world.accept(B, b, "/"));
         // Whoever waits for a partner is read from.
         world.runtime.start(Op::Read { conn: A });
         assert_eq!(settle(&mut world.runtime), []);
-        world.runtime.start(Op::Join { a: A, b: B, terms: Terms::default() });
+        world.runtime.start(Op::Join { a: A, b: B, terms });
         assert_eq!(settle(&mut world.runtime), []);
         (world, near, far)
     }
@@ -271,6 +319,7 @@ impl Client {
             match first {
                 0x82 => bytes.extend_from_slice(&frame[2 + wide..]),
                 0x88 => ended = true,
+                0x89 => {}
                 other => panic!("{other:#x}"),
             }
         }

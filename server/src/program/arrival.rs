@@ -13,9 +13,10 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use wormhole_server::counters::Named;
 
-use crate::config::Trusted;
-use crate::forwarded;
-use crate::net::{Ahead, Caller, NOBODY, Raw, Sealed};
+use super::caller::{Ahead, Caller, Raw, Sealed};
+use super::config::Trusted;
+use super::forwarded;
+use super::net::NOBODY;
 
 /// How long a warning is not repeated.
 const QUIET: Duration = Duration::from_secs(30);
@@ -57,7 +58,7 @@ impl Arrival {
 
     /// Whether there is nothing to do for such a caller.
     pub(crate) fn is_ready(&self, manner: Manner, peer: Option<SocketAddr>) -> bool {
-        !manner.proxy && !manner.tls && !(manner.forwarded && self.trusted.has(peer))
+        !(manner.proxy || manner.tls || manner.forwarded && self.trusted.has(peer))
     }
 
     pub(crate) fn accept_failed(&self, error: &io::Error) {

@@ -10,7 +10,7 @@ use std::{env, fs};
 
 use listenfd::ListenFd;
 
-use crate::place::{At, Place};
+use super::place::{At, Place};
 
 /// A socket that listens, and what stands before the protocol there.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Bound {
                 At::Tcp(at.ip().to_string(), at.port())
             }
             Socket::Unix(socket) => {
-                At::Unix(socket.local_addr()?.as_pathname().unwrap_or(Path::new("")).into())
+                At::Unix(socket.local_addr()?.as_pathname().unwrap_or_else(|| Path::new("")).into())
             }
         };
         Ok(Place { proxy: self.proxy, tls: self.tls, at })

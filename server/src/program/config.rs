@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::place::Place;
-use crate::settings::{Fault, Given, Kind, SETTINGS, Said, Source};
-use crate::store;
+use super::place::Place;
+use super::settings::{Fault, Given, Kind, SETTINGS, Said, Source};
+use super::store;
 
 /// What the program does.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,10 @@ pub(crate) struct Config {
     pub(crate) serving: wormhole_runtime::Serving,
     pub(crate) channel_db: store::Place,
     pub(crate) channel_db_synchronous: store::Safety,
+    pub(crate) usage_db: Option<PathBuf>,
+    pub(crate) relay_usage_db: Option<PathBuf>,
+    pub(crate) relay_usage_log: Option<PathBuf>,
+    pub(crate) blur_usage: u64,
     pub(crate) words: Words,
     pub(crate) disallow_list: bool,
     pub(crate) drain_limit: Duration,
@@ -84,6 +88,10 @@ impl Config {
             },
             channel_db: said.need("channel-db")?,
             channel_db_synchronous: said.need("channel-db-synchronous")?,
+            usage_db: said.text("usage-db").map(Into::into),
+            relay_usage_db: said.text("relay-usage-db").map(Into::into),
+            relay_usage_log: said.text("relay-usage-log").map(Into::into),
+            blur_usage: said.need("blur-usage")?,
             words: Words {
                 advertise_version: said.text("advertise-version"),
                 motd: said.text("motd"),
@@ -143,7 +151,9 @@ impl Reader<'_> {
     fn all<T: FromStr<Err: fmt::Display>>(&self, name: &str) -> Result<Vec<T>, Fault> {
         let Some(given) = self.given(name) else { return Ok(Vec::new()) };
         let parse = |text: &String| {
-            text.parse().map_err(|why| Fault::new(given.source.clone(), format!("{name}: {text:?}: {why}")))
+            text.parse().map_err(|why| {
+                Fault::new(given.source.clone(), format!("{name}: {:?}: {why}", without_password(text)))
+            })
         };
         given.values.iter().map(parse).collect()
     }
@@ -228,13 +238,24 @@ impl FromStr for Format {
     }
 }
 
+/// A value as it may be seen: of the URL of a database the password is left out.
+fn without_password(value: &str) -> String {
+    let hidden = || {
+        let (scheme, rest) = value.split_once("://")?;
+        let (user, host) = rest.rsplit_once('@')?;
+        let (name, _) = user.split_once(':')?;
+        Some(format!("{scheme}://{name}:***@{host}"))
+    };
+    hidden().unwrap_or_else(|| value.to_owned())
+}
+
 /// Every setting as it is, and where it comes from: a file of settings again, with comments.
 pub(crate) fn show(said: &Said) -> String {
     let mut text = String::new();
     for setting in SETTINGS {
         let Some(Given { values, source }) = said.get(setting.name) else { continue };
         // A string of JSON is one of TOML, too.
-        let quoted = |value: &String| serde_json::to_string(value).unwrap_or_default();
+        let quoted = |value: &String| serde_json::to_string(&without_password(value)).unwrap_or_default();
         let value = match (setting.kind, values.first()) {
             (Kind::Many(_), _) => format!("[{}]", values.iter().map(quoted).collect::<Vec<_>>().join(", ")),
             (Kind::Switch, Some(value)) => value.clone(),

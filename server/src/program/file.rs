@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::settings::{self, Fault, Given, Kind, Said, Source};
+use super::settings::{self, Fault, Given, Kind, Said, Source};
 
 /// The longest file that is read.
 const FILE_BYTES: u64 = 1 << 20;

@@ -20,12 +20,12 @@ pub(crate) fn client(head: &[u8], trusted: impl Fn(IpAddr) -> bool) -> Option<So
         let of_name = request.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
         of_name.map(|header| std::str::from_utf8(header.value).unwrap_or_default())
     };
-    let port = values("X-Real-Port").last().and_then(|port| port.trim().parse().ok()).unwrap_or(0);
-    let real = values("X-Real-IP").map(|value| address(value).map(|at| SocketAddr::new(at.ip(), port)));
+    let port = values("X-Real-Port").next_back().and_then(|port| port.trim().parse().ok()).unwrap_or(0);
+    let mut real = values("X-Real-IP").map(|value| address(value).map(|at| SocketAddr::new(at.ip(), port)));
     let listed = values("X-Forwarded-For").flat_map(|value| value.split(',')).map(address);
     let elements = values("Forwarded").flat_map(|value| value.split(',')).map(element);
     let said = [
-        real.last(),
+        real.next_back(),
         first_stranger(listed.collect(), &trusted),
         first_stranger(elements.collect(), &trusted),
     ];
@@ -40,7 +40,7 @@ fn first_stranger(
     trusted: impl Fn(IpAddr) -> bool,
 ) -> Option<Option<SocketAddr>> {
     let stranger = hops.iter().rev().find(|hop| !hop.is_some_and(|hop| trusted(hop.ip())));
-    stranger.or(hops.first()).copied()
+    stranger.or_else(|| hops.first()).copied()
 }
 
 /// One element of `Forwarded`: pairs between semicolons, of which `for` counts.

@@ -14,6 +14,8 @@ pub(crate) struct Health {
     failing: AtomicBool,
     /// Mailboxes that are gone, by how they ended.
     pub(crate) mailboxes: Named,
+    /// Pairs of the relay and single clients that are gone, by how they ended.
+    pub(crate) transits: Named,
     /// Nameplates that are free again, by how they ended.
     pub(crate) nameplates: Named,
     /// Mailboxes that have expired.
@@ -31,6 +33,7 @@ impl Health {
         match event {
             Event::Used(Usage::Mailbox { result, .. }) => self.mailboxes.one(result.as_str()),
             Event::Used(Usage::Nameplate { result, .. }) => self.nameplates.one(result.as_str()),
+            Event::Used(Usage::Transit { mood, .. }) => self.transits.one(mood.as_str()),
             Event::Used(Usage::Client { .. }) | Event::Listening(_) | Event::Failed(_) => {}
             Event::Store(Note::Failing(why)) => {
                 self.failing.store(true, Ordering::Relaxed);

@@ -4,7 +4,7 @@ use std::io;
 
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{Format, Level};
+use super::config::{Format, Level};
 
 /// Begins to log.
 pub(crate) fn begin(level: Level, format: Format) {

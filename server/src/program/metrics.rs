@@ -11,8 +11,8 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::Registry;
 use wormhole_server::counters::{Connections, Latency, MailboxCounts, Named, RelayCounts};
 
-use crate::arrival::Arrival;
-use crate::health::Health;
+use super::arrival::Arrival;
+use super::health::Health;
 
 /// Everything that is counted.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +80,12 @@ impl Collector for Metrics {
             page.gauge("relay_waiting", "Clients that wait for their partner", relay.waits.now())?;
             page.counter("relay_pairs", "Partners that have met", relay.pairs.total())?;
             page.counter("relay_bytes", "Bytes carried, once their pair has ended", relay.bytes.total())?;
+            page.named(
+                "relay_results",
+                "Pairs and single clients that are gone",
+                "result",
+                &self.health.transits,
+            )?;
             page.named("relay_refusals", "Clients that were sent away", "reason", &relay.refusals)?;
         }
         Ok(())

@@ -10,9 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use crate::bound::Bound;
-use crate::metrics::Metrics;
-use crate::net::{Listening, Raw};
+use super::bound::Bound;
+use super::caller::Raw;
+use super::metrics::Metrics;
+use super::net::Listening;
 
 /// Requests at a time; more wait.
 const REQUESTS: usize = 16;
@@ -114,6 +115,9 @@ fn page(status: &str, kind: &str, body: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use wormhole_server::Event;
+    use wormhole_server::store::Note;
+
     use super::*;
 
     #[test]
@@ -127,6 +131,16 @@ mod tests {
         state.draining.store(true, Ordering::Relaxed);
         assert_eq!((status("/healthz"), status("/readyz")), ("200".into(), "503".into()));
         assert_eq!((status("/"), status("/metrics")), ("404".into(), "200".into()));
+    }
+
+    #[test]
+    fn a_program_that_cannot_store_is_not_ready_until_it_can_again() {
+        let state = State::default();
+        let is_ready = || reply(b"GET /readyz HTTP/1.1\r\n\r\n", &state).starts_with("HTTP/1.1 200 ");
+        state.metrics.health.note(&Event::Store(Note::Failing("the disk is full".into())));
+        assert!(!is_ready());
+        state.metrics.health.note(&Event::Store(Note::Recovered));
+        assert!(is_ready());
     }
 
     #[test]

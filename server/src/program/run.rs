@@ -13,17 +13,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::arrival::Arrival;
-use crate::bound::{self, Bound, Passed, Paths};
-use crate::config::Config;
-use crate::health::Health;
-use crate::log;
-use crate::metrics::Metrics;
-use crate::monitor::{self, State};
-use crate::place::Place;
-use crate::serve::{self, Ended, Order, Serving};
-use crate::settings::Fault;
-use crate::tls::Certificate;
+use super::arrival::Arrival;
+use super::bound::{self, Bound, Passed, Paths};
+use super::config::Config;
+use super::log;
+use super::metrics::Metrics;
+use super::monitor::{self, State};
+use super::place::Place;
+use super::serve::{self, Ended, Order, Serving, Shared};
+use super::settings::Fault;
+use super::tls::Certificate;
 
 /// How often the files of the certificate are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -63,23 +62,25 @@ fn serve(config: &Config, parts: Parts, reload: Reload<'_>) -> io::Result<ExitCo
     let relay_websocket =
         if parts.relay { open("relay-websocket", &config.relay_websocket)? } else { Vec::new() };
     let monitor = open("monitor", &config.monitor)?;
+    if parts.mailbox && mailbox.is_empty() || parts.relay && relay.is_empty() && relay_websocket.is_empty() {
+        return Err(io::Error::other("there is no place where clients could come in"));
+    }
     for name in passed.left() {
         tracing::warn!(name, "systemd has passed a socket that no setting asks for");
     }
 
     let (ends, ended) = mpsc::channel(2);
     let mut servers = Vec::new();
-    let health = Arc::new(Health::default());
-    let mut metrics =
-        Metrics { arrival: Arc::clone(&arrival), health: Arc::clone(&health), mailbox: None, relay: None };
+    let shared = Shared { arrival, health: Arc::default() };
+    let (arrival, health) = (Arc::clone(&shared.arrival), Arc::clone(&shared.health));
+    let mut metrics = Metrics { arrival: Arc::clone(&arrival), health, mailbox: None, relay: None };
     if parts.mailbox {
-        let tell = move |event| health.note(&event);
-        let (serving, counts) = serve::mailbox(config, mailbox, &arrival, tell, ends.clone())?;
+        let (serving, counts) = serve::mailbox(config, mailbox, &shared, ends.clone())?;
         servers.push(serving);
         metrics.mailbox = Some(counts);
     }
     if parts.relay {
-        let (serving, counts) = serve::relay(config, relay, relay_websocket, &arrival, ends)?;
+        let (serving, counts) = serve::relay(config, relay, relay_websocket, &shared, ends)?;
         servers.push(serving);
         metrics.relay = Some(counts);
     }
@@ -168,6 +169,10 @@ impl Attendant<'_> {
     async fn reload(&mut self) {
         if let Some(certificate) = &mut self.certificate {
             certificate.renew(&self.arrival, true);
+        }
+        if self.state.draining.load(Ordering::Relaxed) {
+            // Nobody new comes who could be told anything.
+            return;
         }
         match (self.reload)() {
             Ok(config) => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,13 +15,16 @@ use wormhole_runtime::{InFlight, Layered, Runtime, Serving as Service};
 use wormhole_server::counters::{MailboxCounts, RelayCounts};
 use wormhole_server::mailbox::{self, Mailbox};
 use wormhole_server::relay::{self, Relay};
+use wormhole_server::usage::{Current, Ledger, Part};
 use wormhole_server::{Drain, Event, Server, Stamp, Stored};
 
-use crate::arrival::Arrival;
-use crate::bound::Bound;
-use crate::config::{Config, Words};
-use crate::net::{For, Net};
-use crate::store::Kept;
+use super::arrival::Arrival;
+use super::bound::Bound;
+use super::config::{Config, Words};
+use super::health::Health;
+use super::net::{For, Net};
+use super::store::Kept;
+use super::usage_log::UsageLog;
 
 /// How long connections may take to end once they are told to.
 const END_LIMIT: Duration = Duration::from_secs(5);
@@ -52,6 +56,33 @@ pub(crate) struct Serving {
     pub(crate) orders: mpsc::Sender<Order>,
 }
 
+/// What all servers of the program have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) arrival: Arc<Arrival>,
+    pub(crate) health: Arc<Health>,
+}
+
+/// Where it is written down what a server tells.
+struct Books {
+    health: Arc<Health>,
+    ledger: Option<Ledger>,
+    log: Option<UsageLog>,
+}
+
+impl Books {
+    fn note(&mut self, event: Event) {
+        self.health.note(&event);
+        let Event::Used(usage) = event else { return };
+        if let Some(log) = &mut self.log {
+            log.note(&usage);
+        }
+        if let Some(ledger) = &self.ledger {
+            ledger.note(usage);
+        }
+    }
+}
+
 /// What a server tells when it has ended.
 pub(crate) type Ends = mpsc::Sender<(&'static str, Ended)>;
 
@@ -61,12 +92,10 @@ type Runs = Layered<InFlight<Net>>;
 pub(crate) fn mailbox(
     config: &Config,
     bound: Vec<Bound>,
-    arrival: &Arc<Arrival>,
-    tell: impl FnMut(Event) + Send + 'static,
+    shared: &Shared,
     ends: Ends,
 ) -> io::Result<(Serving, Arc<MailboxCounts>)> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let started = Stamp::at(since.as_secs_f64());
+    let started = now();
     let options = mailbox::Options {
         motd: config.words.motd.clone(),
         error: config.words.signal_error.clone(),
@@ -75,14 +104,19 @@ pub(crate) fn mailbox(
         ..mailbox::Options::new(elsewhere(), started.seconds())
     };
     let bound = BTreeMap::from([(For::Mailbox, bound)]);
-    let mut net = net(bound, Arc::clone(arrival), config.serving.clone());
+    let mut net = net(bound, shared, config.serving.clone());
     let store = Kept::open(&config.channel_db, config.channel_db_synchronous, net.seed(), started)
         .map_err(|error| io::Error::other(format!("--channel-db: {error}")))?;
     let machine = Mailbox::new(options);
     let counts = machine.counts();
     let timed = Arc::clone(&counts);
+    let shown = Arc::clone(&counts);
+    let look = move || (now(), Current { connected: shown.connections.now(), waiting: 0 });
+    let ledger = ledger("usage-db", config.usage_db.as_deref(), Part::Mailbox, config.blur_usage, look)?;
+    let mut books = Books { health: Arc::clone(&shared.health), ledger, log: None };
     let serving = spawn("mailbox", ends, move |orders| async move {
-        let mut server = Server::new(machine, Stored::new(net, store).timed(timed)).telling(tell);
+        let mut server = Server::new(machine, Stored::new(net, store).timed(timed))
+            .telling(move |event| books.note(event));
         serve(
             &mut server,
             orders,
@@ -101,7 +135,7 @@ pub(crate) fn relay(
     config: &Config,
     plain: Vec<Bound>,
     websocket: Vec<Bound>,
-    arrival: &Arc<Arrival>,
+    shared: &Shared,
     ends: Ends,
 ) -> io::Result<(Serving, Arc<RelayCounts>)> {
     let mut listen = Vec::new();
@@ -111,17 +145,45 @@ pub(crate) fn relay(
     if !websocket.is_empty() {
         listen.push(Listen::RelayWebSocket(elsewhere()));
     }
-    let options = relay::Options { listen, ..relay::Options::new(elsewhere()) };
+    let options = relay::Options { listen, started: now().seconds(), ..relay::Options::new(elsewhere()) };
     let bound = BTreeMap::from([(For::Relay, plain), (For::RelayWebSocket, websocket)]);
-    let arrival = Arc::clone(arrival);
+    let net = net(bound, shared, config.serving.clone());
     let machine = Relay::new(options);
     let counts = machine.counts();
-    let service = config.serving.clone();
+    let shown = Arc::clone(&counts);
+    let look = move || {
+        let waiting = shown.waits.now();
+        (now(), Current { connected: shown.connections.now().saturating_sub(waiting), waiting })
+    };
+    let ledger =
+        ledger("relay-usage-db", config.relay_usage_db.as_deref(), Part::Relay, config.blur_usage, look)?;
+    let log = config.relay_usage_log.as_deref().map(|path| UsageLog::open(path, config.blur_usage));
+    let log = log.transpose().map_err(|error| io::Error::other(format!("--relay-usage-log: {error}")))?;
+    let mut books = Books { health: Arc::clone(&shared.health), ledger, log };
     let serving = spawn("relay", ends, move |orders| async move {
-        let mut server = Server::new(machine, net(bound, arrival, service));
+        let mut server = Server::new(machine, net).telling(move |event| books.note(event));
         serve(&mut server, orders, |_, _| {}, leave).await
     })?;
     Ok((serving, counts))
+}
+
+/// Opens a usage database, if one is asked for.
+fn ledger(
+    setting: &str,
+    path: Option<&Path>,
+    part: Part,
+    blur: u64,
+    look: impl Fn() -> (Stamp, Current) + Send + 'static,
+) -> io::Result<Option<Ledger>> {
+    let open = |path| Ledger::open(path, part, Some(blur), look);
+    path.map(open).transpose().map_err(|error| io::Error::other(format!("--{setting}: {error}")))
+}
+
+/// The time of day.
+#[expect(clippy::disallowed_methods, reason = "this is where the time of the machines comes from")]
+pub(crate) fn now() -> Stamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Stamp::at(since.as_secs_f64())
 }
 
 /// The sockets are bound already, so that the address in the options is never looked at.
@@ -129,8 +191,8 @@ fn elsewhere() -> Address {
     Address::new("", 0)
 }
 
-fn net(bound: BTreeMap<For, Vec<Bound>>, arrival: Arc<Arrival>, service: Service) -> Runs {
-    let mut net = Layered::new(InFlight::new(Net::new(bound, arrival)));
+fn net(bound: BTreeMap<For, Vec<Bound>>, shared: &Shared, service: Service) -> Runs {
+    let mut net = Layered::new(InFlight::new(Net::new(bound, Arc::clone(&shared.arrival))));
     *net.serving_mut() = service;
     net
 }

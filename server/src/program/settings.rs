@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
 
-use crate::file;
+use super::file;
 
 /// What the variables of the environment begin with.
 pub(crate) const PREFIX: &str = "WORMHOLE_SERVER_";
@@ -112,13 +112,39 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "channel-db",
         "FILE",
         &["wormhole.sqlite"],
-        "Where the mailbox server keeps nameplates, mailboxes and messages; `:memory:` forgets them at the end",
+        "Where the mailbox server keeps nameplates, mailboxes and messages: a file of SQLite; or the URL of a PostgreSQL \
+         that several servers share, as postgres://USER:PASSWORD@HOST/NAME; `:memory:` forgets them at the end",
     ),
     one(
         "channel-db-synchronous",
         "MODE",
         &["full"],
         "What a stored message outlives: full, also the end of the power; normal, the end of the process",
+    ),
+    one(
+        "usage-db",
+        "FILE",
+        &[],
+        "Where the mailbox server writes how nameplates and mailboxes ended, in the tables of Python's server",
+    ),
+    one(
+        "relay-usage-db",
+        "FILE",
+        &[],
+        "Where the relay writes how its clients ended, in the tables of Python's relay",
+    ),
+    one(
+        "relay-usage-log",
+        "FILE",
+        &[],
+        "Where the relay adds a line of JSON about each pair and each client without a partner that is gone; /dev/fd/N for \
+         a descriptor that is open",
+    ),
+    one(
+        "blur-usage",
+        "SECONDS",
+        &["0"],
+        "Rounds moments in the usage databases down to a multiple of this, and sizes up; 0 leaves them as they are",
     ),
     one("advertise-version", "VERSION", &[], "The version that clients are told to be current"),
     one(

@@ -7,13 +7,17 @@ use std::task::{Context, Poll};
 use wormhole_core::driver::Instant;
 use wormhole_core::rng::Seed;
 use wormhole_server::Stamp;
-use wormhole_server::store::{Limits, Memory, OpenError, Reply, Request, Sqlite, Store, Synchronous};
+#[cfg(feature = "postgres")]
+use wormhole_server::store::Postgres;
+use wormhole_server::store::{Limits, Memory, Reply, Request, Sqlite, Store, Synchronous};
 
 /// Which store is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Memory,
     File(PathBuf),
+    #[cfg(feature = "postgres")]
+    Postgres(String),
 }
 
 impl FromStr for Place {
@@ -22,10 +26,21 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self, &'static str> {
         match text {
             "" => Err("it must be a path, or :memory:"),
-            ":memory:" => Ok(Self::Memory),
-            path => Ok(Self::File(path.into())),
+            ":memory:" | "memory" => Ok(Self::Memory),
+            url if url.starts_with("postgres://") || url.starts_with("postgresql://") => postgres(url),
+            path => Ok(Self::File(path.strip_prefix("sqlite:").unwrap_or(path).into())),
         }
     }
+}
+
+#[cfg(feature = "postgres")]
+fn postgres(url: &str) -> Result<Place, &'static str> {
+    Ok(Place::Postgres(url.into()))
+}
+
+#[cfg(not(feature = "postgres"))]
+const fn postgres(_: &str) -> Result<Place, &'static str> {
+    Err("this program was built without PostgreSQL")
 }
 
 /// How safe a commit is, as the configuration says it.
@@ -49,6 +64,8 @@ impl FromStr for Safety {
 pub(crate) enum Kept {
     Memory(Box<Memory>),
     Sqlite(Sqlite),
+    #[cfg(feature = "postgres")]
+    Postgres(Postgres),
 }
 
 impl Kept {
@@ -58,11 +75,17 @@ impl Kept {
         Safety(synchronous): Safety,
         seed: Seed,
         started: Stamp,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, String> {
         let limits = Limits::default();
         match place {
-            Place::Memory => Ok(Self::Memory(Box::new(Memory::new(seed)))),
-            Place::File(path) => Sqlite::open(path, synchronous, seed, started, limits).map(Self::Sqlite),
+            Place::Memory => Ok(Self::Memory(Box::new(Memory::with(seed, started, limits)))),
+            Place::File(path) => Sqlite::open(path, synchronous, seed, started, limits)
+                .map(Self::Sqlite)
+                .map_err(|error| error.to_string()),
+            #[cfg(feature = "postgres")]
+            Place::Postgres(url) => {
+                Postgres::open(url, seed, limits).map(Self::Postgres).map_err(|error| error.to_string())
+            }
         }
     }
 }
@@ -72,6 +95,8 @@ impl Store for Kept {
         match self {
             Self::Memory(store) => store.start(request, now),
             Self::Sqlite(store) => store.start(request, now),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.start(request, now),
         }
     }
 
@@ -79,6 +104,8 @@ impl Store for Kept {
         match self {
             Self::Memory(store) => store.poll_reply(cx),
             Self::Sqlite(store) => store.poll_reply(cx),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.poll_reply(cx),
         }
     }
 }

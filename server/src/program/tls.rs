@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
 
-use crate::arrival::Arrival;
+use super::arrival::Arrival;
 
 /// The files of a certificate, and what they looked like when they were last read.
 #[derive(Debug)]

@@ -20,8 +20,8 @@ pub(super) struct Effects {
     pub(super) leaves: bool,
     /// The mailbox is gone, and nobody listens to it.
     pub(super) ended: bool,
-    /// Whether the connection listens to the mailbox of the command from now on.
-    pub(super) listens: bool,
+    /// The connection listens to the mailbox of the command from now on, and knows the messages up to this number.
+    pub(super) listens: Option<u64>,
     /// A new message in the mailbox of the command, and its number.
     pub(super) added: Option<(u64, Arc<Message>)>,
     pub(super) used: Vec<Usage>,
@@ -182,7 +182,7 @@ async fn open<R: Rows>(
     };
     rows.put_mailbox(&member.app, id, &mailbox).await?;
     effects.leaves = true;
-    effects.listens = true;
+    effects.listens = Some(mailbox.count);
     let messages = if mailbox.count == 0 { Vec::new() } else { rows.messages(&member.app, id).await? };
     Ok(Ok(Done::Opened { mailbox: id.into(), messages }))
 }
@@ -251,7 +251,7 @@ async fn add<R: Rows>(
         None => match enter(rows, member, id).await? {
             Ok(mailbox) => {
                 effects.leaves = true;
-                effects.listens = true;
+                effects.listens = Some(mailbox.count);
                 mailbox
             }
             Err(refusal) => return Ok(Err(refusal)),
@@ -260,7 +260,7 @@ async fn add<R: Rows>(
     if let Err(refusal) = mailbox.has_room(message, rows.limits()) {
         // The connection listens to what is there, which this does not make.
         effects.leaves = false;
-        effects.listens = false;
+        effects.listens = None;
         return Ok(Err(refusal));
     }
     let message = Arc::new(message.clone());

@@ -59,18 +59,37 @@ impl Listeners {
         if effects.ended {
             self.forget(place);
         }
-        if effects.listens {
+        if let Some(last) = effects.listens {
             let place = Arc::new(place.clone());
             self.places.insert(conn, Arc::clone(&place));
-            self.conns.entry(place).or_default().insert(conn, 0);
+            self.conns.entry(place).or_default().insert(conn, last);
         }
-        let Some((seq, message)) = &effects.added else { return Vec::new() };
+        match &effects.added {
+            Some((seq, message)) => self.tell(place, *seq, message),
+            None => Vec::new(),
+        }
+    }
+
+    /// Who is to hear of this message: those who know all before it, and it not.
+    pub(super) fn tell(
+        &mut self,
+        place: &Place,
+        seq: u64,
+        message: &Arc<Message>,
+    ) -> Vec<(Conn, Arc<Message>)> {
         let Some(conns) = self.conns.get_mut(place) else { return Vec::new() };
-        let hear = |(conn, last): (&Conn, &mut u64)| {
-            *last = *seq;
+        let next = conns.iter_mut().filter(|(_, last)| last.saturating_add(1) == seq);
+        next.map(|(conn, last)| {
+            *last = seq;
             (*conn, Arc::clone(message))
-        };
-        conns.iter_mut().map(hear).collect()
+        })
+        .collect()
+    }
+
+    /// The number of the last message that everybody who listens there knows.
+    #[cfg(feature = "postgres")]
+    pub(super) fn known(&self, place: &Place) -> Option<u64> {
+        self.conns.get(place)?.values().min().copied()
     }
 
     pub(super) fn leave(&mut self, conn: Conn) {

@@ -2,6 +2,7 @@
 //!
 //! Whatever may be refused is asked first and done after, so that a third side leaves no trace but in the statistics.
 
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
@@ -206,8 +207,9 @@ const LONG: RangeInclusive<u64> = 1000..=999_999;
 
 /// One of the names of a class, of which these are taken.
 pub(super) fn free_name(class: RangeInclusive<u64>, taken: &[String], rng: &mut Rng) -> Option<String> {
+    let taken: BTreeSet<&str> = taken.iter().map(String::as_str).collect();
     let free: Vec<String> =
-        class.map(|number| number.to_string()).filter(|name| !taken.contains(name)).collect();
+        class.map(|number| number.to_string()).filter(|name| !taken.contains(name.as_str())).collect();
     let count = u64::try_from(free.len()).unwrap_or(0);
     let chosen = usize::try_from(rng.below(count)).unwrap_or(0);
     free.into_iter().nth(chosen)

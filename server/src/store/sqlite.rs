@@ -25,9 +25,11 @@ use crate::stamp::Stamp;
 
 mod rows;
 mod schema;
+mod taken;
 
 use rows::Tables;
 pub use schema::OpenError;
+pub(crate) use taken::Taken;
 
 /// How many statements are kept ready.
 const STATEMENTS: usize = 64;
@@ -176,7 +178,10 @@ impl Writer {
         self.tables.now = self.started.plus(*now);
         let mut replies = Vec::new();
         let steps = match self.transact(batch.iter().map(|(request, _)| request)) {
-            Ok(steps) => steps,
+            Ok(steps) => {
+                self.recovered(batch.iter().map(|(request, _)| request), &mut replies);
+                steps
+            }
             // One of them is to blame: the others must not suffer for it.
             Err(_) => batch.iter().flat_map(|(request, _)| self.alone(request, &mut replies)).collect(),
         };
@@ -237,10 +242,7 @@ impl Writer {
     fn alone(&mut self, request: &Request, replies: &mut Vec<Reply>) -> Vec<Step> {
         match self.transact(core::iter::once(request)) {
             Ok(steps) => {
-                if !steps.is_empty() && self.failing {
-                    self.failing = false;
-                    replies.push(Reply::Note(Note::Recovered));
-                }
+                self.recovered(core::iter::once(request), replies);
                 steps
             }
             Err(error) => {
@@ -257,6 +259,16 @@ impl Writer {
                 }
                 Vec::new()
             }
+        }
+    }
+
+    /// Something could be stored.
+    fn recovered<'a>(&mut self, mut done: impl Iterator<Item = &'a Request>, replies: &mut Vec<Reply>) {
+        // To read shows nothing.
+        let writes = |request: &Request| matches!(request, Request::Do { ask, .. } if *ask != Ask::List);
+        if self.failing && done.any(writes) {
+            self.failing = false;
+            replies.push(Reply::Note(Note::Recovered));
         }
     }
 
@@ -348,8 +360,7 @@ impl Writer {
             self.tables.count()?;
         }
         if is_last {
-            // The file shrinks with what it holds.
-            self.tables.db.execute_batch("pragma incremental_vacuum")?;
+            self.tables.shrink()?;
         }
         sweep.pruned = sweep.pruned.saturating_add(pruned);
         sweep.after = places.into_iter().next_back();

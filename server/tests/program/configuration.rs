@@ -133,6 +133,38 @@ fn the_manual_page_in_the_tree_is_the_one_of_the_program() {
 }
 
 #[test]
+fn what_cannot_be_imported_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("nonsense"), "no database").unwrap();
+    for (arguments, fault) in [
+        (vec![], "say what to import".to_owned()),
+        (vec!["--from-usage-db".into(), path("nonsense")], "--from-usage-db needs usage-db".into()),
+        (
+            vec!["--from-channel-db".into(), path("nonsense"), "--channel-db".into(), path("new")],
+            path("nonsense"),
+        ),
+        (
+            vec!["--from-channel-db".into(), path("nowhere"), "--channel-db".into(), path("new")],
+            path("nowhere"),
+        ),
+    ] {
+        let output = program(&["import"]).args(&arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&fault), "{said}");
+        assert!(!fs::exists(path("new")).unwrap(), "nothing is made of nonsense");
+    }
+}
+
+#[test]
+fn the_password_of_a_database_is_not_shown() {
+    let output = check(&["--channel-db", "postgres://me:secret@localhost/w"], &[]);
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(said.contains("postgres://me:***@localhost/w") && !said.contains("secret"), "{said}");
+}
+
+#[test]
 fn a_flag_may_stand_before_the_command_and_after_it() {
     for arguments in [["--motd", "x", "check-config"], ["check-config", "--motd", "x"]] {
         let shown = String::from_utf8(program(&arguments).output().unwrap().stdout).unwrap();

@@ -1,8 +1,10 @@
 //! The program as operators run it: `wormhole-server` as a child process over real sockets.
-#![cfg(all(test, unix))]
+#![cfg(test)]
+#![cfg(unix)]
 
 mod client;
 mod configuration;
+mod faults;
 mod proxies;
 mod running;
 mod serving;

@@ -113,5 +113,5 @@ fn introduced(server: &Running, name: &str, header: &[u8]) -> TcpStream {
 /// The address that the welcome tells.
 fn own(welcome: Value) -> String {
     let address = &welcome["welcome"]["your-address"];
-    address["ipv4"].as_str().or(address["ipv6"].as_str()).unwrap().to_owned()
+    address["ipv4"].as_str().or_else(|| address["ipv6"].as_str()).unwrap().to_owned()
 }

@@ -46,9 +46,8 @@ impl Running {
         let log = gather(child.stderr.take().unwrap());
         let mut running = Self { child, addresses: Vec::new(), log };
         loop {
-            let line = match lines.recv_timeout(LIMIT) {
-                Ok(line) => line,
-                Err(_) => panic!("it never got ready: {}", running.log()),
+            let Ok(line) = lines.recv_timeout(LIMIT) else {
+                panic!("it never got ready: {}", running.log());
             };
             match line.split_once(' ') {
                 Some((name, address)) => running.addresses.push((name.into(), address.into())),
@@ -122,6 +121,7 @@ fn clean(path: &str, arguments: &[&str]) -> Command {
 }
 
 /// Asks again and again until there is an answer.
+#[expect(clippy::disallowed_methods, reason = "a program takes real time")]
 pub(crate) fn soon<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
@@ -133,6 +133,7 @@ pub(crate) fn soon<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "what a program says is read while it runs")]
 fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
@@ -144,6 +145,7 @@ fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
+#[expect(clippy::disallowed_methods, reason = "what a program says is read while it runs")]
 fn gather(mut output: impl Read + Send + 'static) -> Arc<Mutex<String>> {
     let log = Arc::new(Mutex::new(String::new()));
     let gathered = Arc::clone(&log);

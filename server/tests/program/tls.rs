@@ -1,6 +1,7 @@
 //! TLS: served, and renewed while it is served.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use rustix::process::Signal;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::json;
+use tungstenite::Message;
 
 use crate::client::{Client, tcp};
 use crate::running::{Running, soon};
@@ -28,6 +30,49 @@ fn clients_come_in_over_tls() {
         assert_eq!(client.hear()["body"], body);
     }
     assert!(server.all("mailbox")[0].starts_with("tls:127.0.0.1:"), "{:?}", server.all("mailbox"));
+}
+
+#[test]
+fn a_proxy_header_stands_before_tls() {
+    let files = Files::new();
+    let mut arguments = files.arguments();
+    arguments[2] = "proxy:tls:127.0.0.1:0";
+    let server = Running::start(&[&arguments[..], &["--trusted-proxy", "127.0.0.1"]].concat());
+    let mut wire = sealed(server.at("mailbox"), &files.issued);
+    wire.sock.write_all(b"PROXY TCP4 192.0.2.8 127.0.0.1 5 443\r\n").unwrap();
+    let mut client = Client::over(wire, &[]);
+    assert_eq!(client.hear()["welcome"]["your-address"]["ipv4"], "192.0.2.8");
+}
+
+#[test]
+fn the_relay_pairs_a_client_over_tls_with_one_without() {
+    let files = Files::new();
+    let [_, _, _, certificate_flag, certificate, key_flag, key] = files.arguments();
+    let places = ["relay", "--relay", "127.0.0.1:0", "--relay-websocket", "tls:127.0.0.1:0"];
+    let server = Running::start(&[&places[..], &[certificate_flag, certificate, key_flag, key]].concat());
+    let line = format!("please relay {}\n", "0".repeat(64));
+    let mut plain = tcp(server.at("relay"));
+    plain.write_all(line.as_bytes()).unwrap();
+    let wire = sealed(server.at("relay-websocket"), &files.issued);
+    let (mut socket, _) = tungstenite::client("wss://localhost/", wire).unwrap();
+    socket.send(Message::binary(line.into_bytes())).unwrap();
+    let mut ok = [0; 3];
+    plain.read_exact(&mut ok).unwrap();
+    assert_eq!((&ok, socket.read().unwrap()), (b"ok\n", Message::binary(&b"ok\n"[..])));
+
+    let content: Vec<u8> =
+        (0..3_000_000_u32).map(|number| number.to_le_bytes()[0] ^ number.to_le_bytes()[1]).collect();
+    socket.send(Message::binary(content.clone())).unwrap();
+    let mut arrived = vec![0; content.len()];
+    plain.read_exact(&mut arrived).unwrap();
+    assert!(arrived == content);
+    plain.write_all(&content).unwrap();
+    drop(plain);
+    let mut arrived = Vec::new();
+    while let Ok(Message::Binary(bytes)) = socket.read() {
+        arrived.extend_from_slice(&bytes);
+    }
+    assert!(arrived == content, "{} of {} bytes", arrived.len(), content.len());
 }
 
 #[test]

@@ -38,12 +38,45 @@ fn metrics_move_with_what_happens() {
         ("wormhole_relay_waits_total", 1.0),
         ("wormhole_relay_waiting", 0.0),
         ("wormhole_relay_bytes_total", 5.0),
+        ("wormhole_relay_results_total{result=\"happy\"}", 1.0),
         ("wormhole_relay_refusals_total{reason=\"bad handshake\"}", 1.0),
     ] {
         soon(name, || (metric(&server, name) >= at_least).then_some(()));
     }
     soon("all are gone", || (metric(&server, "wormhole_mailbox_connections") == 0.0).then_some(()));
     soon("all are gone", || (metric(&server, "wormhole_relay_connections") == 0.0).then_some(()));
+}
+
+#[test]
+fn the_relay_writes_down_what_became_of_its_clients() {
+    let dir = tempfile::tempdir().unwrap();
+    for (blur, bytes, exact) in [("0", 5, true), ("3600", 10_000, false)] {
+        let path = dir.path().join(blur);
+        let log = path.to_str().unwrap();
+        let arguments = [&ALL[..], &["--relay-usage-log", log, "--blur-usage", blur]].concat();
+        let server = Running::start(&arguments);
+        busy(&server);
+        let line = |token: &str| format!("please relay {}\n", token.repeat(32));
+        for line in [line("cd"), line("ef") + "!", "please".into()] {
+            tcp(server.at("relay")).write_all(line.as_bytes()).unwrap();
+        }
+        let lines = soon("all lines", || {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let lines: Vec<serde_json::Value> =
+                text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            (lines.len() == 5).then_some(lines)
+        });
+        let of = |mood: &str| {
+            lines.iter().find(|line| line["mood"] == mood).unwrap_or_else(|| panic!("no {mood} in {lines:?}"))
+        };
+        let happy = of("happy");
+        assert_eq!(happy["total_bytes"], bytes);
+        assert!(happy["waiting_time"].as_f64().unwrap() <= happy["total_time"].as_f64().unwrap());
+        assert_eq!(happy["started"].as_f64().unwrap() % 3600.0 != 0.0, exact);
+        for mood in ["errory", "empty", "impatient", "lonely"] {
+            assert_eq!((&of(mood)["total_bytes"], &of(mood)["waiting_time"]), (&json!(0), &json!(null)));
+        }
+    }
 }
 
 #[test]

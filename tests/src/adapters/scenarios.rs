@@ -101,6 +101,8 @@ pub fn a_third_who_has_the_code(pair: Pair) {
     let url = pair.servers().mailbox_url();
     let (mut left, mut right) = (open(pair.left, &url), open(pair.right, &url));
     let code = allocate(&mut *left);
+    // The reference's server lets nobody open a mailbox any more once a third one has tried.
+    ok(left.stored(), "what was sent");
     ok(right.set_code(&code), "a code");
     // The nameplate stays claimed as long as the left side has not heard the right one.
     let mut right = begin(move || (ok(right.stored(), "what was sent"), right)).end().1;

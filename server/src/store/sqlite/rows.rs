@@ -46,6 +46,11 @@ impl Tables {
         Ok(())
     }
 
+    /// Whether the database has nothing in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.totals == Totals::default() && self.names.is_empty()
+    }
+
     pub(super) fn touch(&self, place: &Place) -> Result<(), Error> {
         let touch = "update mailbox set touched = ?3 where app = ?1 and id = ?2";
         let touched = integer(self.now.micros())?;
@@ -86,6 +91,15 @@ impl Tables {
              (select 1 from mailbox where mailbox.app = message.app and mailbox.id = message.mailbox)";
         let gone = self.db.prepare_cached(nameplates)?.execute([])?;
         Ok(gone.saturating_add(self.db.prepare_cached(messages)?.execute([])?))
+    }
+
+    /// Gives some of the pages that hold nothing back to the system.
+    pub(super) fn shrink(&self) -> Result<(), Error> {
+        let mut vacuum = self.db.prepare_cached("pragma incremental_vacuum(10000)")?;
+        // Each step frees a page.
+        let mut freed = vacuum.query([])?;
+        while freed.next()?.is_some() {}
+        Ok(())
     }
 
     /// What was touched in the future, as it seems after a clock was set back, was touched now.

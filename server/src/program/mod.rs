@@ -1,11 +1,13 @@
-//! `wormhole-server`: the mailbox server and the transit relay as a program.
+//! The mailbox server and the transit relay as a program, for systems of the Unix kind.
 
 mod arrival;
 mod bound;
+mod caller;
 mod config;
 mod file;
 mod forwarded;
 mod health;
+mod import;
 mod log;
 mod man;
 mod metrics;
@@ -17,19 +19,21 @@ mod serve;
 mod settings;
 mod store;
 mod tls;
+mod usage_log;
 
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
 
-use crate::config::Config;
-use crate::run::Parts;
-use crate::settings::{Fault, Said};
+use self::config::Config;
+use self::run::Parts;
+use self::settings::{Fault, Said};
 
 /// The configuration cannot be used.
 const EXIT_CONFIGURATION: u8 = 2;
 
-fn main() -> ExitCode {
+/// Does what the command line says.
+pub(crate) fn main() -> ExitCode {
     let matches = command().get_matches();
     // clap insists on a subcommand.
     let Some((name, matches)) = matches.subcommand() else { return ExitCode::from(EXIT_CONFIGURATION) };
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         "mailbox" => Parts { mailbox: true, relay: false },
         "relay" => Parts { mailbox: false, relay: true },
         "all" => Parts { mailbox: true, relay: true },
+        "import" => return import::run(matches, configuration(matches)),
         "check-config" => return print(configuration(matches).map(|(said, _)| config::show(&said))),
         _ => {
             let mut page = Vec::new();
@@ -58,7 +63,7 @@ fn configuration(matches: &ArgMatches) -> Result<(Said, Config), Fault> {
 }
 
 /// The last that is printed: what was asked for, or why there is none.
-fn print(outcome: Result<String, Fault>) -> ExitCode {
+pub(crate) fn print(outcome: Result<String, Fault>) -> ExitCode {
     match outcome {
         Ok(text) => {
             print!("{text}");
@@ -84,6 +89,13 @@ fn command() -> Command {
         .subcommand(part("mailbox", "Serves as a mailbox server"))
         .subcommand(part("relay", "Serves as a transit relay"))
         .subcommand(part("all", "Serves as both"))
+        .subcommand(
+            part(
+                "import",
+                "Takes over what Python's servers have kept, into new files where the settings say",
+            )
+            .args(import::flags()),
+        )
         .subcommand(part("check-config", "Shows the configuration, and where each value comes from"))
         .subcommand(part("man", "Writes the manual page").hide(true))
 }
