@@ -47,6 +47,8 @@ pub struct World<M: Machine> {
     gone: BTreeSet<Conn>,
     /// The listener that has ended last, of which the machine may not have heard yet.
     dying: Option<Conn>,
+    /// Ended while nothing was asked of them, which a driver need not notice, nor the machine.
+    unnoticed: BTreeSet<Conn>,
     is_over: bool,
     /// Whether each input is followed by polling.
     polls: bool,
@@ -66,6 +68,11 @@ struct Line {
 }
 
 impl Line {
+    /// Whether it stands and nothing is under way on it.
+    fn is_free(&self) -> bool {
+        Self { is_late: false, ..self.clone() } == Self::OPEN
+    }
+
     const OPEN: Self = Self {
         stage: Stage::Open,
         is_mailbox: false,
@@ -104,6 +111,7 @@ where
             used: BTreeSet::new(),
             gone: BTreeSet::new(),
             dying: None,
+            unnoticed: BTreeSet::new(),
             is_over: false,
             polls: true,
         };
@@ -188,7 +196,8 @@ where
             return false;
         }
         line.stage = Stage::Open;
-        line.is_late = line.is_closing;
+        // Where nobody polls, the close may wait to be asked for.
+        line.is_late = line.is_closing || !self.polls;
         let peer = Some(([192, 0, 2, 1], 9).into());
         self.handle(Input::Opened { conn, peer });
         true
@@ -225,6 +234,9 @@ where
     /// A connection or listener ends: as asked, if it was. With a listener, whoever is awaited there.
     pub fn close(&mut self, conn: Conn, why: Why) -> bool {
         let Some(line) = self.lines.remove(&conn) else { return false };
+        if line.is_free() {
+            self.unnoticed.insert(conn);
+        }
         let is_listener = matches!(line.stage, Stage::Starting | Stage::Listening);
         let why = match line.stage {
             _ if line.is_closing => Why::Asked,
@@ -324,7 +336,9 @@ where
         if let Some(conn) = event.gives_away() {
             let line = self.lines.remove(&conn);
             assert!(
-                line == Some(Line::OPEN) || self.gone.contains(&conn),
+                line.is_some_and(|line| line.is_free())
+                    || self.gone.contains(&conn)
+                    || self.unnoticed.remove(&conn),
                 "what it gives away is not free: {conn:?}"
             );
         }
@@ -366,7 +380,7 @@ where
                     self.said.push((conn, bytes));
                 }
             }
-            Op::Join { a, b } => {
+            Op::Join { a, b, .. } => {
                 assert!(a != b, "a join of one");
                 for conn in [a, b] {
                     if let Some(line) = self.standing(conn) {
@@ -379,7 +393,8 @@ where
                     let again = mem::replace(&mut line.is_closing, true);
                     assert!(!again || mem::take(&mut line.is_late), "{conn:?} is closed twice");
                 } else {
-                    let is_gone = self.gone.contains(&conn) || self.dying == Some(conn);
+                    let is_gone =
+                        self.gone.contains(&conn) || self.dying == Some(conn) || self.unnoticed.remove(&conn);
                     assert!(is_gone, "{conn:?} is closed and is none");
                 }
             }

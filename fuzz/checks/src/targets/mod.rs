@@ -63,7 +63,10 @@ impl Told for ServerEvent {
     /// Who is inside is served until it leaves.
     const QUIET_AT_LAST: bool = false;
 
+    /// What it counts is told after it has failed, too.
     fn is_last(&self) -> bool {
-        matches!(self, Self::Failed(_))
+        match self {
+            Self::Listening(_) | Self::Failed(_) | Self::Used(_) | Self::Store(_) => false,
+        }
     }
 }

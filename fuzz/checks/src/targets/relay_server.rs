@@ -39,7 +39,7 @@ pub fn run(data: &[u8]) {
 
 /// A relay that listens.
 pub(crate) fn world() -> World<Relay> {
-    let mut world = World::new(Relay::new(Options { listen: Address::new("h", 1) }));
+    let mut world = World::new(Relay::new(Options::new(Address::new("h", 1))));
     world.listen(LISTENER);
     world
 }
