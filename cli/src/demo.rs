@@ -45,7 +45,7 @@ async fn demo(common: &Common, options: &Demo) -> Result<(), Failure> {
 
     let mut mailbox =
         Server::mailbox(mailbox::Options::new(anywhere(), unix_time()), wormhole_tokio::runtime());
-    let mut relay = Server::relay(relay::Options { listen: anywhere() }, wormhole_tokio::runtime());
+    let mut relay = Server::relay(relay::Options::new(anywhere()), wormhole_tokio::runtime());
     let url = format!("ws://{}/v1", address(mailbox.listening().await)?);
     let hint = format!("tcp:{}", address(relay.listening().await)?);
     main.note(format_args!("A mailbox server at {url} and a relay at {hint}, both in this process."));

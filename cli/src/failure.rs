@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use wormhole_core::error::{CodeFault, Error, Misuse, PeerFault, ServerFault, TransitFault};
+use wormhole_core::error::{Awaited, CodeFault, Error, Misuse, PeerFault, ServerFault, TransitFault};
 use wormhole_tokio::transfer;
 use wormhole_tokio::transfer::error::Unsendable;
 
@@ -122,7 +122,8 @@ const fn of_server(fault: &ServerFault) -> &'static str {
             "Look at your network, or choose another server with --relay-url; both sides need the same."
         }
         ServerFault::Said(_) => NEW_CODE,
-        ServerFault::OutOfTurn | ServerFault::Malformed | ServerFault::TooLong => {
+        ServerFault::Gone => "Look at your network, then try again with a new code.",
+        ServerFault::OutOfTurn | ServerFault::Malformed | ServerFault::TooLong | ServerFault::Silent => {
             "Choose another server with --relay-url; both sides need the same."
         }
     }
@@ -138,6 +139,10 @@ const fn of_peer(fault: &PeerFault) -> &'static str {
         }
         PeerFault::Said(_) => "",
         PeerFault::UnknownOffer => "Use a newer version of this program.",
+        PeerFault::Silent(Awaited::Coming) => "Agree on a moment, then try again with a new code.",
+        PeerFault::Silent(Awaited::Key | Awaited::Offer | Awaited::Decision) => {
+            "Ask whether their program still runs, then try again with a new code."
+        }
         PeerFault::SameRole => "One side types `wormhole send`, the other `wormhole receive`.",
     }
 }
@@ -153,7 +158,9 @@ const fn of_transit(fault: &TransitFault) -> &'static str {
         TransitFault::Lost { .. } | TransitFault::Stalled => {
             "Try again with a new code; nothing incomplete was kept."
         }
-        TransitFault::Unconfirmed(_) => "Ask the other side whether it has everything, or try again.",
+        TransitFault::Unconfirmed(_) | TransitFault::Unacknowledged => {
+            "Ask the other side whether it has everything, or try again."
+        }
         TransitFault::Refused(_) | TransitFault::WrongHash | TransitFault::MalformedAck => NEW_CODE,
     }
 }

@@ -13,6 +13,18 @@ pub const TRANSFER_TRANSIT_PURPOSE: &str = "lothar.com/wormhole/text-or-file-xfe
 /// Words in a new code.
 pub const CODE_WORDS: usize = 2;
 
+/// How long the server may take to answer, and, as long as there is nothing to lose yet, to be reached again.
+pub const SERVER_LIMIT: Duration = Duration::from_secs(120);
+/// How long the other side may take from its first message until it has proved that it knows the code.
+pub const KEY_LIMIT: Duration = Duration::from_secs(120);
+/// How long the other side may take, once there is a key, to offer something: its user may be comparing verifiers.
+pub const OFFER_LIMIT: Duration = Duration::from_secs(60 * 60);
+/// How long the other side may take to answer an offer: its user is asked.
+pub const DECISION_LIMIT: Duration = Duration::from_secs(60 * 60);
+/// How long content may stand still. A peer that was stopped keeps its connection, and would be waited for for ever.
+pub const STALL_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// How long the receiver may take after the last byte: it may have a large archive to unpack.
+pub const CONFIRM_LIMIT: Duration = Duration::from_secs(60 * 60);
 /// How long `close` waits for the server before it gives up.
 pub const CLOSE_LIMIT: Duration = Duration::from_millis(3000);
 /// How long the server may take to have our blob, once the other side's is here, before `transcribe` gives up. The link is
@@ -46,3 +58,45 @@ pub const LAST_WORDS_LIMIT: Duration = Duration::from_millis(300);
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How long the goodbye may take, all in all, where our own user ends the transfer.
 pub const CANCEL_LIMIT: Duration = Duration::from_millis(700);
+
+/// How long each wait may take that others could make endless.
+///
+/// Time in which the program does not run, because the computer sleeps, does not count. `docs/design.md`, "Time limits",
+/// has every wait there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For anybody to come with our code: without a limit to begin with, since people may need hours.
+    pub peer: Option<Duration>,
+    /// [`SERVER_LIMIT`].
+    pub server: Duration,
+    /// [`KEY_LIMIT`].
+    pub key: Duration,
+    /// [`OFFER_LIMIT`].
+    pub offer: Duration,
+    /// [`DECISION_LIMIT`].
+    pub decision: Duration,
+    /// [`TRANSIT_LIMIT`].
+    pub transit: Duration,
+    /// [`STALL_LIMIT`].
+    pub stall: Duration,
+    /// [`CONFIRM_LIMIT`].
+    pub confirm: Duration,
+    /// [`CLOSE_LIMIT`].
+    pub close: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            peer: None,
+            server: SERVER_LIMIT,
+            key: KEY_LIMIT,
+            offer: OFFER_LIMIT,
+            decision: DECISION_LIMIT,
+            transit: TRANSIT_LIMIT,
+            stall: STALL_LIMIT,
+            confirm: CONFIRM_LIMIT,
+            close: CLOSE_LIMIT,
+        }
+    }
+}

@@ -128,6 +128,20 @@ pub enum Listen {
     Mailbox(Address),
     /// Clients of a transit relay; port 0 takes any that is free.
     Relay(Address),
+    /// Clients of a transit relay as WebSockets, whose binary messages are one stream of bytes each way; port 0 takes
+    /// any that is free.
+    RelayWebSocket(Address),
+}
+
+/// What a join is granted. The default is everything, for as long as it lasts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// It ends after nothing has come from either side for so long, or a quarter longer; zero is for ever.
+    pub idle: Option<Duration>,
+    /// So many bytes go in a second, both ways together.
+    pub bytes_per_second: Option<u64>,
+    /// It ends once so many bytes have come, both ways together; what one read brings more is delivered too.
+    pub bytes: Option<u64>,
 }
 
 /// Work for the outside world. Starting it never waits; one [`Input`] answers it.
@@ -173,6 +187,8 @@ pub enum Op<Q = Infallible> {
         a: Conn,
         /// The other side.
         b: Conn,
+        /// When it ends by itself.
+        terms: Terms,
     },
     /// What was written may still leave, for a bounded time. A dial, listening or read under way is given up.
     /// Answered by [`Input::Closed`].

@@ -98,6 +98,10 @@ pub enum ServerFault {
     Malformed,
     /// It sent a message longer than [`crate::defaults::MESSAGE_LIMIT`].
     TooLong,
+    /// It is connected, and did not answer in time.
+    Silent,
+    /// The connection to it was lost, and could not be made again in time.
+    Gone,
 }
 
 /// The other side did not do its part.
@@ -118,6 +122,22 @@ pub enum PeerFault {
     SameRole,
     /// It sent more, or larger, messages than the limit allows.
     TooMuch,
+    /// It did not do in time what was waited for.
+    Silent(Awaited),
+}
+
+/// What of the other side was waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Awaited {
+    /// Its first message.
+    Coming,
+    /// The proof that it knows the code.
+    Key,
+    /// What it offers, or its blob.
+    Offer,
+    /// Its answer to what we offer.
+    Decision,
 }
 
 /// The connection for the content failed.
@@ -141,6 +161,8 @@ pub enum TransitFault {
     },
     /// The connection stands, but for long nothing has moved on it.
     Stalled,
+    /// All was sent, and the other side has for long not said that it has it.
+    Unacknowledged,
     /// More content came than was promised.
     TooMuch,
     /// The connection ended, or failed, before the other side confirmed; the text is the system's.
@@ -224,11 +246,13 @@ impl Error {
             Self::Misuse(_) | Self::Server(_) | Self::Crowded => Mood::Errory,
             Self::Peer(fault) => match fault {
                 PeerFault::MalformedPake | PeerFault::BadPake => Mood::Scary,
+                PeerFault::Silent(Awaited::Coming | Awaited::Key) => Mood::Lonely,
                 PeerFault::Malformed(_)
                 | PeerFault::Said(_)
                 | PeerFault::UnknownOffer
                 | PeerFault::SameRole
-                | PeerFault::TooMuch => Mood::Happy,
+                | PeerFault::TooMuch
+                | PeerFault::Silent(Awaited::Offer | Awaited::Decision) => Mood::Happy,
             },
             Self::Transit(_) | Self::Rejected | Self::VerifierRefused => Mood::Happy,
         }
@@ -288,6 +312,8 @@ impl fmt::Display for ServerFault {
             Self::OutOfTurn => f.write_str("the mailbox server answered something that was not asked"),
             Self::Malformed => f.write_str("the mailbox server sent something that is no message"),
             Self::TooLong => f.write_str("the mailbox server sent a message that is too long to be taken"),
+            Self::Silent => f.write_str("the mailbox server is there but does not answer"),
+            Self::Gone => f.write_str("the connection to the mailbox server was lost and is not coming back"),
         }
     }
 }
@@ -305,7 +331,19 @@ impl fmt::Display for PeerFault {
             }
             Self::SameRole => f.write_str("both sides want the same role: one must send and one receive"),
             Self::TooMuch => f.write_str("the other side sent more than is allowed"),
+            Self::Silent(awaited) => awaited.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Coming => "nobody came with this code in the time that was allowed",
+            Self::Key => "the other side came and fell silent before it proved that it knows the code",
+            Self::Offer => "the other side knows the code but has sent nothing for long",
+            Self::Decision => "the other side has not answered the offer for long",
+        })
     }
 }
 
@@ -321,7 +359,10 @@ impl fmt::Display for TransitFault {
             Self::Lost { got, want } => {
                 write!(f, "the connection was lost after {got} of {want} bytes")
             }
-            Self::Stalled => f.write_str("the other side has stopped: for minutes nothing has moved"),
+            Self::Stalled => f.write_str("the other side has stopped: for long nothing has moved"),
+            Self::Unacknowledged => {
+                f.write_str("everything was sent, but the other side has not said for long that it has it")
+            }
             Self::TooMuch => f.write_str("the other side sent more than it had announced"),
             Self::Unconfirmed(text) => {
                 let text = Text::from(text.as_str());

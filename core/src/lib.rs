@@ -71,13 +71,14 @@ pub mod driver;
 pub mod error;
 pub mod rng;
 #[cfg(feature = "serde")]
-mod saved;
+pub mod saved;
 #[cfg(test)]
 mod table;
 pub mod transcribe;
 pub mod transfer;
 pub mod transit;
 pub mod untrusted;
+mod vigil;
 pub mod wire;
 pub mod words;
 pub mod wormhole;

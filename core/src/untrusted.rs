@@ -323,9 +323,11 @@ const fn has_drive(path: &str) -> bool {
     matches!(path.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
 }
 
-/// Control characters (C0, DEL and C1), line and paragraph separators, and what turns the direction of writing.
-fn is_harmful(char: char) -> bool {
-    char.is_control() || matches!(char, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Control characters (C0, DEL and C1), line and paragraph separators, and what turns the direction of writing or marks it:
+/// with any of these a line on a terminal can show something else than it is.
+pub fn is_harmful(char: char) -> bool {
+    let turns = matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || char.is_control() || matches!(char, '\u{2028}' | '\u{2029}')
 }
 
 /// Writes a character, or its escape where it could do harm.

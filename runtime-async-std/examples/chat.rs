@@ -1,29 +1,29 @@
-//! Two people type lines at each other, on async-std.
+//! Two people, or two programs, send lines to each other, on async-std.
 //!
 //! ```text
 //! cargo run -p wormhole-async-std --example async_std_chat -- [--rendezvous URL] [CODE]
 //! ```
 //!
 //! Without a code it shows one, which the other side, a `chat` of this or any other adapter, is given. Each line is a
-//! record; an empty one says that no more will come. It ends when both sides have said so. It is for people: who sends is
-//! not listening meanwhile, so that two who pour in thousands of lines at once wait for each other for ever.
+//! record; an empty one says that no more will come. It ends when both sides have said so.
 
 use std::env;
 use std::error::Error;
 use std::future::{pending, poll_fn};
+use std::io::stdin;
 use std::pin::pin;
 use std::task::Poll;
+use std::thread;
 
-use async_std::io::prelude::BufReadExt;
-use async_std::io::{BufReader, stdin};
-use async_std::stream::StreamExt;
-use wormhole_async_std::{Config, Wormhole};
+use async_std::channel::bounded;
+use async_std::task::block_on;
+use wormhole_async_std::{Config, Exchange, Wormhole};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    async_std::task::block_on(run())
+    block_on(chat())
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
+async fn chat() -> Result<(), Box<dyn Error>> {
     let mut config = Config::new("example.com/chat");
     let mut code = None;
     let mut arguments = env::args().skip(1);
@@ -42,33 +42,26 @@ async fn run() -> Result<(), Box<dyn Error>> {
     println!("Code: {}", wormhole.code().await?);
     println!("Both should see: {}", wormhole.verifier().await?);
 
-    let mut typed = BufReader::new(stdin()).lines();
-    let (mut we_talk, mut they_talk) = (true, true);
+    let (reader, typed) = bounded(1);
+    thread::spawn(move || stdin().lines().try_for_each(|line| reader.send_blocking(line)));
+    let (mut ours, mut we_talk, mut they_talk) = (None::<String>, true, true);
     while we_talk || they_talk {
-        let hear = async {
-            match they_talk {
-                true => Ok(Next::Heard(wormhole.receive().await?)),
+        let line = async {
+            match we_talk && ours.is_none() {
+                true => Next::Line(typed.recv().await.unwrap_or_else(|_| Ok(String::new()))),
                 false => pending().await,
             }
         };
-        let read = async {
-            match we_talk {
-                true => Ok(Next::Typed(typed.next().await.transpose()?.unwrap_or_default())),
-                false => pending().await,
-            }
-        };
-        let next: Result<Next, Box<dyn Error>> = first(hear, read).await;
-        match next? {
-            Next::Heard(record) => {
-                they_talk = !record.is_empty();
-                if they_talk {
-                    println!("> {}", String::from_utf8_lossy(&record).escape_debug());
+        let exchange = async { Next::Exchange(wormhole.exchange(ours.as_ref().map(String::as_bytes)).await) };
+        match or(line, exchange).await {
+            Next::Line(line) => ours = Some(line?),
+            Next::Exchange(next) => match next? {
+                Exchange::Sent => we_talk = ours.take().is_some_and(|line| !line.is_empty()),
+                Exchange::Received(record) if record.is_empty() => they_talk = false,
+                Exchange::Received(record) => {
+                    println!("> {}", String::from_utf8_lossy(&record).escape_debug())
                 }
-            }
-            Next::Typed(line) => {
-                we_talk = !line.is_empty();
-                wormhole.send(line.as_bytes()).await?;
-            }
+            },
         }
     }
 
@@ -77,17 +70,17 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What happens first.
+/// What comes first.
 enum Next {
-    Heard(Vec<u8>),
-    Typed(String),
+    Line(std::io::Result<String>),
+    Exchange(Result<Exchange, wormhole_async_std::Error>),
 }
 
 /// What is ready first of two futures.
-async fn first<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) -> T {
+async fn or<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) -> T {
     let (mut one, mut other) = (pin!(one), pin!(other));
-    poll_fn(|context| match one.as_mut().poll(context) {
-        Poll::Pending => other.as_mut().poll(context),
+    poll_fn(|cx| match one.as_mut().poll(cx) {
+        Poll::Pending => other.as_mut().poll(cx),
         ready => ready,
     })
     .await

@@ -7,31 +7,17 @@ use std::net::{self, Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time;
 
 use async_std::io::{Read, Write};
 use async_std::net::{TcpListener, TcpStream};
 use async_std::task;
 use wormhole_core::driver::Instant;
-use wormhole_runtime::{Sockets, Stream, tune};
+use wormhole_runtime::{Clock, Sockets, Stream, tune};
 
 /// The sockets and the clock of async-std's reactor, whatever the executor.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AsyncStd {
-    start: time::Instant,
-}
-
-impl AsyncStd {
-    /// Begins to count the time.
-    pub fn new() -> Self {
-        Self { start: time::Instant::now() }
-    }
-}
-
-impl Default for AsyncStd {
-    fn default() -> Self {
-        Self::new()
-    }
+    clock: Clock,
 }
 
 impl Sockets for AsyncStd {
@@ -39,7 +25,7 @@ impl Sockets for AsyncStd {
     type Listener = Listener;
 
     fn now(&self) -> Instant {
-        Instant::after_start(self.start.elapsed())
+        self.clock.now()
     }
 
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + Send + 'static {

@@ -1,12 +1,11 @@
-//! Two people type lines at each other, on plain threads.
+//! Two people, or two programs, send lines to each other, on plain threads.
 //!
 //! ```text
 //! cargo run -p wormhole-blocking --example blocking_chat -- [--rendezvous URL] [CODE]
 //! ```
 //!
 //! Without a code it shows one, which the other side, a `chat` of this or any other adapter, is given. Each line is a
-//! record; an empty one says that no more will come. It ends when both sides have said so. It is for people: who sends is
-//! not listening meanwhile, so that two who pour in thousands of lines at once wait for each other for ever.
+//! record; an empty one says that no more will come. It ends when both sides have said so.
 
 use std::env;
 use std::io::stdin;
@@ -14,9 +13,10 @@ use std::sync::mpsc::{TryRecvError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use wormhole_blocking::{Config, Error, Wormhole};
+use wormhole_blocking::{Config, Error, Exchange, Wormhole};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // How long a line that is typed may have to wait for us.
     let mut config = Config::new("example.com/chat").wait_limit(Duration::from_millis(100));
     let mut code = None;
     let mut arguments = env::args().skip(1);
@@ -35,29 +35,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("Code: {}", patiently(|| wormhole.code())?);
     println!("Both should see: {}", patiently(|| wormhole.verifier())?);
 
-    let (reader, typed) = sync_channel(1);
+    let (reader, typed) = sync_channel(100);
     thread::spawn(move || stdin().lines().try_for_each(|line| reader.send(line)));
-    let (mut we_talk, mut they_talk) = (true, true);
+    let (mut ours, mut we_talk, mut they_talk) = (None::<String>, true, true);
     while we_talk || they_talk {
-        match typed.try_recv() {
-            Err(TryRecvError::Empty) => {}
-            _ if !we_talk => {}
-            line => {
-                let line = line.unwrap_or_else(|_| Ok(String::new()))?;
-                we_talk = !line.is_empty();
-                patiently(|| wormhole.send(line.as_bytes()))?;
-                continue;
-            }
+        if we_talk && ours.is_none() {
+            ours = match typed.try_recv() {
+                Ok(line) => Some(line?),
+                Err(TryRecvError::Empty) => None,
+                Err(TryRecvError::Disconnected) => Some(String::new()),
+            };
         }
-        match wormhole.receive() {
-            Err(Error::TimedOut) => {}
-            record => {
-                let record = record?;
-                they_talk = !record.is_empty();
-                if they_talk {
-                    println!("> {}", String::from_utf8_lossy(&record).escape_debug());
-                }
+        match wormhole.exchange(ours.as_ref().map(String::as_bytes)) {
+            Ok(Exchange::Sent) => we_talk = ours.take().is_some_and(|line| !line.is_empty()),
+            Ok(Exchange::Received(record)) if record.is_empty() => they_talk = false,
+            Ok(Exchange::Received(record)) => {
+                println!("> {}", String::from_utf8_lossy(&record).escape_debug())
             }
+            Err(Error::TimedOut) => {}
+            Err(error) => return Err(error.into()),
         }
     }
 

@@ -1,11 +1,15 @@
 //! A call that blocks: how its thread sleeps, and what ends it from outside.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
+
+use wormhole_runtime::api::{Error, Event};
 
 /// How long a cancelled call may take to say so to the other side.
 const LAST_WORDS: Duration = Duration::from_millis(700);
@@ -15,96 +19,81 @@ thread_local! {
     static ALARM: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// To be said by what is polled in a call: it wants to be polled again at this time.
-pub(crate) fn wake_at(at: Option<Instant>) {
-    ALARM.set(ALARM.get().into_iter().chain(at).min());
-}
-
-/// The calls of one value, one after another, and whether they have been cancelled.
-#[derive(Debug, Default)]
-pub(crate) struct Call {
-    state: Mutex<State>,
-    bell: Condvar,
-    limit: Option<Instant>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// Somebody has woken the thread since it last slept.
-    rung: bool,
-    cancelled: bool,
-}
-
-impl Call {
-    /// Runs a future on this thread. `None` where the call was cancelled first.
-    pub(crate) fn run<T>(self: &Arc<Self>, future: impl Future<Output = T>) -> Option<T> {
-        let waker = Waker::from(Arc::clone(self));
-        let mut future = pin!(future);
-        while !self.is_over() {
-            ALARM.set(self.limit);
-            if let Poll::Ready(outcome) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-                return Some(outcome);
-            }
-            self.sleep(ALARM.get());
+/// Ends at this time, in a call; never where there is none.
+pub(crate) async fn sleep_until(at: Option<Instant>) {
+    poll_fn(|_| match at {
+        Some(at) if at <= Instant::now() => Poll::Ready(()),
+        at => {
+            ALARM.set(ALARM.get().into_iter().chain(at).min());
+            Poll::Pending
         }
-        None
-    }
+    })
+    .await;
+}
 
-    fn is_over(&self) -> bool {
-        self.lock().cancelled || self.limit.is_some_and(|limit| limit <= Instant::now())
+/// Runs a future on this thread, unless it is over first.
+fn settle<T>(future: impl Future<Output = T>, is_over: impl Fn() -> bool) -> Option<T> {
+    let mut future = pin!(future);
+    let waker = Arc::new(Unpark(thread::current())).into();
+    while !is_over() {
+        ALARM.set(None);
+        if let Poll::Ready(outcome) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return Some(outcome);
+        }
+        match ALARM.get() {
+            Some(at) => thread::park_timeout(at.saturating_duration_since(Instant::now())),
+            None => thread::park(),
+        }
     }
+    None
+}
 
-    /// Runs what is still to be said after a cancellation, for a bounded time.
-    pub(crate) fn last_words(future: impl Future) {
-        let limit = Some(Instant::now() + LAST_WORDS);
-        Arc::new(Self { limit, ..Self::default() }).run(future);
-    }
+struct Unpark(Thread);
 
-    /// Sleeps until somebody wakes the thread, or has since it last slept; not beyond `until`.
-    fn sleep(&self, until: Option<Instant>) {
-        let is_still = |state: &mut State| !state.rung;
-        let state = self.lock();
-        let mut state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
-            Some(left) => {
-                let woken = self.bell.wait_timeout_while(state, left, is_still);
-                woken.unwrap_or_else(PoisonError::into_inner).0
-            }
-            None => self.bell.wait_while(state, is_still).unwrap_or_else(PoisonError::into_inner),
-        };
-        state.rung = false;
-    }
-
-    fn ring(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.lock());
-        self.bell.notify_all();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 
-impl Wake for Call {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
+/// The calls of one value, one after another.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    is_cancelled: AtomicBool,
+    /// Where the latest of them is made.
+    thread: Mutex<Option<Thread>>,
+}
 
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.ring(|state| state.rung = true);
+impl Calls {
+    /// Waits for a future. `None` where the call was cancelled first.
+    pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread::current());
+        settle(future, || self.is_cancelled.load(Ordering::SeqCst))
     }
+}
+
+/// Waits for what is still to be said after a cancellation, but not for long.
+pub(crate) fn last_words(said: impl Future) {
+    let mut said = pin!(said);
+    let mut late = pin!(sleep_until(Some(Instant::now() + LAST_WORDS)));
+    let over = poll_fn(|cx| match said.as_mut().poll(cx) {
+        Poll::Ready(_) => Poll::Ready(()),
+        Poll::Pending => late.as_mut().poll(cx),
+    });
+    settle(over, || false);
 }
 
 /// Ends calls from another thread: the one that is under way, within a second, and all later ones.
 ///
-/// They end with [`Error::Cancelled`](wormhole_core::error::Error::Cancelled). The server and the other side are still told,
-/// as far as there is time for it.
+/// They end with [`Error::Cancelled`]. The server and the other side are still told, as far as there is time for it.
 #[derive(Clone, Debug)]
-pub struct Canceller(pub(crate) Arc<Call>);
+pub struct Canceller(pub(crate) Arc<Calls>);
 
 impl Canceller {
     /// Ends the call that is under way, and all later ones.
     pub fn cancel(&self) {
-        self.0.ring(|state| (state.rung, state.cancelled) = (true, true));
+        self.0.is_cancelled.store(true, Ordering::SeqCst);
+        self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(Thread::unpark);
     }
 }
 
@@ -113,62 +102,75 @@ pub(crate) trait Cancelled {
     fn cancelled() -> Self;
 }
 
-/// A type whose methods wait, as one whose methods block. `over` waits for its end.
+impl<T, E: From<Error>> Cancelled for Result<T, E> {
+    fn cancelled() -> Self {
+        Err(Error::Cancelled.into())
+    }
+}
+
+impl Cancelled for Event {
+    fn cancelled() -> Self {
+        Self::Closed(Cancelled::cancelled())
+    }
+}
+
+/// A type whose methods wait, as one whose methods block: how it is `made`, which methods `wait`, and which only `look` or
+/// `tell`. Its end is waited for with `over`.
 macro_rules! blocking {
     (
         $(#[$about:meta])*
         $name:ident of $inner:ty, over with $over:ident;
-        $($(#[$doc:meta])* fn $method:ident(&mut $me:ident $(, $given:ident: $of:ty)*) -> $out:ty;)*
+        made { $($(#[$made_doc:meta])* fn $made:ident($($made_of:ident: $made_type:ty),*) -> $made_out:ty;)* }
+        waits { $($(#[$wait_doc:meta])* fn $wait:ident(&mut self $(, $wait_for:ident: $wait_type:ty)*) -> $wait_out:ty;)* }
+        $(looks { $($(#[$look_doc:meta])* fn $look:ident(&self $(, $look_at:ident: $look_type:ty)*) -> $look_out:ty;)* })?
+        tells { $($(#[$tell_doc:meta])* fn $tell:ident(&mut self $(, $told:ident: $tell_type:ty)*) $(-> $tell_out:ty)?;)* }
     ) => {
         $(#[$about])*
         #[derive(Debug)]
         pub struct $name {
             inner: $inner,
-            call: std::sync::Arc<$crate::call::Call>,
+            calls: std::sync::Arc<$crate::call::Calls>,
         }
 
         impl $name {
-            fn around(inner: $inner) -> Self {
-                Self { inner, call: std::sync::Arc::default() }
-            }
+            $(
+                $(#[$made_doc])*
+                pub fn $made($($made_of: $made_type),*) -> $made_out {
+                    <$inner>::$made($($made_of),*).map(|inner| Self { inner, calls: Default::default() })
+                }
+            )*
 
             /// What ends a call from another thread, and with it the whole.
             pub fn canceller(&self) -> $crate::Canceller {
-                $crate::call::Canceller(std::sync::Arc::clone(&self.call))
-            }
-
-            fn last_words(&mut self) {
-                self.inner.cancel();
-                $crate::call::Call::last_words(self.inner.$over());
+                $crate::call::Canceller(self.calls.clone())
             }
 
             $(
-                $(#[$doc])*
-                pub fn $method(&mut $me $(, $given: $of)*) -> $out {
-                    $me.call.run($me.inner.$method($($given),*)).unwrap_or_else(|| {
-                        $me.last_words();
+                $(#[$wait_doc])*
+                pub fn $wait(&mut self $(, $wait_for: $wait_type)*) -> $wait_out {
+                    self.calls.run(self.inner.$wait($($wait_for),*)).unwrap_or_else(|| {
+                        self.inner.cancel();
+                        $crate::call::last_words(self.inner.$over());
                         $crate::call::Cancelled::cancelled()
                     })
+                }
+            )*
+
+            $($(
+                $(#[$look_doc])*
+                pub fn $look(&self $(, $look_at: $look_type)*) -> $look_out {
+                    self.inner.$look($($look_at),*)
+                }
+            )*)?
+
+            $(
+                $(#[$tell_doc])*
+                pub fn $tell(&mut self $(, $told: $tell_type)*) $(-> $tell_out)? {
+                    self.inner.$tell($($told),*)
                 }
             )*
         }
     };
 }
 
-/// Methods that do not wait.
-macro_rules! at_once {
-    ($($(#[$doc:meta])* fn $method:ident(&mut $me:ident $(, $given:ident: $of:ty)*) $(-> $out:ty)?;)*) => {$(
-        $(#[$doc])*
-        pub fn $method(&mut $me $(, $given: $of)*) $(-> $out)? {
-            $me.inner.$method($($given),*)
-        }
-    )*};
-    ($($(#[$doc:meta])* fn $method:ident(&$me:ident $(, $given:ident: $of:ty)*) -> $out:ty;)*) => {$(
-        $(#[$doc])*
-        pub fn $method(&$me $(, $given: $of)*) -> $out {
-            $me.inner.$method($($given),*)
-        }
-    )*};
-}
-
-pub(crate) use {at_once, blocking};
+pub(crate) use blocking;

@@ -45,9 +45,9 @@
 //!
 //! # Threads
 //!
-//! What blocks has a thread: each direction of a connection, a dial, a listener, a content that flows. They are counted and
-//! bounded, and end when the value is dropped, which itself never waits. Calls may be made on any thread, also on one of an
-//! executor's pool for what blocks.
+//! What blocks has a thread: each direction of a connection, of which one also dials, a listener, a content that flows. They
+//! are counted and bounded, and end when the value is dropped, which itself never waits. Calls may be made on any thread,
+//! also on one of an executor's pool for what blocks.
 
 mod call;
 mod socket;
@@ -62,12 +62,8 @@ pub use call::Canceller;
 pub use socket::Socket;
 pub use sockets::{Blocking, Listener};
 pub use wormhole::Wormhole;
-pub use wormhole_core::code::Code;
-pub use wormhole_core::error::Error;
-pub use wormhole_core::wormhole::Event;
-#[cfg(feature = "serde")]
-pub use wormhole_runtime::Snapshot;
-pub use wormhole_runtime::{CodeStatus, Config, KeyStatus, LinkStatus, Network, Proxy, Roots, Status};
+#[doc(inline)]
+pub use wormhole_runtime::api::*;
 use wormhole_runtime::{InFlight, Layered, OnNetwork, Proxied};
 
 /// The whole runtime: WebSocket, TLS and proxies over sockets at which threads wait.

@@ -18,60 +18,55 @@
 //! # }
 //! ```
 
-use wormhole_core::code::Code;
-use wormhole_core::error::Error;
-use wormhole_runtime::{Config, transcribe};
+use wormhole_runtime::api::{Code, Config, Error};
+use wormhole_runtime::transcribe;
 
 use crate::Runtime;
-use crate::call::{at_once, blocking};
+use crate::call::blocking;
 
 blocking! {
     /// The side that shows a code: [`wormhole_runtime::transcribe::Initiator`], whose documentation goes further.
     Initiator of transcribe::Initiator<Runtime>, over with finish;
 
-    /// Waits for the code, to be told to the other side.
-    fn start(&mut self) -> Result<Code, Error>;
-    /// Waits for the other side's blob, and for the end.
-    fn finish(&mut self) -> Result<Vec<u8>, Error>;
+    made {
+        /// A side of this application with this blob for the other one, and with the public servers.
+        ///
+        /// # Errors
+        ///
+        /// The name of the application or the blob is too long.
+        fn new(appid: &str, blob: &[u8]) -> Result<Self, Error>;
+        /// As [`Initiator::new`], with all that can be said about an application.
+        ///
+        /// # Errors
+        ///
+        /// Something in the configuration cannot be, or the blob is too long.
+        fn with(config: Config, blob: &[u8]) -> Result<Self, Error>;
+        /// As [`Initiator::with`], on this runtime, which knows its network already.
+        ///
+        /// # Errors
+        ///
+        /// As [`Initiator::with`].
+        fn on(runtime: Runtime, config: Config, blob: &[u8]) -> Result<Self, Error>;
+    }
+
+    waits {
+        /// Waits for the code, to be told to the other side.
+        fn start(&mut self) -> Result<Code, Error>;
+        /// Waits for the other side's blob, and for the end.
+        fn finish(&mut self) -> Result<Vec<u8>, Error>;
+    }
+
+    tells {
+        /// Our user ends it: whatever waits from now on ends with [`Error::Cancelled`].
+        fn cancel(&mut self);
+    }
 }
 
 impl Initiator {
-    /// A side of this application with this blob for the other one, and with the public servers.
-    ///
-    /// # Errors
-    ///
-    /// The name of the application or the blob is too long.
-    pub fn new(appid: &str, blob: &[u8]) -> Result<Self, Error> {
-        transcribe::Initiator::new(appid, blob).map(Self::around)
-    }
-
-    /// As [`Initiator::new`], with all that can be said about an application.
-    ///
-    /// # Errors
-    ///
-    /// Something in the configuration cannot be, or the blob is too long.
-    pub fn with(config: Config, blob: &[u8]) -> Result<Self, Error> {
-        transcribe::Initiator::with(config, blob).map(Self::around)
-    }
-
-    /// As [`Initiator::with`], on this runtime, which knows its network already.
-    ///
-    /// # Errors
-    ///
-    /// As [`Initiator::with`].
-    pub fn on(runtime: Runtime, config: Config, blob: &[u8]) -> Result<Self, Error> {
-        transcribe::Initiator::on(runtime, config, blob).map(Self::around)
-    }
-
     /// With another mailbox server, by its URL; to be said before anything waits.
     #[must_use]
     pub fn rendezvous(self, url: &str) -> Self {
         Self { inner: self.inner.rendezvous(url), ..self }
-    }
-
-    at_once! {
-        /// Our user ends it: whatever waits from now on ends with [`Error::Cancelled`].
-        fn cancel(&mut self);
     }
 }
 
@@ -79,46 +74,43 @@ blocking! {
     /// The side that is given the code: [`wormhole_runtime::transcribe::Receiver`], whose documentation goes further.
     Receiver of transcribe::Receiver<Runtime>, over with finish;
 
-    /// Waits for the other side's blob, and for the end.
-    fn finish(&mut self) -> Result<Vec<u8>, Error>;
+    made {
+        /// A side of this application that was told the code, with this blob for the other one, and with the public
+        /// servers.
+        ///
+        /// # Errors
+        ///
+        /// It is no code, or the name of the application or the blob is too long.
+        fn new(appid: &str, code: impl AsRef<str>, blob: &[u8]) -> Result<Self, Error>;
+        /// As [`Receiver::new`], with all that can be said about an application.
+        ///
+        /// # Errors
+        ///
+        /// It is no code, something in the configuration cannot be, or the blob is too long.
+        fn with(config: Config, code: impl AsRef<str>, blob: &[u8]) -> Result<Self, Error>;
+        /// As [`Receiver::with`], on this runtime, which knows its network already.
+        ///
+        /// # Errors
+        ///
+        /// As [`Receiver::with`].
+        fn on(runtime: Runtime, config: Config, code: impl AsRef<str>, blob: &[u8]) -> Result<Self, Error>;
+    }
+
+    waits {
+        /// Waits for the other side's blob, and for the end.
+        fn finish(&mut self) -> Result<Vec<u8>, Error>;
+    }
+
+    tells {
+        /// Our user ends it: whatever waits from now on ends with [`Error::Cancelled`].
+        fn cancel(&mut self);
+    }
 }
 
 impl Receiver {
-    /// A side of this application that was told the code, with this blob for the other one, and with the public servers.
-    ///
-    /// # Errors
-    ///
-    /// It is no code, or the name of the application or the blob is too long.
-    pub fn new(appid: &str, code: impl AsRef<str>, blob: &[u8]) -> Result<Self, Error> {
-        transcribe::Receiver::new(appid, code, blob).map(Self::around)
-    }
-
-    /// As [`Receiver::new`], with all that can be said about an application.
-    ///
-    /// # Errors
-    ///
-    /// It is no code, something in the configuration cannot be, or the blob is too long.
-    pub fn with(config: Config, code: impl AsRef<str>, blob: &[u8]) -> Result<Self, Error> {
-        transcribe::Receiver::with(config, code, blob).map(Self::around)
-    }
-
-    /// As [`Receiver::with`], on this runtime, which knows its network already.
-    ///
-    /// # Errors
-    ///
-    /// As [`Receiver::with`].
-    pub fn on(runtime: Runtime, config: Config, code: impl AsRef<str>, blob: &[u8]) -> Result<Self, Error> {
-        transcribe::Receiver::on(runtime, config, code, blob).map(Self::around)
-    }
-
     /// With another mailbox server, by its URL; to be said before anything waits.
     #[must_use]
     pub fn rendezvous(self, url: &str) -> Self {
         Self { inner: self.inner.rendezvous(url), ..self }
-    }
-
-    at_once! {
-        /// Our user ends it: whatever waits from now on ends with [`Error::Cancelled`].
-        fn cancel(&mut self);
     }
 }

@@ -20,7 +20,7 @@
 //! use wormhole_blocking::transfer::{Config, Destination, Error, Receiver};
 //!
 //! # fn main() -> Result<(), Error> {
-//! # let code = wormhole_core::code::Code::parse("7-crossover-clockwork").map_err(wormhole_core::error::Misuse::from)?;
+//! # let code = wormhole_blocking::Code::parse("7-crossover-clockwork").map_err(wormhole_blocking::Misuse::from)?;
 //! let mut receiver = Receiver::new(Config::default())?;
 //! receiver.set_code(code)?;
 //! receiver.offer()?;
@@ -33,49 +33,49 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use wormhole_core::code::{Code, Nameplate};
-use wormhole_core::error::{Error as CoreError, Misuse};
-use wormhole_core::untrusted::Text;
-use wormhole_runtime::Status;
-pub use wormhole_transfer::{
-    Config, Content, Destination, Error, Event, Incoming, Offer, OurOffer, Progress, Received, content, error,
-};
+use wormhole_runtime::api::{Code, Misuse, Nameplate, Text};
+#[doc(inline)]
+pub use wormhole_transfer::*;
 
 use crate::Runtime;
-use crate::call::{Cancelled, at_once, blocking};
+use crate::call::{Cancelled, blocking};
 
 blocking! {
     /// The side that sends: [`wormhole_transfer::Sender`], whose documentation goes further, on plain threads.
     Sender of wormhole_transfer::Sender<Runtime>, over with finish;
 
-    /// The code, once it is known. Other events that come before it are passed over.
-    fn code(&mut self) -> Result<Code, Error>;
-    /// Waits for the end. Events that come before it are passed over.
-    fn finish(&mut self) -> Result<(), Error>;
-    /// What happens next. After [`Event::Closed`] it is that again.
-    fn next_event(&mut self) -> Event;
-}
-
-impl Sender {
-    /// A sender of this content. It connects to the mailbox server with the first wait.
-    ///
-    /// # Errors
-    ///
-    /// The configuration cannot be used.
-    pub fn new(config: Config, content: Content) -> Result<Self, Error> {
-        wormhole_transfer::Sender::new(config, content).map(Self::around)
+    made {
+        /// A sender of this content. It connects to the mailbox server with the first wait.
+        ///
+        /// # Errors
+        ///
+        /// The configuration cannot be used.
+        fn new(config: Config, content: Content) -> Result<Self, Error>;
+        /// As [`Sender::new`], on this runtime, which knows its network already.
+        ///
+        /// # Errors
+        ///
+        /// As [`Sender::new`].
+        fn on(runtime: Runtime, config: Config, content: Content) -> Result<Self, Error>;
     }
 
-    /// As [`Sender::new`], on this runtime, which knows its network already.
-    ///
-    /// # Errors
-    ///
-    /// As [`Sender::new`].
-    pub fn on(runtime: Runtime, config: Config, content: Content) -> Result<Self, Error> {
-        wormhole_transfer::Sender::on(runtime, config, content).map(Self::around)
+    waits {
+        /// The code, once it is known. Other events that come before it are passed over.
+        fn code(&mut self) -> Result<Code, Error>;
+        /// Waits for the end. Events that come before it are passed over.
+        fn finish(&mut self) -> Result<(), Error>;
+        /// What happens next. After [`Event::Closed`] it is that again.
+        fn next_event(&mut self) -> Event;
     }
 
-    at_once! {
+    looks {
+        /// How it stands, as far as the methods that have waited so far know.
+        fn status(&self) -> Status;
+        /// How far the content has come.
+        fn progress(&self) -> Progress;
+    }
+
+    tells {
         /// Has the server choose a nameplate, and chooses so many words.
         fn allocate_code(&mut self, words: usize) -> Result<(), Misuse>;
         /// Takes a code that both users know.
@@ -85,49 +85,52 @@ impl Sender {
         /// Our user ends it: the other side is told, and the content stops at once.
         fn cancel(&mut self);
     }
-
-    at_once! {
-        /// How it stands, as far as the methods that have waited so far know.
-        fn status(&self) -> Status;
-        /// How far the content has come.
-        fn progress(&self) -> Progress;
-    }
 }
 
 blocking! {
     /// The side that receives: [`wormhole_transfer::Receiver`], whose documentation goes further, on plain threads.
     Receiver of wormhole_transfer::Receiver<Runtime>, over with finish;
 
-    /// The code, once it is known. Other events that come before it are passed over.
-    fn code(&mut self) -> Result<Code, Error>;
-    /// What is offered, once it is known. Other events that come before it are passed over.
-    fn offer(&mut self) -> Result<Offer, Error>;
-    /// Waits for the end. Events that come before it are passed over, so an offer must have been answered.
-    fn finish(&mut self) -> Result<Received, Error>;
-    /// What happens next. After [`Event::Closed`] it is that again.
-    fn next_event(&mut self) -> Event;
-}
-
-impl Receiver {
-    /// A receiver. It connects to the mailbox server with the first wait.
-    ///
-    /// # Errors
-    ///
-    /// The configuration cannot be used.
-    pub fn new(config: Config) -> Result<Self, Error> {
-        wormhole_transfer::Receiver::new(config).map(Self::around)
+    made {
+        /// A receiver. It connects to the mailbox server with the first wait.
+        ///
+        /// # Errors
+        ///
+        /// The configuration cannot be used.
+        fn new(config: Config) -> Result<Self, Error>;
+        /// As [`Receiver::new`], on this runtime, which knows its network already.
+        ///
+        /// # Errors
+        ///
+        /// As [`Receiver::new`].
+        fn on(runtime: Runtime, config: Config) -> Result<Self, Error>;
     }
 
-    /// As [`Receiver::new`], on this runtime, which knows its network already.
-    ///
-    /// # Errors
-    ///
-    /// As [`Receiver::new`].
-    pub fn on(runtime: Runtime, config: Config) -> Result<Self, Error> {
-        wormhole_transfer::Receiver::on(runtime, config).map(Self::around)
+    waits {
+        /// The code, once it is known. Other events that come before it are passed over.
+        fn code(&mut self) -> Result<Code, Error>;
+        /// What is offered, once it is known. Other events that come before it are passed over.
+        fn offer(&mut self) -> Result<Offer, Error>;
+        /// Waits for the end. Events that come before it are passed over, so an offer must have been answered.
+        fn finish(&mut self) -> Result<Received, Error>;
+        /// What happens next. After [`Event::Closed`] it is that again.
+        fn next_event(&mut self) -> Event;
     }
 
-    at_once! {
+    looks {
+        /// What the nameplate may become.
+        fn complete_nameplate(&self, typed: &str) -> Result<Vec<String>, Misuse>;
+        /// What the words may become.
+        fn complete_words(&self, typed: &str) -> Result<Vec<String>, Misuse>;
+        /// Where the offered file or directory would go, if there it can. Nothing is made and nothing answered yet.
+        fn place(&self, destination: &Destination) -> Result<PathBuf, Error>;
+        /// How it stands, as far as the methods that have waited so far know.
+        fn status(&self) -> Status;
+        /// How far the content has come.
+        fn progress(&self) -> Progress;
+    }
+
+    tells {
         /// Has the server choose a nameplate, and chooses so many words.
         fn allocate_code(&mut self, words: usize) -> Result<(), Misuse>;
         /// Takes a code that our user was told.
@@ -156,29 +159,10 @@ impl Receiver {
         /// Our user ends it: the other side is told, and what has come is removed.
         fn cancel(&mut self);
     }
-
-    at_once! {
-        /// What the nameplate may become.
-        fn complete_nameplate(&self, typed: &str) -> Result<Vec<String>, Misuse>;
-        /// What the words may become.
-        fn complete_words(&self, typed: &str) -> Result<Vec<String>, Misuse>;
-        /// Where the offered file or directory would go, if there it can. Nothing is made and nothing answered yet.
-        fn place(&self, destination: &Destination) -> Result<PathBuf, Error>;
-        /// How it stands, as far as the methods that have waited so far know.
-        fn status(&self) -> Status;
-        /// How far the content has come.
-        fn progress(&self) -> Progress;
-    }
-}
-
-impl<T> Cancelled for Result<T, Error> {
-    fn cancelled() -> Self {
-        Err(Error::Wormhole(CoreError::Cancelled))
-    }
 }
 
 impl Cancelled for Event {
     fn cancelled() -> Self {
-        Self::Closed(Err(Error::Wormhole(CoreError::Cancelled)))
+        Self::Closed(Cancelled::cancelled())
     }
 }

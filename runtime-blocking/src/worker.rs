@@ -1,6 +1,5 @@
-//! Threads that each do one blocking thing whenever they are asked to. They are counted, and there is a bound.
+//! Threads that each do one blocking thing after another, as they are asked to. They are counted, and there is a bound.
 
-use std::fmt;
 use std::io;
 use std::mem;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -30,27 +29,27 @@ impl Threads {
     }
 }
 
-/// A thread that does one thing after another. When this is dropped it ends, as soon as what it was asked for is done.
-pub(crate) struct Worker<I, O> {
-    to: Sender<I>,
-    from: Receiver<O>,
+type Job<T> = Box<dyn FnOnce() -> T + Send>;
+
+/// A thread that does one job after another. When this is dropped it ends, as soon as it has done what it was asked for.
+#[derive(Debug)]
+pub(crate) struct Worker<T> {
+    to: Sender<Job<T>>,
+    from: Receiver<T>,
     waker: Arc<Mutex<Option<Waker>>>,
     /// What it was asked for and has not answered.
     open: usize,
 }
 
-impl<I: Send + 'static, O: Send + 'static> Worker<I, O> {
-    pub(crate) fn start(
-        threads: &Threads,
-        mut work: impl FnMut(I) -> O + Send + 'static,
-    ) -> io::Result<Self> {
-        let ((to, asked), (answer, from)) = (channel(), channel());
+impl<T: Send + 'static> Worker<T> {
+    pub(crate) fn start(threads: &Threads) -> io::Result<Self> {
+        let ((to, asked), (answer, from)) = (channel::<Job<T>>(), channel());
         let waker = Arc::<Mutex<Option<Waker>>>::default();
         let waiting = Arc::clone(&waker);
         threads.spawn(move || {
-            for input in asked {
+            for job in asked {
                 // Who asked may be gone.
-                let _ = answer.send(work(input));
+                let _ = answer.send(job());
                 let waker = waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
                 waker.iter().for_each(Waker::wake_by_ref);
             }
@@ -59,42 +58,27 @@ impl<I: Send + 'static, O: Send + 'static> Worker<I, O> {
     }
 
     /// Asks for one more thing.
-    pub(crate) fn ask(&mut self, input: I) {
+    pub(crate) fn ask(&mut self, job: impl FnOnce() -> T + Send + 'static) {
         // The thread ends after us.
-        let _ = self.to.send(input);
+        let _ = self.to.send(Box::new(job));
         self.open += 1;
     }
 
-    /// What the first thing came to; `None` where nothing is open.
-    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<O>> {
-        if self.open == 0 {
-            return Poll::Ready(None);
-        }
+    /// Whether it has answered everything.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.open == 0
+    }
+
+    /// What the first thing came to that it was asked for.
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<T> {
         *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
         let Ok(outcome) = self.from.try_recv() else { return Poll::Pending };
         self.open -= 1;
-        Poll::Ready(Some(outcome))
-    }
-
-    /// What it came to; asks where nothing is open.
-    pub(crate) fn poll_ask(&mut self, cx: &Context<'_>, input: impl FnOnce() -> I) -> Poll<O> {
-        if self.open == 0 {
-            self.ask(input());
-        }
-        match self.poll(cx) {
-            Poll::Ready(Some(outcome)) => Poll::Ready(outcome),
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
-        }
+        Poll::Ready(outcome)
     }
 
     /// Where it answers what is open, for who waits when this is gone: then the answers end.
-    pub(crate) fn take_answers(&mut self) -> Receiver<O> {
+    pub(crate) fn take_answers(&mut self) -> Receiver<T> {
         mem::replace(&mut self.from, channel().1)
-    }
-}
-
-impl<I, O> fmt::Debug for Worker<I, O> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker").field("open", &self.open).finish_non_exhaustive()
     }
 }

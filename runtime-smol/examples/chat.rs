@@ -1,28 +1,27 @@
-//! Two people type lines at each other, on smol.
+//! Two people, or two programs, send lines to each other, on smol.
 //!
 //! ```text
 //! cargo run -p wormhole-smol --example smol_chat -- [--rendezvous URL] [CODE]
 //! ```
 //!
 //! Without a code it shows one, which the other side, a `chat` of this or any other adapter, is given. Each line is a
-//! record; an empty one says that no more will come. It ends when both sides have said so. It is for people: who sends is
-//! not listening meanwhile, so that two who pour in thousands of lines at once wait for each other for ever.
+//! record; an empty one says that no more will come. It ends when both sides have said so.
 
 use std::env;
 use std::error::Error;
 use std::io::stdin;
+use std::thread;
 
-use smol::Unblock;
+use smol::block_on;
+use smol::channel::bounded;
 use smol::future::{or, pending};
-use smol::io::{AsyncBufReadExt, BufReader};
-use smol::stream::StreamExt;
-use wormhole_smol::{Config, Wormhole};
+use wormhole_smol::{Config, Exchange, Wormhole};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    smol::block_on(run())
+    block_on(chat())
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
+async fn chat() -> Result<(), Box<dyn Error>> {
     let mut config = Config::new("example.com/chat");
     let mut code = None;
     let mut arguments = env::args().skip(1);
@@ -41,33 +40,26 @@ async fn run() -> Result<(), Box<dyn Error>> {
     println!("Code: {}", wormhole.code().await?);
     println!("Both should see: {}", wormhole.verifier().await?);
 
-    let mut typed = BufReader::new(Unblock::new(stdin())).lines();
-    let (mut we_talk, mut they_talk) = (true, true);
+    let (reader, typed) = bounded(1);
+    thread::spawn(move || stdin().lines().try_for_each(|line| reader.send_blocking(line)));
+    let (mut ours, mut we_talk, mut they_talk) = (None::<String>, true, true);
     while we_talk || they_talk {
-        let hear = async {
-            match they_talk {
-                true => Ok(Next::Heard(wormhole.receive().await?)),
+        let line = async {
+            match we_talk && ours.is_none() {
+                true => Next::Line(typed.recv().await.unwrap_or_else(|_| Ok(String::new()))),
                 false => pending().await,
             }
         };
-        let read = async {
-            match we_talk {
-                true => Ok(Next::Typed(typed.next().await.transpose()?.unwrap_or_default())),
-                false => pending().await,
-            }
-        };
-        let next: Result<Next, Box<dyn Error>> = or(hear, read).await;
-        match next? {
-            Next::Heard(record) => {
-                they_talk = !record.is_empty();
-                if they_talk {
-                    println!("> {}", String::from_utf8_lossy(&record).escape_debug());
+        let exchange = async { Next::Exchange(wormhole.exchange(ours.as_ref().map(String::as_bytes)).await) };
+        match or(line, exchange).await {
+            Next::Line(line) => ours = Some(line?),
+            Next::Exchange(next) => match next? {
+                Exchange::Sent => we_talk = ours.take().is_some_and(|line| !line.is_empty()),
+                Exchange::Received(record) if record.is_empty() => they_talk = false,
+                Exchange::Received(record) => {
+                    println!("> {}", String::from_utf8_lossy(&record).escape_debug())
                 }
-            }
-            Next::Typed(line) => {
-                we_talk = !line.is_empty();
-                wormhole.send(line.as_bytes()).await?;
-            }
+            },
         }
     }
 
@@ -76,8 +68,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What happens first.
+/// What comes first.
 enum Next {
-    Heard(Vec<u8>),
-    Typed(String),
+    Line(std::io::Result<String>),
+    Exchange(Result<Exchange, wormhole_smol::Error>),
 }

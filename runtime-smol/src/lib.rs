@@ -48,12 +48,8 @@ mod sockets;
 pub mod transfer;
 
 pub use sockets::{Smol, Socket};
-pub use wormhole_core::code::Code;
-pub use wormhole_core::error::Error;
-pub use wormhole_core::wormhole::Event;
-#[cfg(feature = "serde")]
-pub use wormhole_runtime::Snapshot;
-pub use wormhole_runtime::{CodeStatus, Config, KeyStatus, LinkStatus, Network, Proxy, Roots, Status};
+#[doc(inline)]
+pub use wormhole_runtime::api::*;
 use wormhole_runtime::{InFlight, Layered, OnNetwork, Proxied};
 
 /// The whole runtime: WebSocket, TLS and proxies over the sockets of smol.

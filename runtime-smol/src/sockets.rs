@@ -4,29 +4,15 @@ use std::future::Future;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::task::{Context, Poll, ready};
-use std::time;
 
 use async_io::{Async, Timer};
 use wormhole_core::driver::Instant;
-use wormhole_runtime::{Sockets, Stream, tune};
+use wormhole_runtime::{Clock, Sockets, Stream, tune};
 
 /// The sockets and the clock of smol's reactor, whatever the executor.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Smol {
-    start: time::Instant,
-}
-
-impl Smol {
-    /// Begins to count the time.
-    pub fn new() -> Self {
-        Self { start: time::Instant::now() }
-    }
-}
-
-impl Default for Smol {
-    fn default() -> Self {
-        Self::new()
-    }
+    clock: Clock,
 }
 
 impl Sockets for Smol {
@@ -34,12 +20,11 @@ impl Sockets for Smol {
     type Listener = Async<TcpListener>;
 
     fn now(&self) -> Instant {
-        Instant::after_start(self.start.elapsed())
+        self.clock.now()
     }
 
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + Send + 'static {
-        // A moment too far away to be told is never waited for.
-        let timer = self.start.checked_add(at.since_start()).map_or_else(Timer::never, Timer::at);
+        let timer = self.clock.when(at).map_or_else(Timer::never, Timer::at);
         async move {
             timer.await;
         }

@@ -23,7 +23,7 @@
 //!
 //! # fn main() -> Result<(), Error> {
 //! smol::block_on(async {
-//! # let code = wormhole_core::code::Code::parse("7-crossover-clockwork").map_err(wormhole_core::error::Misuse::from)?;
+//! # let code = wormhole_smol::Code::parse("7-crossover-clockwork").map_err(wormhole_smol::Misuse::from)?;
 //!     let mut receiver = Receiver::new(Config::default())?;
 //!     receiver.set_code(code)?;
 //!     receiver.offer().await?;
@@ -34,9 +34,8 @@
 //! # }
 //! ```
 
-pub use wormhole_transfer::{
-    Config, Content, Destination, Error, Event, Incoming, Offer, OurOffer, Progress, Received, content, error,
-};
+#[doc(inline)]
+pub use wormhole_transfer::*;
 
 use crate::Runtime;
 

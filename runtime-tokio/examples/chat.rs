@@ -1,19 +1,19 @@
-//! Two people type lines at each other, on tokio.
+//! Two people, or two programs, send lines to each other, on tokio.
 //!
 //! ```text
 //! cargo run -p wormhole-tokio --example tokio_chat -- [--rendezvous URL] [CODE]
 //! ```
 //!
 //! Without a code it shows one, which the other side, a `chat` of this or any other adapter, is given. Each line is a
-//! record; an empty one says that no more will come. It ends when both sides have said so. It is for people: who sends is
-//! not listening meanwhile, so that two who pour in thousands of lines at once wait for each other for ever.
+//! record; an empty one says that no more will come. It ends when both sides have said so.
 
 use std::env;
 use std::error::Error;
-use std::io;
+use std::io::stdin;
+use std::thread;
 
-use tokio::task::spawn_blocking;
-use wormhole_tokio::{Config, Wormhole};
+use tokio::sync::mpsc::channel;
+use wormhole_tokio::{Config, Exchange, Wormhole};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -35,25 +35,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("Code: {}", wormhole.code().await?);
     println!("Both should see: {}", wormhole.verifier().await?);
 
-    let mut typed = spawn_blocking(|| io::stdin().lines().next().transpose());
-    let (mut we_talk, mut they_talk) = (true, true);
+    let (reader, mut typed) = channel(1);
+    thread::spawn(move || stdin().lines().try_for_each(|line| reader.blocking_send(line)));
+    let (mut ours, mut we_talk, mut they_talk) = (None::<String>, true, true);
     while we_talk || they_talk {
         tokio::select! {
-            biased;
-            record = wormhole.receive(), if they_talk => {
-                let record = record?;
-                they_talk = !record.is_empty();
-                if they_talk {
-                    println!("> {}", String::from_utf8_lossy(&record).escape_debug());
-                }
-            }
-            line = &mut typed, if we_talk => {
-                let line = line??.unwrap_or_default();
-                we_talk = !line.is_empty();
-                wormhole.send(line.as_bytes()).await?;
-                if we_talk {
-                    typed = spawn_blocking(|| io::stdin().lines().next().transpose());
-                }
+            line = typed.recv(), if we_talk && ours.is_none() => ours = Some(line.transpose()?.unwrap_or_default()),
+            next = wormhole.exchange(ours.as_ref().map(String::as_bytes)) => match next? {
+                Exchange::Sent => we_talk = ours.take().is_some_and(|line| !line.is_empty()),
+                Exchange::Received(record) if record.is_empty() => they_talk = false,
+                Exchange::Received(record) => println!("> {}", String::from_utf8_lossy(&record).escape_debug()),
             }
         }
     }

@@ -2,15 +2,22 @@
 
 use std::future::Future;
 use std::io;
+#[cfg(target_os = "linux")]
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+#[cfg(target_os = "linux")]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+#[cfg(target_os = "linux")]
+use tokio::io::Interest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time;
 use wormhole_core::driver::Instant;
-use wormhole_runtime::{Sockets, Stream, tune};
+use wormhole_runtime::{Beside, Sockets, Stream, tune};
 
 /// The sockets and the clock of the tokio runtime that is entered when it is used.
 #[derive(Clone, Debug)]
@@ -65,7 +72,18 @@ impl Sockets for Tokio {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<(Socket, SocketAddr)>> {
         let (stream, peer) = ready!(listener.poll_accept(cx))?;
-        Poll::Ready(Ok((Socket::new(stream), peer)))
+        // What the listener was tuned to, callers inherit on Linux: four system calls less for each of them.
+        let socket = if cfg!(target_os = "linux") { Socket(stream) } else { Socket::new(stream) };
+        Poll::Ready(Ok((socket, peer)))
+    }
+
+    fn spawn(&self, work: Beside) -> Option<Beside> {
+        let handle = Handle::current();
+        if handle.runtime_flavor() == RuntimeFlavor::CurrentThread {
+            return Some(work);
+        }
+        handle.spawn(work);
+        None
     }
 }
 
@@ -93,5 +111,35 @@ impl Stream for Socket {
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn poll_out_of(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_read_ready(cx))?;
+            match self.0.try_io(Interest::READABLE, || take(self.0.as_fd())) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome),
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn poll_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        give: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_write_ready(cx))?;
+            match self.0.try_io(Interest::WRITABLE, || give(self.0.as_fd())) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome),
+            }
+        }
     }
 }

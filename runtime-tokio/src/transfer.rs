@@ -22,7 +22,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Error> {
-//! # let code = wormhole_core::code::Code::parse("7-crossover-clockwork").map_err(wormhole_core::error::Misuse::from)?;
+//! # let code = wormhole_tokio::Code::parse("7-crossover-clockwork").map_err(wormhole_tokio::Misuse::from)?;
 //! let mut receiver = Receiver::new(Config::default())?;
 //! receiver.set_code(code)?;
 //! receiver.offer().await?;
@@ -32,9 +32,8 @@
 //! # }
 //! ```
 
-pub use wormhole_transfer::{
-    Config, Content, Destination, Error, Event, Incoming, Offer, OurOffer, Progress, Received, content, error,
-};
+#[doc(inline)]
+pub use wormhole_transfer::*;
 
 use crate::Runtime;
 

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use wormhole_core::defaults::{CLOSE_LIMIT, CODE_WORDS, MAILBOX, RELAY, TRANSFER_APPID};
+use wormhole_core::defaults::{CODE_WORDS, Limits, MAILBOX, RELAY, TRANSFER_APPID};
 use wormhole_core::error::Misuse;
 use wormhole_core::wire::hints::{DirectHint, parse_relay_argument};
 use wormhole_core::wormhole;
@@ -40,7 +40,7 @@ pub struct Config {
     verify: bool,
     network: Network,
     wait_limit: Option<Duration>,
-    close_limit: Duration,
+    limits: Limits,
 }
 
 impl Config {
@@ -58,7 +58,7 @@ impl Config {
             verify: false,
             network: Network::default(),
             wait_limit: None,
-            close_limit: CLOSE_LIMIT,
+            limits: Limits::default(),
         }
     }
 
@@ -141,10 +141,26 @@ impl Config {
         Self { wait_limit: Some(limit), ..self }
     }
 
-    /// How long closing waits for the server, instead of three seconds.
+    /// How long closing waits for the server, instead of three seconds; one of the [limits](Config::limits).
     #[must_use]
-    pub fn close_limit(self, limit: Duration) -> Self {
-        Self { close_limit: limit, ..self }
+    pub fn close_limit(mut self, limit: Duration) -> Self {
+        self.limits.close = limit;
+        self
+    }
+
+    /// How long each wait for others may take before everything ends with an error that says who was waited for.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wormhole_runtime::{Config, Limits};
+    ///
+    /// let hour = Some(Duration::from_secs(60 * 60));
+    /// let config = Config::new("example.com/app").limits(Limits { peer: hour, ..Limits::default() });
+    /// assert_eq!(config.time_limits().peer, hour);
+    /// ```
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// What the session is made from.
@@ -156,7 +172,7 @@ impl Config {
         let session = wormhole::Config::new(&self.appid)?
             .mailbox(&self.mailbox)
             .app_versions(&self.app_versions)?
-            .close_limit(self.close_limit);
+            .limits(self.limits);
         Ok(match &self.client_version {
             Some((program, version)) => session.client_version(program, version),
             None => session,
@@ -190,6 +206,11 @@ impl Config {
     /// What a runtime is to be told.
     pub const fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// How long each wait for others may take.
+    pub const fn time_limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// How long one call may wait.

@@ -5,12 +5,14 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+#[cfg(target_os = "linux")]
+use std::os::fd::BorrowedFd;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use wormhole_core::driver::{Conn, Input, Instant, Machine, Op, Output};
+use wormhole_core::driver::{Conn, Input, Instant, Listen, Machine, Op, Output};
 use wormhole_core::rng::Seed;
 
 /// All a runtime must offer. `Q` and `A` are what a server asks of its store and what that answers; a client has
@@ -47,7 +49,32 @@ pub trait Stream: Send + 'static {
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>>;
     /// Says that nothing more will be written.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Has `take` move bytes out of the socket itself, as a read would: again each time that the socket has some, until
+    /// it does not answer [`WouldBlock`](io::ErrorKind::WouldBlock). A stream that cannot lend its socket is
+    /// [unsupported](io::ErrorKind::Unsupported), and read from instead.
+    #[cfg(target_os = "linux")]
+    fn poll_out_of(
+        &mut self,
+        _: &mut Context<'_>,
+        _take: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+
+    /// As [`Stream::poll_out_of`], into the socket, as a write would.
+    #[cfg(target_os = "linux")]
+    fn poll_into(
+        &mut self,
+        _: &mut Context<'_>,
+        _give: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
 }
+
+/// Work that an executor may do beside the loop.
+pub type Beside = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The sockets and the clock of one executor: all that an adapter brings.
 ///
@@ -64,14 +91,24 @@ pub trait Sockets: Send + 'static {
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + Send + 'static;
     /// Connects to one address. Dropping the future gives up.
     fn connect(&self, to: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send + 'static;
+    /// The sockets for this, where whoever made the adapter has opened them already; else they are bound by address
+    /// and [adopted](Self::adopt).
+    fn opened(&self, on: &Listen) -> Option<io::Result<Vec<Self::Listener>>> {
+        let _ = on;
+        None
+    }
     /// Takes over a socket that is bound, listens and does not block.
     fn adopt(&self, bound: std::net::TcpListener) -> io::Result<Self::Listener>;
-    /// The next caller.
+    /// The next caller, and its address: an unspecified one where it has none, as at a Unix socket.
     fn poll_accept(
         &self,
         listener: &mut Self::Listener,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<(Self::Stream, SocketAddr)>>;
+    /// Has another thread of the executor do this, where it has several; else gives it back, and the loop does it.
+    fn spawn(&self, work: Beside) -> Option<Beside> {
+        Some(work)
+    }
 }
 
 /// Sets what every TCP connection of ours has: small writes leave at once, and a path that is dead for minutes is
@@ -131,6 +168,46 @@ pub struct Driver<M, R, S> {
     pub runtime: R,
     /// What its events came to.
     pub seen: S,
+    awake: Awake,
+}
+
+/// How long the loop sleeps at most where there is a deadline, so that it notices when it slept for longer.
+const ROUND: Duration = Duration::from_secs(30);
+/// From when on a gap between two calls means that nobody ran us: the computer slept, or the application did something else.
+pub(crate) const ABSENCE: Duration = Duration::from_secs(90);
+
+/// The time of a machine. It stands still while nobody runs us: what did not come then may still come, and no limit may pass
+/// because of it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Awake {
+    /// When we last ran.
+    seen: Option<Instant>,
+    /// How long we did not run, all in all.
+    absent: Duration,
+}
+
+impl Awake {
+    /// We run, and the clock shows this.
+    fn now(&mut self, clock: Instant) -> Instant {
+        let gap = self.seen.map_or(Duration::ZERO, |seen| clock.saturating_since(seen));
+        if gap > ABSENCE {
+            self.absent = self.absent.saturating_add(gap);
+        }
+        self.seen = Some(clock);
+        Instant::after_start(clock.since_start().saturating_sub(self.absent))
+    }
+
+    /// When to wake up for this deadline of the machine.
+    fn wake_up(&self, deadline: Instant, clock: Instant) -> Instant {
+        deadline.plus(self.absent).min(clock.plus(ROUND))
+    }
+}
+
+impl<M, R, S> Driver<M, R, S> {
+    /// A machine that has not run yet.
+    pub fn new(machine: M, runtime: R, seen: S) -> Self {
+        Self { machine, runtime, seen, awake: Awake::default() }
+    }
 }
 
 impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, R, S> {
@@ -160,7 +237,7 @@ impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, 
         mut ready: impl FnMut(&mut M, &mut S) -> Poll<T>,
     ) -> Option<T> {
         // The machine may have been left alone for long.
-        self.machine.handle(Input::Tick, self.runtime.now());
+        self.handle(Input::Tick);
         let late = limit.map(|limit| self.runtime.now().plus(limit));
         loop {
             let deadline = self.settle();
@@ -173,9 +250,11 @@ impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, 
                 self.nudge().await;
                 return None;
             }
+            let clock = self.runtime.now();
+            let deadline = deadline.map(|deadline| self.awake.wake_up(deadline, clock));
             let deadline = deadline.into_iter().chain(late).min();
             let input = self.runtime.next(deadline).await.unwrap_or(Input::Tick);
-            self.machine.handle(input, self.runtime.now());
+            self.handle(input);
         }
     }
 
@@ -187,15 +266,23 @@ impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, 
         let now = self.runtime.now();
         for _ in 0..NUDGES {
             self.settle();
-            let mut next = pin!(self.runtime.next(Some(now)));
-            let came = poll_fn(|cx| match next.as_mut().poll(cx) {
-                Poll::Ready(input) => Poll::Ready(input),
-                Poll::Pending => Poll::Ready(None),
-            });
-            let Some(input) = came.await else { break };
-            self.machine.handle(input, now);
+            let came = {
+                let mut next = pin!(self.runtime.next(Some(now)));
+                poll_fn(|cx| match next.as_mut().poll(cx) {
+                    Poll::Ready(input) => Poll::Ready(input),
+                    Poll::Pending => Poll::Ready(None),
+                })
+                .await
+            };
+            let Some(input) = came else { break };
+            self.handle(input);
         }
         self.settle();
+    }
+
+    fn handle(&mut self, input: Input<M::Reply>) {
+        let now = self.awake.now(self.runtime.now());
+        self.machine.handle(input, now);
     }
 
     /// Carries out all outputs; answers when the machine wants to be called at the latest.
@@ -207,5 +294,26 @@ impl<M: Machine, R: Runtime<M::Request, M::Reply>, S: Note<M::Event>> Driver<M, 
                 Output::Wait(deadline) => return deadline,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_machine_stands_still_while_nobody_runs_it() {
+        let mut awake = Awake::default();
+        assert_eq!(awake.now(at(5)), at(5), "the first look begins nothing");
+        assert_eq!(awake.now(at(95)), at(95));
+        assert_eq!(awake.now(at(10_000)), at(95));
+        assert_eq!(awake.now(at(10_010)), at(105));
+        assert_eq!(awake.wake_up(at(110), at(10_010)), at(10_015));
+        assert_eq!(awake.wake_up(at(999), at(10_010)), at(10_040), "to notice the next sleep");
+        assert_eq!(awake.now(at(20_000)), at(105));
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::after_start(Duration::from_secs(seconds))
     }
 }

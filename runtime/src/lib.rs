@@ -40,7 +40,7 @@
 //!     }
 //! }
 //!
-//! // `Driver { machine, runtime, seen: Seen::default() }.until(..)` runs the machine until `seen` has the code.
+//! // `Driver::new(machine, runtime, Seen::default()).until(..)` runs the machine until `seen` has the code.
 //! let mut seen = Seen::default();
 //! seen.note(Event::LinkUp);
 //! assert!(seen.code.is_none());
@@ -49,10 +49,13 @@
 //! # Ok::<(), wormhole_core::error::CodeFault>(())
 //! ```
 
+pub mod api;
+mod clock;
 mod config;
 mod driver;
 mod in_flight;
 mod layered;
+mod meter;
 mod network;
 pub mod pipe;
 mod proxied;
@@ -62,13 +65,15 @@ pub mod transcribe;
 mod why;
 mod wormhole;
 
+pub use clock::Clock;
 pub use config::Config;
-pub use driver::{Driver, Job, Note, Runtime, Sockets, Stream, tune};
-pub use in_flight::{Given, InFlight};
-pub use layered::Layered;
+pub use driver::{Beside, Driver, Job, Note, Runtime, Sockets, Stream, tune};
+pub use in_flight::{Given, InFlight, bind};
+pub use layered::{Layered, Serving};
 pub use network::{Network, OnNetwork, Roots};
 pub use proxied::{Proxied, Proxy};
 pub use status::{CodeStatus, KeyStatus, LinkStatus, Status};
 #[cfg(feature = "serde")]
 pub use wormhole::Snapshot;
-pub use wormhole::Wormhole;
+pub use wormhole::{Exchange, Wormhole};
+pub use wormhole_core::defaults::Limits;

@@ -322,7 +322,7 @@ impl<P: Role, R: Runtime> Plan<P, R> {
     fn run(self) -> Result<Driver<P::Side, R, Seen>, Misuse> {
         let Self { mut runtime, config, blob, role } = self;
         let machine = role.begin(config.session()?, config.words(), &blob, runtime.seed())?;
-        Ok(Driver { machine, runtime, seen: Seen::default() })
+        Ok(Driver::new(machine, runtime, Seen::default()))
     }
 }
 

@@ -62,6 +62,15 @@ pub struct Wormhole<R> {
     wait_limit: Option<Duration>,
 }
 
+/// What [`Wormhole::exchange`] came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exchange {
+    /// There was room: our record was taken, and leaves as soon as it can.
+    Sent,
+    /// This record of the other side came first; ours is still to be sent.
+    Received(Vec<u8>),
+}
+
 /// What the machine has told.
 #[derive(Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -81,7 +90,7 @@ struct Seen {
 
 /// A record that waits for [`Wormhole::receive`].
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-struct Record(Vec<u8>);
+struct Record(#[cfg_attr(feature = "serde", serde(with = "wormhole_core::saved::record"))] Vec<u8>);
 
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,6 +141,25 @@ impl Seen {
             None => Poll::Pending,
         }
     }
+
+    /// Hands out the next record, once there is one; the end, where there will be none.
+    fn record(&mut self, machine: &mut machine::Wormhole) -> Poll<Result<Vec<u8>, Error>> {
+        match (self.records.pop_front(), &self.closed) {
+            (Some(Record(record)), _) => {
+                machine.taken(record.len());
+                Poll::Ready(Ok(record))
+            }
+            (None, Some(outcome)) => Poll::Ready(Err(over(outcome))),
+            (None, None) => Poll::Pending,
+        }
+    }
+}
+
+fn fits(record: &[u8]) -> Result<(), Error> {
+    if record.len() > RECORD_BYTES {
+        return Err(Misuse::TooLong { limit_bytes: RECORD_BYTES }.into());
+    }
+    Ok(())
 }
 
 fn over(outcome: &Result<(), Error>) -> Error {
@@ -157,7 +185,7 @@ impl<R: Runtime> Wormhole<R> {
     /// As [`Wormhole::new`].
     pub fn on(mut runtime: R, config: Config) -> Result<Self, Error> {
         let machine = machine::Wormhole::new(config.session()?, runtime.seed(), Conns::all());
-        let driver = Driver { machine, runtime, seen: Seen::default() };
+        let driver = Driver::new(machine, runtime, Seen::default());
         Ok(Self { driver, wait_limit: config.waits() })
     }
 
@@ -361,9 +389,7 @@ impl<R: Runtime> Wormhole<R> {
     ///
     /// The record is too long, or how the wormhole ended before.
     pub async fn send(&mut self, record: &[u8]) -> Result<(), Error> {
-        if record.len() > RECORD_BYTES {
-            return Err(Misuse::TooLong { limit_bytes: RECORD_BYTES }.into());
-        }
+        fits(record)?;
         self.until(|machine, seen| match &seen.closed {
             Some(outcome) => Poll::Ready(Err(over(outcome))),
             None if machine.has_room() => Poll::Ready(Ok(())),
@@ -404,15 +430,47 @@ impl<R: Runtime> Wormhole<R> {
     ///
     /// How the wormhole ended before.
     pub async fn receive(&mut self) -> Result<Vec<u8>, Error> {
-        let Record(record) = self
-            .until(|_, seen| match (seen.records.pop_front(), &seen.closed) {
-                (Some(record), _) => Poll::Ready(Ok(record)),
-                (None, Some(outcome)) => Poll::Ready(Err(over(outcome))),
-                (None, None) => Poll::Pending,
-            })
-            .await?;
-        self.driver.machine.taken(record.len());
-        Ok(record)
+        self.until(|machine, seen| seen.record(machine)).await
+    }
+
+    /// Sends `ours`, where there is some, or receives, whichever is possible first. Two sides that both have much to say
+    /// get on with this: those who only [send](Wormhole::send) wait for each other once all is full.
+    ///
+    /// As with both, a call that was dropped has neither sent nor received. Where both are possible it sends.
+    ///
+    /// ```
+    /// # use wormhole_core::error::Error;
+    /// # use wormhole_runtime::{Exchange, Runtime, Wormhole};
+    /// # async fn example<R: Runtime>(wormhole: &mut Wormhole<R>) -> Result<(), Error> {
+    /// let mut ours = ["one", "two", "three"].into_iter().peekable();
+    /// loop {
+    ///     match wormhole.exchange(ours.peek().map(|record| record.as_bytes())).await? {
+    ///         Exchange::Sent => drop(ours.next()),
+    ///         Exchange::Received(record) if record.is_empty() => break,
+    ///         Exchange::Received(record) => println!("{} bytes", record.len()),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Our record is too long, or how the wormhole ended before.
+    pub async fn exchange(&mut self, ours: Option<&[u8]>) -> Result<Exchange, Error> {
+        let Some(ours) = ours else { return self.receive().await.map(Exchange::Received) };
+        fits(ours)?;
+        let received = self.until(|machine, seen| {
+            if seen.closed.is_none() && machine.has_room() {
+                return Poll::Ready(Ok(None));
+            }
+            seen.record(machine).map_ok(Some)
+        });
+        if let Some(record) = received.await? {
+            return Ok(Exchange::Received(record));
+        }
+        self.command(|machine| machine.send(ours)).await?;
+        Ok(Exchange::Sent)
     }
 
     /// A key for this purpose, the same on both sides.

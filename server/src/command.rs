@@ -4,12 +4,14 @@
 //! counts, and a field of the wrong type is noted here and refused by the rule that needs it.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::json::{Checked, Json};
+use crate::limits;
 
 /// One command with every field that any command has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub(crate) struct Command {
     pub(crate) phase: Field,
     pub(crate) body: Field,
     pub(crate) mood: Field,
+    /// The name and the version of the client's program, where they are texts.
+    pub(crate) client_version: [Option<String>; 2],
 }
 
 /// The `type` of a command.
@@ -90,6 +94,7 @@ impl<'de> Visitor<'de> for Keys {
                 "phase" => command.phase = map.next_value()?,
                 "body" => command.body = map.next_value()?,
                 "mood" => command.mood = map.next_value()?,
+                "client_version" => command.client_version = version(&raw(&mut map)?),
                 _ => {
                     map.next_value::<Checked>()?;
                 }
@@ -102,6 +107,15 @@ impl<'de> Visitor<'de> for Keys {
 fn raw<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Json, A::Error> {
     let raw: &'de RawValue = map.next_value()?;
     Json::parse(raw.get()).ok_or_else(|| A::Error::custom("not a value that can be passed on"))
+}
+
+/// The first two of a list. Whatever else there is counts for nothing.
+fn version(value: &Json) -> [Option<String>; 2] {
+    let parts: Vec<&RawValue> = serde_json::from_str(value.as_str()).unwrap_or_default();
+    [0, 1].map(|at| {
+        let text: String = serde_json::from_str(parts.get(at)?.get()).ok()?;
+        Some(text).filter(|text| text.len() <= limits::NAME_BYTES)
+    })
 }
 
 impl Kind {

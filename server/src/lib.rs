@@ -10,7 +10,9 @@
 //!          |
 //!   store::Store                            what mailbox clients share, asked by `Op::Store`
 //!          |
-//!   store::Memory, rules                    where it is kept, and the rules, which exist once
+//!   store::Memory, Sqlite, Postgres         where it is kept
+//!          |
+//!   commands, rules                         what may be done, which is decided once
 //! ```
 //!
 //! Both run under the one loop of `wormhole-runtime` on any runtime, as a client does. A machine has no socket, clock
@@ -21,7 +23,7 @@
 //! use wormhole_server::relay::{Options, Relay};
 //!
 //! let listen = Address::new("127.0.0.1", 0);
-//! let mut relay = Relay::new(Options { listen: listen.clone() });
+//! let mut relay = Relay::new(Options::new(listen.clone()));
 //! let Output::Do(Op::Listen { on, .. }) = relay.poll() else { unreachable!() };
 //! assert_eq!(on, Listen::Relay(listen));
 //! ```
@@ -39,7 +41,10 @@ extern crate alloc;
 
 mod answer;
 mod command;
+pub mod counters;
 mod door;
+#[cfg(feature = "sqlite")]
+pub mod import;
 mod json;
 pub mod limits;
 mod line;
@@ -51,8 +56,9 @@ mod session;
 mod stamp;
 pub mod store;
 mod stored;
+pub mod usage;
 
-pub use door::Event;
+pub use door::{Drain, Event};
 pub use json::Json;
 pub use server::Server;
 pub use stamp::Stamp;

@@ -34,6 +34,32 @@ pub const NAMEPLATES: usize = 100_000;
 pub const MAILBOXES: usize = 1_000_000;
 /// Bytes in all mailboxes.
 pub const STORE_BYTES: usize = 1 << 30;
+/// Commands that wait for a store on a thread of its own. Each connection has one at most.
+pub const STORE_QUEUE: usize = CONNECTIONS;
+/// Bytes of messages that wait for such a store.
+pub const STORE_QUEUE_BYTES: usize = 256 << 20;
+/// Commands that a store puts into one transaction, if that many have come while it was busy with the last.
+pub const STORE_BATCH: usize = 64;
+/// Expired mailboxes that are deleted in one go. Commands come in between.
+pub const PRUNE_BATCH: usize = 500;
+/// Connections that carry out commands, to a database on another computer.
+pub const DATABASE_CONNECTIONS: usize = 8;
+/// How long a command waits for a database that is away. Clients wait about as long for an answer.
+pub const DATABASE_HOLD: Duration = Duration::from_secs(10);
+/// Before a lost database is tried again, at first.
+pub const DATABASE_PAUSE: Duration = Duration::from_millis(100);
+/// How often a node shows that it is there, and looks for what it was not told.
+pub const DATABASE_BEAT: Duration = Duration::from_secs(5);
+/// Once in so many beats, a node touches the mailboxes that it has listeners for.
+pub const BEATS_TO_KEEP: u32 = 12;
+/// How long after its last beat a node is held to be dead.
+pub const NODE_LIFE: Duration = Duration::from_secs(15);
+/// Rows that wait for the usage database; what comes beyond them is dropped.
+pub const LEDGER_QUEUE: usize = 10_000;
+/// How often the usage database is told how things are. Its readers hold a server for dead after six minutes.
+pub const LEDGER_EVERY: Duration = Duration::from_secs(4 * 60);
+/// How long the usage database waits for whoever reads it.
+pub const LEDGER_BUSY: Duration = Duration::from_secs(5);
 /// Random numbers tried for a nameplate once all short ones are taken.
 pub const ALLOCATION_TRIES: usize = 1000;
 /// How long a mailbox lives after it was last touched.
@@ -49,3 +75,5 @@ pub const LINE_TIME: Duration = Duration::from_secs(10);
 pub const WAIT_TIME: Duration = Duration::from_secs(10 * 60);
 /// Waiting connections with one token. They are of one side, so all but one are leftovers of a reconnection.
 pub const WAITERS: usize = 4;
+/// How long a pair may be silent on both sides.
+pub const PAIR_IDLE: Duration = Duration::from_secs(30 * 60);

@@ -4,24 +4,28 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use wormhole_core::driver::{Address, Conn, Input, Instant, Listen, Machine, Op, Output, Why};
 
 use crate::answer::{Answer, Welcome};
-use crate::door::{Door, Event, Step};
+use crate::counters::MailboxCounts;
+use crate::door::{Door, Drain, Event, Step};
 use crate::limits;
 use crate::outbox::Outbox;
 use crate::session::{self, Session};
 use crate::stamp::Stamp;
-use crate::store::{Reply, Request};
+use crate::store::{Ask, Done, Member, Reply, Request};
+use crate::usage::Usage;
 
 /// How a mailbox server is set up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Where to listen; port 0 takes any that is free.
-    pub listen: Address,
+    /// Where to listen; all listeners share the clients.
+    pub listen: Vec<Listen>,
     /// Unix seconds at the driver's start, for the times that clients are told.
     pub started: f64,
     /// A message of the day for every client.
@@ -36,8 +40,31 @@ pub struct Options {
 
 impl Options {
     /// A server without messages, where nameplates may be listed.
-    pub const fn new(listen: Address, started: f64) -> Self {
+    pub fn new(listen: Address, started: f64) -> Self {
+        let listen = vec![Listen::Mailbox(listen)];
         Self { listen, started, motd: None, error: None, advertise_version: None, allow_list: true }
+    }
+}
+
+impl Drain for Mailbox {
+    fn shut(&mut self) {
+        let step = self.door.shut();
+        self.follow(step);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    fn end(&mut self) {
+        let clients: Vec<Conn> = self.clients.keys().copied().collect();
+        for conn in clients {
+            self.finish(conn);
+        }
     }
 }
 
@@ -47,6 +74,7 @@ pub struct Mailbox {
     options: Options,
     door: Door,
     clients: BTreeMap<Conn, Client>,
+    counts: Arc<MailboxCounts>,
     prune_at: Instant,
     now: Instant,
     out: VecDeque<Output<Event, Request>>,
@@ -76,9 +104,8 @@ impl Machine for Mailbox {
         self.now = self.now.max(now);
         match input {
             Input::Listening { conn, at } => {
-                let (tell, accept) = self.door.listening(conn, at);
-                self.follow(tell);
-                self.follow(accept);
+                let steps = self.door.listening(conn, at);
+                self.follow(steps);
             }
             Input::Opened { conn, peer } => self.opened(conn, peer),
             Input::Received { conn, bytes } => self.received(conn, bytes),
@@ -89,14 +116,23 @@ impl Machine for Mailbox {
                 }
             }
             Input::Closed { conn, why } => self.closed(conn, why),
-            Input::Stored(Reply::Done { conn, done }) => self.step(conn, session::Input::Done(done)),
+            Input::Stored(Reply::Done { conn, done }) => {
+                match &done {
+                    Ok(Done::Allocated(nameplate)) => self.counts.allocated(nameplate),
+                    Ok(Done::Added) => self.counts.messages.one(),
+                    Ok(_) | Err(_) => {}
+                }
+                self.step(conn, session::Input::Done(done));
+            }
             Input::Stored(Reply::Message { conn, message }) => {
                 self.step(conn, session::Input::Added(message));
             }
+            Input::Stored(Reply::Used(usage)) => self.out.push_back(Output::Tell(Event::Used(usage))),
+            Input::Stored(Reply::Note(note)) => self.out.push_back(Output::Tell(Event::Store(note))),
             Input::Tick => {}
         }
-        let step = self.door.tick(self.now);
-        self.follow(step);
+        let steps = self.door.tick(self.now);
+        self.follow(steps);
         if self.prune_at <= self.now {
             self.prune_at = self.now.plus(limits::PRUNE_EVERY);
             self.start(Op::Store(Request::Prune));
@@ -112,20 +148,31 @@ impl Machine for Mailbox {
 impl Mailbox {
     /// A server that begins to listen as soon as it is polled.
     pub fn new(options: Options) -> Self {
-        let (door, listen) = Door::open(Listen::Mailbox(options.listen.clone()));
+        let (door, listen) = Door::open(options.listen.clone());
         Self {
             options,
             door,
             clients: BTreeMap::new(),
+            counts: Arc::default(),
             prune_at: Instant::START.plus(limits::PRUNE_EVERY),
             now: Instant::START,
-            out: VecDeque::from([Output::Do(listen)]),
+            out: listen.into_iter().map(Output::Do).collect(),
         }
+    }
+
+    /// What the server counts.
+    pub fn counts(&self) -> Arc<MailboxCounts> {
+        Arc::clone(&self.counts)
     }
 
     /// How many clients are connected.
     pub fn clients(&self) -> usize {
         self.clients.len()
+    }
+
+    /// What clients are told from now on when they come.
+    pub fn say(&mut self, motd: Option<String>, error: Option<String>, advertise_version: Option<String>) {
+        self.options = Options { motd, error, advertise_version, ..self.options.clone() };
     }
 
     fn opened(&mut self, conn: Conn, peer: Option<SocketAddr>) {
@@ -141,6 +188,7 @@ impl Mailbox {
         // An empty outbox has room for it.
         let _ = outbox.push(Answer::Welcome(welcome));
         let session = Session::new(self.options.allow_list);
+        self.counts.connections.came.one();
         self.clients.insert(conn, Client { session, outbox, stage: Stage::Idle });
         self.pump(conn);
     }
@@ -155,18 +203,20 @@ impl Mailbox {
     }
 
     fn closed(&mut self, conn: Conn, why: Why) {
-        let step = match self.clients.remove(&conn) {
-            Some(_) => {
-                self.start(Op::Store(Request::Leave { conn }));
-                self.door.leave()
-            }
-            None => self.door.closed(conn, why, self.now),
-        };
-        self.follow(step);
+        if self.clients.remove(&conn).is_some() {
+            self.counts.connections.went.one();
+            self.start(Op::Store(Request::Leave { conn }));
+            let steps = self.door.leave();
+            self.follow(steps);
+        } else {
+            let step = self.door.closed(conn, why, self.now);
+            self.follow(step);
+        }
     }
 
     /// Lets the session of a client take a step, and carries out what it wants.
     fn step(&mut self, conn: Conn, input: session::Input) {
+        let now = self.stamp();
         let Some(client) = self.clients.get_mut(&conn) else { return };
         if client.stage == Stage::Closing {
             return;
@@ -174,16 +224,28 @@ impl Mailbox {
         for output in client.session.handle(input) {
             match output {
                 session::Output::Say(answer) => {
+                    if let Answer::Error { error, orig: _ } = &answer {
+                        self.counts.refusals.one(error);
+                    }
                     if !client.outbox.push(answer) {
                         // A client that does not read must not cost the others.
                         client.stage = Stage::Closing;
+                        self.counts.refusals.one("does not read");
                         self.out.push_back(Output::Do(Op::Close { conn }));
                         return;
                     }
                 }
                 session::Output::Replay(messages) => client.outbox.replay(messages),
                 session::Output::Ask(member, ask) => {
+                    if let Ask::Add { message, mailbox: _ } = &ask {
+                        self.counts.bytes.add(u64::try_from(message.body.len()).unwrap_or(u64::MAX));
+                    }
                     self.out.push_back(Output::Do(Op::Store(Request::Do { conn, member, ask })));
+                }
+                session::Output::Bound(member, [implementation, version]) => {
+                    let Member { app, side } = (*member).clone();
+                    let usage = Usage::Client { app, side, at: now, implementation, version };
+                    self.out.push_back(Output::Tell(Event::Used(usage)));
                 }
                 session::Output::Finish => return self.finish(conn),
             }
@@ -221,11 +283,12 @@ impl Mailbox {
         Stamp::at(self.options.started).plus(self.now)
     }
 
-    fn follow(&mut self, step: Step<Request>) {
-        match step {
-            Step::Do(op) => self.start(op),
-            Step::Tell(event) => self.out.push_back(Output::Tell(event)),
-            Step::Nothing => {}
+    fn follow(&mut self, steps: impl IntoIterator<Item = Step<Request>>) {
+        for step in steps {
+            self.out.push_back(match step {
+                Step::Do(op) => Output::Do(op),
+                Step::Tell(event) => Output::Tell(event),
+            });
         }
     }
 

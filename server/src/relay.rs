@@ -4,34 +4,66 @@
 //! and leaves the machine with it by [`Op::Join`]. The relay ends with its listener.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 
-use wormhole_core::driver::{Address, Conn, Input, Instant, Listen, Machine, Op, Output, Why};
+use wormhole_core::driver::{Address, Conn, Input, Instant, Listen, Machine, Op, Output, Terms, Why};
 
-use crate::door::{Door, Event, Step};
+use crate::counters::RelayCounts;
+use crate::door::{Door, Drain, Event, Step};
 use crate::limits;
 use crate::line::{self, Line, Side, Token};
+use crate::stamp::Stamp;
+use crate::usage::{Mood, Span, Usage};
 
 const OK: &[u8] = b"ok\n";
 const BAD_HANDSHAKE: &[u8] = b"bad handshake\n";
 const IMPATIENT: &[u8] = b"impatient\n";
 
 /// How a relay is set up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Where to listen; port 0 takes any that is free.
-    pub listen: Address,
+    /// Where to listen: all listeners of one relay share its clients, so that a client over TCP meets one over
+    /// WebSocket.
+    pub listen: Vec<Listen>,
+    /// What a pair is granted. The default is to end when nothing has come for [`limits::PAIR_IDLE`].
+    pub terms: Terms,
+    /// Unix seconds at the driver's start, for the statistics.
+    pub started: f64,
+}
+
+impl Options {
+    /// Listens for clients over TCP; port 0 takes any that is free.
+    pub fn new(listen: Address) -> Self {
+        let terms = Terms { idle: Some(limits::PAIR_IDLE), ..Terms::default() };
+        Self { listen: vec![Listen::Relay(listen)], terms, started: 0.0 }
+    }
+
+    /// Listens for clients over WebSocket, too.
+    #[must_use]
+    pub fn web_socket(mut self, listen: Address) -> Self {
+        self.listen.push(Listen::RelayWebSocket(listen));
+        self
+    }
 }
 
 /// The transit relay.
 #[derive(Debug)]
 pub struct Relay {
     door: Door,
+    terms: Terms,
     clients: BTreeMap<Conn, Client>,
+    /// When each came of whom it is not yet told how it ended.
+    came: BTreeMap<Conn, Instant>,
+    /// Of pairs of which one is gone, what was carried for it, under the number of the other.
+    pairs: BTreeMap<Conn, (Instant, u64)>,
     /// Who waits under a token, in the order of arrival. All are of one side, or they would be partners.
     waiting: BTreeMap<Token, VecDeque<(Conn, Option<Side>)>>,
     deadlines: BTreeSet<(Instant, Conn)>,
+    counts: Arc<RelayCounts>,
+    started: Stamp,
     now: Instant,
     out: VecDeque<Output<Event>>,
     /// Pairs that are to leave the machine, once everything in `out` is on its way.
@@ -65,9 +97,8 @@ impl Machine for Relay {
         self.now = self.now.max(now);
         match input {
             Input::Listening { conn, at } => {
-                let (tell, accept) = self.door.listening(conn, at);
-                self.follow(tell);
-                self.follow(accept);
+                let steps = self.door.listening(conn, at);
+                self.follow(steps);
             }
             Input::Opened { conn, peer: _ } => self.opened(conn),
             Input::Received { conn, bytes } => self.received(conn, bytes),
@@ -75,12 +106,13 @@ impl Machine for Relay {
             Input::Stored(never) => match never {},
             Input::Sent { conn: _ } | Input::Tick => {}
         }
-        let step = self.door.tick(self.now);
-        self.follow(step);
+        let steps = self.door.tick(self.now);
+        self.follow(steps);
         while let Some((at, conn)) = self.deadlines.first().copied()
             && at <= self.now
         {
-            self.close(conn, &[]);
+            let mood = self.mood(conn);
+            self.close(conn, &[], mood);
         }
     }
 
@@ -89,26 +121,63 @@ impl Machine for Relay {
             return output;
         }
         if let Some((a, b)) = self.joins.pop_front() {
-            return Output::Do(Op::Join { a, b });
+            return Output::Do(Op::Join { a, b, terms: self.terms });
         }
         let first = self.deadlines.first().map(|(at, _)| *at);
         Output::Wait(first.into_iter().chain(self.door.deadline()).min())
     }
 }
 
+impl Drain for Relay {
+    fn shut(&mut self) {
+        let step = self.door.shut();
+        self.follow(step);
+    }
+
+    /// Nobody will come any more for those who wait.
+    fn is_empty(&self) -> bool {
+        self.clients.values().all(|client| match client {
+            Client::Waiting { .. } => true,
+            Client::Speaking { .. } | Client::Paired { .. } | Client::Closing => false,
+        })
+    }
+
+    fn is_gone(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    fn end(&mut self) {
+        let clients: Vec<Conn> = self.clients.keys().copied().collect();
+        for conn in clients {
+            let mood = self.mood(conn);
+            self.close(conn, &[], mood);
+        }
+    }
+}
+
 impl Relay {
     /// A relay that begins to listen as soon as it is polled.
     pub fn new(options: Options) -> Self {
-        let (door, listen) = Door::open(Listen::Relay(options.listen));
+        let (door, listen) = Door::open(options.listen);
         Self {
             door,
+            terms: options.terms,
             clients: BTreeMap::new(),
+            came: BTreeMap::new(),
+            pairs: BTreeMap::new(),
             waiting: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            counts: Arc::default(),
+            started: Stamp::at(options.started),
             now: Instant::START,
-            out: VecDeque::from([Output::Do(listen)]),
+            out: listen.into_iter().map(Output::Do).collect(),
             joins: VecDeque::new(),
         }
+    }
+
+    /// What the relay counts.
+    pub fn counts(&self) -> Arc<RelayCounts> {
+        Arc::clone(&self.counts)
     }
 
     /// How many clients are connected, pairs included.
@@ -122,6 +191,8 @@ impl Relay {
         let until = self.now.plus(limits::LINE_TIME);
         self.deadlines.insert((until, conn));
         self.clients.insert(conn, Client::Speaking { said: Vec::new(), until });
+        self.came.insert(conn, self.now);
+        self.counts.connections.came.one();
         self.start(Op::Read { conn });
     }
 
@@ -136,10 +207,10 @@ impl Relay {
                         self.asked(conn, line, &rest);
                     }
                     None if said.len() <= limits::LINE_BYTES => self.start(Op::Read { conn }),
-                    Some(_) | None => self.close(conn, &[]),
+                    Some(_) | None => self.close(conn, &[], Mood::Empty),
                 }
             }
-            Some(Client::Waiting { .. }) => self.close(conn, IMPATIENT),
+            Some(Client::Waiting { .. }) => self.close(conn, IMPATIENT, Mood::Impatient),
             // It came before the join was begun, and belongs to the partner like all that follows.
             Some(Client::Paired { partner }) => {
                 let conn = *partner;
@@ -152,7 +223,7 @@ impl Relay {
     /// A client has said its line, and `rest` in the same breath.
     fn asked(&mut self, conn: Conn, line: Option<Line>, rest: &[u8]) {
         let Some(Line { token, side }) = line else {
-            return self.close(conn, BAD_HANDSHAKE);
+            return self.close(conn, BAD_HANDSHAKE, Mood::Errory);
         };
         let queue = self.waiting.get(&token);
         // The newest is the likeliest to be alive still.
@@ -161,7 +232,7 @@ impl Relay {
         match partner.map(|(partner, _)| *partner) {
             Some(partner) => self.pair(partner, conn, &token, rest),
             None if rest.is_empty() => self.wait(conn, token, side),
-            None => self.close(conn, IMPATIENT),
+            None => self.close(conn, IMPATIENT, Mood::Impatient),
         }
     }
 
@@ -170,11 +241,12 @@ impl Relay {
         let until = self.now.plus(limits::WAIT_TIME);
         self.deadlines.insert((until, conn));
         self.clients.insert(conn, Client::Waiting { token, until });
+        self.counts.waits.came.one();
         let queue = self.waiting.entry(token).or_default();
         queue.push_back((conn, side));
         let surplus = if queue.len() > limits::WAITERS { queue.front().copied() } else { None };
         if let Some((oldest, _)) = surplus {
-            self.close(oldest, &[]);
+            self.close(oldest, &[], Mood::Redundant);
         }
         self.start(Op::Read { conn });
     }
@@ -183,9 +255,11 @@ impl Relay {
     fn pair(&mut self, first: Conn, second: Conn, token: &Token, rest: &[u8]) {
         for (conn, _) in self.waiting.remove(token).unwrap_or_default() {
             if conn != first {
-                self.close(conn, &[]);
+                self.close(conn, &[], Mood::Redundant);
             }
         }
+        self.counts.pairs.one();
+        self.counts.waits.went.one();
         for (conn, partner) in [(first, second), (second, first)] {
             self.forget_deadline(conn);
             self.clients.insert(conn, Client::Paired { partner });
@@ -204,27 +278,78 @@ impl Relay {
                 return self.follow(step);
             }
         };
+        let carried = if let Why::Joined { bytes } = why { bytes } else { 0 };
+        self.counts.bytes.add(carried);
+        match partner {
+            Some(partner) => self.half_ended(conn, partner, carried),
+            None => self.ended(conn, self.mood(conn)),
+        }
         self.forget_deadline(conn);
         self.forget_waiting(conn);
         self.clients.remove(&conn);
+        self.counts.connections.went.one();
         // Where the join was not yet begun, there is nothing left to join.
         let waiting = self.joins.len();
         self.joins.retain(|(a, b)| *a != conn && *b != conn);
         if let Some(partner) = partner
             && self.joins.len() < waiting
         {
-            self.close(partner, &[]);
+            self.close(partner, &[], Mood::Happy);
         }
-        let step = self.door.leave();
-        self.follow(step);
+        let steps = self.door.leave();
+        self.follow(steps);
+    }
+
+    /// How a client that is alone ends, where nobody but itself is to blame.
+    fn mood(&self, conn: Conn) -> Mood {
+        match self.clients.get(&conn) {
+            Some(Client::Waiting { .. }) => Mood::Lonely,
+            Some(Client::Paired { .. }) => Mood::Happy,
+            Some(Client::Speaking { .. } | Client::Closing) | None => Mood::Empty,
+        }
+    }
+
+    /// One of two partners is gone. The pair is told when both are.
+    fn half_ended(&mut self, conn: Conn, partner: Conn, carried: u64) {
+        let Some(came) = self.came.remove(&conn) else { return };
+        match self.pairs.remove(&conn) {
+            Some((other, bytes)) => self.used(came, Some(other), carried.saturating_add(bytes), Mood::Happy),
+            None => {
+                self.pairs.insert(partner, (came, carried));
+            }
+        }
+    }
+
+    /// A client that has no partner is gone, or is sent away. It is told once.
+    fn ended(&mut self, conn: Conn, mood: Mood) {
+        if let Some(came) = self.came.remove(&conn) {
+            self.used(came, None, 0, mood);
+        }
+    }
+
+    fn used(&mut self, came: Instant, other: Option<Instant>, bytes: u64, mood: Mood) {
+        let at = |moment| self.started.plus(moment);
+        let span = Span::of(core::iter::once(came).chain(other).map(at), at(self.now));
+        self.out.push_back(Output::Tell(Event::Used(Usage::Transit { span, bytes, mood })));
     }
 
     /// Ends a connection with a last word.
-    fn close(&mut self, conn: Conn, word: &[u8]) {
+    fn close(&mut self, conn: Conn, word: &[u8], mood: Mood) {
+        // Partners are told together, when both are gone.
+        match self.clients.get(&conn) {
+            Some(Client::Paired { partner }) => {
+                let partner = *partner;
+                self.half_ended(conn, partner, 0);
+            }
+            Some(Client::Speaking { .. } | Client::Waiting { .. } | Client::Closing) | None => {
+                self.ended(conn, mood);
+            }
+        }
         self.forget_deadline(conn);
         self.forget_waiting(conn);
         self.clients.insert(conn, Client::Closing);
         if !word.is_empty() {
+            self.counts.refusals.one(if word == IMPATIENT { "impatient" } else { "bad handshake" });
             self.start(Op::Write { conn, bytes: word.to_vec() });
         }
         self.start(Op::Close { conn });
@@ -241,6 +366,7 @@ impl Relay {
 
     fn forget_waiting(&mut self, conn: Conn) {
         let Some(Client::Waiting { token, .. }) = self.clients.get(&conn) else { return };
+        self.counts.waits.went.one();
         let Some(queue) = self.waiting.get_mut(token) else { return };
         queue.retain(|(waiter, _)| *waiter != conn);
         if queue.is_empty() {
@@ -248,11 +374,12 @@ impl Relay {
         }
     }
 
-    fn follow(&mut self, step: Step<Infallible>) {
-        match step {
-            Step::Do(op) => self.start(op),
-            Step::Tell(event) => self.out.push_back(Output::Tell(event)),
-            Step::Nothing => {}
+    fn follow(&mut self, steps: impl IntoIterator<Item = Step<Infallible>>) {
+        for step in steps {
+            self.out.push_back(match step {
+                Step::Do(op) => Output::Do(op),
+                Step::Tell(event) => Output::Tell(event),
+            });
         }
     }
 
@@ -265,7 +392,6 @@ impl Relay {
 mod tests {
     use alloc::format;
     use alloc::string::{String, ToString};
-    use alloc::vec;
     use core::time::Duration;
     use std::path::Path;
     use std::{env, fs};
@@ -336,7 +462,7 @@ mod tests {
 
     /// A relay with the client that waits, and one that has said this.
     fn relay(said: Option<&str>) -> Relay {
-        let mut relay = Relay::new(Options { listen: Address::new("127.0.0.1", 1) });
+        let mut relay = Relay::new(Options::new(Address::new("127.0.0.1", 1)));
         let mut inputs = vec![
             Input::Listening { conn: Conn(0), at: Vec::new() },
             Input::Opened { conn: OTHER, peer: None },

@@ -1,13 +1,15 @@
 //! A server machine on a runtime.
 
+use core::fmt;
 use core::task::Poll;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use wormhole_core::driver::{Address, Machine, Why};
 use wormhole_runtime::{Driver, Note, Runtime};
 
-use crate::door::Event;
+use crate::door::{Drain, Event};
 use crate::mailbox::{self, Mailbox};
 use crate::relay::{self, Relay};
 use crate::store::Memory;
@@ -20,10 +22,19 @@ pub struct Server<M, R> {
 }
 
 /// What a server has told.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Seen {
-    at: Option<Vec<Address>>,
+    /// The addresses of each listener.
+    at: Option<Vec<Vec<Address>>>,
     failed: Option<Why>,
+    /// Who wants to hear everything else.
+    tell: Option<Box<dyn FnMut(Event) + Send>>,
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seen").field("at", &self.at).field("failed", &self.failed).finish_non_exhaustive()
+    }
 }
 
 impl Note<Event> for Seen {
@@ -31,6 +42,11 @@ impl Note<Event> for Seen {
         match event {
             Event::Listening(at) => self.at = Some(at),
             Event::Failed(why) => self.failed = Some(why),
+            Event::Used(_) | Event::Store(_) => {
+                if let Some(tell) = &mut self.tell {
+                    tell(event);
+                }
+            }
         }
     }
 }
@@ -53,7 +69,14 @@ impl<R: Runtime> Server<Relay, R> {
 impl<M: Machine<Event = Event>, R: Runtime<M::Request, M::Reply>> Server<M, R> {
     /// A server of any kind, with any store.
     pub fn new(machine: M, runtime: R) -> Self {
-        Self { driver: Driver { machine, runtime, seen: Seen::default() } }
+        Self { driver: Driver::new(machine, runtime, Seen::default()) }
+    }
+
+    /// Tells this what happens beside the service: what statistics count, and what the store has to say.
+    #[must_use]
+    pub fn telling(mut self, tell: impl FnMut(Event) + Send + 'static) -> Self {
+        self.driver.seen.tell = Some(Box::new(tell));
+        self
     }
 
     /// Waits until the server can be reached, and says where. May be called again.
@@ -62,6 +85,15 @@ impl<M: Machine<Event = Event>, R: Runtime<M::Request, M::Reply>> Server<M, R> {
     ///
     /// Why it does not listen, or does so no more.
     pub async fn listening(&mut self) -> Result<Vec<Address>, Why> {
+        Ok(self.listening_each().await?.concat())
+    }
+
+    /// As [`Server::listening`], with the addresses of each listener apart, in the order of the options.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not listen, or does so no more.
+    pub async fn listening_each(&mut self) -> Result<Vec<Vec<Address>>, Why> {
         self.driver
             .until(|seen| match (&seen.failed, &seen.at) {
                 (Some(why), _) => Poll::Ready(Err(why.clone())),
@@ -69,6 +101,16 @@ impl<M: Machine<Event = Event>, R: Runtime<M::Request, M::Reply>> Server<M, R> {
                 (None, None) => Poll::Pending,
             })
             .await
+    }
+
+    /// The machine, to be told something between two calls of [`Server::run`].
+    pub const fn machine_mut(&mut self) -> &mut M {
+        &mut self.driver.machine
+    }
+
+    /// What the machine runs on.
+    pub const fn runtime_mut(&mut self) -> &mut R {
+        &mut self.driver.runtime
     }
 
     /// Serves until the listener fails, and says why it did. Dropping the future stops the service until it is
@@ -80,6 +122,25 @@ impl<M: Machine<Event = Event>, R: Runtime<M::Request, M::Reply>> Server<M, R> {
                 None => Poll::Pending,
             })
             .await
+    }
+}
+
+impl<M: Machine<Event = Event> + Drain, R: Runtime<M::Request, M::Reply>> Server<M, R> {
+    /// Lets nobody in any more, and serves until nobody is left for whose sake one should wait.
+    pub async fn drain(&mut self) {
+        self.driver.machine.shut();
+        self.driver
+            .until_with(|machine, _| if machine.is_empty() { Poll::Ready(()) } else { Poll::Pending })
+            .await;
+    }
+
+    /// Ends every connection, and serves for as long as that takes.
+    pub async fn end(&mut self) {
+        self.driver.machine.shut();
+        self.driver.machine.end();
+        self.driver
+            .until_with(|machine, _| if machine.is_gone() { Poll::Ready(()) } else { Poll::Pending })
+            .await;
     }
 }
 
@@ -118,8 +179,7 @@ mod tests {
 
     #[test]
     fn a_listener_that_fails_ends_the_server() {
-        let mut server =
-            Server::relay(relay::Options { listen: Address::new("127.0.0.1", 1) }, Still::default());
+        let mut server = Server::relay(relay::Options::new(Address::new("127.0.0.1", 1)), Still::default());
         assert!(now(server.run()).is_pending());
         server.driver.runtime.inputs.push_back(Input::Closed { conn: Conn(0), why: Why::Refused });
         assert_eq!(now(server.run()), Poll::Ready(Why::Refused));

@@ -32,6 +32,8 @@ pub(crate) enum Output {
     /// Say what is in the mailbox that was opened.
     Replay(Vec<Arc<Message>>),
     Ask(Arc<Member>, Ask),
+    /// The client has said who it is, with the name and the version of its program.
+    Bound(Arc<Member>, [Option<String>; 2]),
     /// Nothing more will be heard or said.
     Finish,
 }
@@ -126,6 +128,11 @@ impl State {
                 Input::Done(done) => {
                     match done {
                         Ok(done) => bound.tell(done, out),
+                        // An `error` would end the client's work, which it can go on with on another connection.
+                        Err(Refusal::Unavailable) => {
+                            out.push(Output::Finish);
+                            return Self::Ended;
+                        }
                         Err(refusal) => complain(refusal.as_str(), &text, out),
                     }
                     Self::Bound(bound)
@@ -181,7 +188,10 @@ fn unbound(command: Command, text: &str, out: &mut Vec<Output>) -> State {
             }
             return State::Unbound;
         }
-        Kind::Bind => Bound::new(command),
+        Kind::Bind => {
+            let version = command.client_version.clone();
+            Bound::new(command).inspect(|bound| out.push(Output::Bound(Arc::clone(&bound.member), version)))
+        }
         Kind::List
         | Kind::Allocate
         | Kind::Claim
@@ -527,6 +537,8 @@ mod tests {
                 Ask::Close { .. } => "ask: close",
             }
             .into(),
+            // For the statistics; the client hears nothing of it.
+            Output::Bound(..) => return None,
             Output::Finish => "finish".into(),
         })
     }

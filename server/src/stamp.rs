@@ -2,10 +2,11 @@
 
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use wormhole_core::driver::Instant;
 
 /// A moment in microseconds of Unix time. It is for people and logs: the order of messages never rests on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Stamp(u64);
 
 impl Stamp {
@@ -13,6 +14,21 @@ impl Stamp {
     pub fn at(seconds: f64) -> Self {
         let since = Duration::try_from_secs_f64(seconds).unwrap_or_default();
         Self(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// So many microseconds of Unix time.
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    /// As microseconds.
+    pub const fn micros(self) -> u64 {
+        self.0
+    }
+
+    /// How long after an earlier moment; nothing where it was not earlier.
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
     /// As a float, which keeps the microseconds for some centuries.

@@ -8,16 +8,34 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::task::{Context, Poll};
+use core::time::Duration;
 
 use wormhole_core::driver::{Conn, Instant};
 
 use crate::json::Json;
+use crate::limits;
 use crate::stamp::Stamp;
+use crate::usage::Usage;
 
+mod commands;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod desk;
+mod listeners;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod rows;
 mod rules;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 pub use memory::Memory;
+#[cfg(feature = "postgres")]
+pub use postgres::{OpenPostgresError, Postgres};
+#[cfg(feature = "sqlite")]
+pub(crate) use sqlite::Taken;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{OpenError, Sqlite, Synchronous};
 
 /// A queue in and a wake-up out. Nothing here waits.
 pub trait Store {
@@ -139,6 +157,54 @@ pub enum Reply {
         /// The message.
         message: Arc<Message>,
     },
+    /// Something ended that the statistics count. Comes unasked, after it is stored.
+    Used(Usage),
+    /// The store has a word for the operator. Comes unasked.
+    Note(Note),
+}
+
+/// What a store tells whoever runs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// Nothing can be stored, for this reason; told once for each change.
+    Failing(String),
+    /// It can again.
+    Recovered,
+    /// So many mailboxes have expired and were deleted.
+    Pruned(usize),
+    /// So many mailboxes have expired and could not be deleted, one of them for this reason. They are tried again
+    /// with the next sweep.
+    Skipped(usize, String),
+}
+
+/// What a store holds at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Nameplates of one application.
+    pub nameplates: usize,
+    /// Mailboxes of all applications.
+    pub mailboxes: usize,
+    /// Bytes in all mailboxes.
+    pub bytes: usize,
+    /// Messages in one mailbox.
+    pub mailbox_messages: usize,
+    /// Bytes in one mailbox.
+    pub mailbox_bytes: usize,
+    /// How long a mailbox lives after it was last touched.
+    pub expiry: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            nameplates: limits::NAMEPLATES,
+            mailboxes: limits::MAILBOXES,
+            bytes: limits::STORE_BYTES,
+            mailbox_messages: limits::MAILBOX_MESSAGES,
+            mailbox_bytes: limits::MAILBOX_BYTES,
+            expiry: limits::EXPIRY,
+        }
+    }
 }
 
 /// How a command ended well.
@@ -176,8 +242,11 @@ pub enum Refusal {
     NoNameplate,
     /// The mailbox holds as many messages or bytes as it may.
     MailboxFull,
-    /// The store holds as much as it may.
+    /// The store holds as much as it may, or as its disk takes.
     StoreFull,
+    /// The store cannot be asked at the moment, or has more to do than it can. The command may have had its effect all
+    /// the same, and may be said again.
+    Unavailable,
 }
 
 impl Refusal {
@@ -189,6 +258,7 @@ impl Refusal {
             Self::NoNameplate => "no nameplate is free",
             Self::MailboxFull => "the mailbox is full",
             Self::StoreFull => "the server is full",
+            Self::Unavailable => "the server cannot store anything at the moment; try again later",
         }
     }
 }

@@ -69,6 +69,51 @@ fn a_relay_delivers_what_came_before_the_end() {
     assert_eq!(read_to_end(b), 256 << 10);
 }
 
+#[test]
+fn a_client_over_websocket_meets_one_over_tcp_and_another_over_websocket() {
+    let relay = serve_relays();
+    let token = "8".repeat(64);
+    let line = |side: &str| format!("please relay {token} for side {}\n", side.repeat(16)).into_bytes();
+    let ok = b"\x82\x03ok\n";
+    for _ in 0..2 {
+        let mut web = upgraded(relay[1]);
+        let asked = line("a");
+        let (first, last) = asked.split_at(30);
+        web.write_all(&[frame(0x82, first), frame(0x82, last)].concat()).unwrap();
+        let mut plain = TcpStream::connect(relay[0]).unwrap();
+        plain.write_all(&line("b")).unwrap();
+        expect(&mut plain, b"ok\n");
+        expect(&mut web, ok);
+        web.write_all(&[frame(0x02, b"from "), frame(0x80, b"the web")].concat()).unwrap();
+        expect(&mut plain, b"from the web");
+        plain.write_all(b"and back").unwrap();
+        expect(&mut web, b"\x82\x08and back");
+        plain.shutdown(Shutdown::Both).unwrap();
+        expect(&mut web, b"\x88\x02\x03\xe8");
+        assert_eq!(web.read(&mut [0]).unwrap(), 0);
+    }
+
+    let (mut one, mut other) = (upgraded(relay[1]), upgraded(relay[1]));
+    one.write_all(&frame(0x82, &line("c"))).unwrap();
+    other.write_all(&frame(0x82, &line("d"))).unwrap();
+    expect(&mut one, ok);
+    expect(&mut other, ok);
+    one.write_all(&frame(0x82, b"hello")).unwrap();
+    expect(&mut other, b"\x82\x05hello");
+    one.write_all(&frame(0x81, b"text")).unwrap();
+    expect(&mut one, b"\x88\x02\x03\xeb");
+    expect(&mut other, b"\x88\x02\x03\xe8");
+}
+
+#[test]
+fn r27_a_bad_line_over_websocket_is_told_and_closed() {
+    let relay = serve_relays();
+    let mut web = upgraded(relay[1]);
+    web.write_all(&frame(0x82, b"hello\n")).unwrap();
+    expect(&mut web, b"\x82\x0ebad handshake\n\x88\x02\x03\xe8");
+    assert_eq!(web.read(&mut [0]).unwrap(), 0);
+}
+
 /// A mailbox server in a task of its own, and its URL.
 async fn serve(port: u16) -> (String, JoinHandle<()>) {
     let options = mailbox::Options::new(Address::new("127.0.0.1", port), 0.0);
@@ -121,20 +166,55 @@ async fn say_goodbye(mut alice: Wormhole, mut bob: Wormhole) -> Result<(), Error
     soon(async { tokio::try_join!(there, back) }).await.map(|_| ())
 }
 
-/// A relay on a thread of its own, which ends with the process.
+/// A relay on a thread of its own, which ends with the process: over TCP and over WebSocket.
 #[expect(clippy::disallowed_methods, reason = "its clients block")]
-fn serve_relay() -> SocketAddr {
+fn serve_relays() -> Vec<SocketAddr> {
     let (tell, told) = std::sync::mpsc::channel();
     thread::spawn(move || {
         let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         executor.block_on(async {
-            let options = relay::Options { listen: Address::new("127.0.0.1", 0) };
+            let options = relay::Options::new(Address::new("127.0.0.1", 0));
+            let options = options.web_socket(Address::new("127.0.0.1", 0));
             let mut server = Server::relay(options, wormhole_tokio::runtime());
             tell.send(server.listening().await.unwrap()).unwrap();
             server.run().await
         })
     });
-    told.recv().unwrap()[0].to_string().parse().unwrap()
+    told.recv().unwrap().iter().map(|at| at.to_string().parse().unwrap()).collect()
+}
+
+fn serve_relay() -> SocketAddr {
+    serve_relays()[0]
+}
+
+/// A WebSocket, after its handshake.
+fn upgraded(relay: SocketAddr) -> TcpStream {
+    let mut client = TcpStream::connect(relay).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let request = "GET /any HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    client.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101 "));
+    client
+}
+
+/// A short frame of a client, with a mask of zeros.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    assert!(length < 126);
+    [&[first, 0x80 | length, 0, 0, 0, 0], payload].concat()
+}
+
+fn expect(client: &mut TcpStream, bytes: &[u8]) {
+    let mut came = vec![0; bytes.len()];
+    client.read_exact(&mut came).unwrap();
+    assert_eq!(came, bytes);
 }
 
 /// Two clients that a relay has joined.

@@ -12,6 +12,7 @@ mod tests {
 
     use serde_json::{Value, json};
     use wormhole_core::driver::{Conn, Input, Why};
+    use wormhole_server::usage::Usage;
     use wormhole_server::{Event, limits};
 
     use super::support::MailboxWorld;
@@ -263,6 +264,32 @@ mod tests {
             let bind = json!({"type": "bind", "appid": APP, "side": "a", "client_version": version});
             assert_eq!(world.say(conn, bind).len(), 1);
             assert_eq!(list(&mut world, conn), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn m106_each_bind_is_told_with_the_version_of_the_client() {
+        let mut world = MailboxWorld::mailbox();
+        let versions = [
+            (json!(["python", "0.24.0"]), Some("python"), Some("0.24.0")),
+            (json!(["python", null, "x"]), Some("python"), None),
+            (json!([1, "2"]), None, Some("2")),
+            (json!("ab"), None, None),
+            (Value::Null, None, None),
+        ];
+        for (version, implementation, number) in versions {
+            world.events.clear();
+            let conn = world.greeted();
+            let bind = json!({"type": "bind", "appid": APP, "side": "s", "client_version": version});
+            world.say(conn, bind.clone());
+            world.say(conn, bind);
+            let [Event::Used(Usage::Client { app, side, implementation: program, version, .. })] =
+                world.events.as_slice()
+            else {
+                panic!("{:?}", world.events)
+            };
+            assert_eq!((app.as_str(), side.as_str()), (APP, "s"));
+            assert_eq!((program.as_deref(), version.as_deref()), (implementation, number));
         }
     }
 

@@ -11,6 +11,7 @@ mod tests {
     use std::time::Duration;
 
     use wormhole_core::driver::{Conn, Input, Why};
+    use wormhole_server::usage::{Mood, Usage};
     use wormhole_server::{Event, limits};
 
     use super::support::RelayWorld;
@@ -265,7 +266,9 @@ mod tests {
     #[test]
     fn a_listener_that_fails_is_told() {
         let mut world = RelayWorld::relay();
-        assert!(matches!(world.events.as_slice(), [Event::Listening(at)] if at.len() == 1));
+        assert!(
+            matches!(world.events.as_slice(), [Event::Listening(at)] if at.len() == 1 && at[0].len() == 1)
+        );
         let (listener, _) = world.accepting.unwrap();
         world.put(Input::Closed { conn: listener, why: Why::Refused });
         assert_eq!(world.events.last(), Some(&Event::Failed(Why::Refused)));
@@ -281,6 +284,46 @@ mod tests {
             String::from(token).repeat(64),
             String::from(side).repeat(16)
         )
+    }
+
+    #[test]
+    fn r35_r36_each_end_is_told_once_with_its_mood() {
+        let mut world = RelayWorld::relay();
+        // A pair, which is told when both are gone, and a third of the first side that is left over.
+        let left_over = asking(&mut world, &new('a', '1'));
+        let a = asking(&mut world, &new('a', '1'));
+        world.pass(Duration::from_secs(2));
+        let _b = asking(&mut world, &new('a', '2'));
+        assert!(!world.is_open(left_over));
+        assert_eq!(moods(&mut world), [Mood::Redundant]);
+        world.pass(Duration::from_secs(3));
+        world.hang_up(a, Why::Ended);
+        let pair = world.events.last().cloned();
+        let Some(Event::Used(Usage::Transit { span, .. })) = pair else { panic!("{pair:?}") };
+        assert_eq!((span.waiting, span.total), (Some(Duration::from_secs(2)), Duration::from_secs(5)));
+        assert_eq!(moods(&mut world), [Mood::Happy]);
+
+        let lonely = asking(&mut world, &new('b', '1'));
+        world.hang_up(lonely, Why::Ended);
+        asking(&mut world, "nonsense\n");
+        asking(&mut world, &format!("{}!", new('c', '1')));
+        let empty = asking(&mut world, "");
+        world.hang_up(empty, Why::Ended);
+        assert_eq!(moods(&mut world), [Mood::Lonely, Mood::Errory, Mood::Impatient, Mood::Empty]);
+        asking(&mut world, &new('d', '1'));
+        world.pass(limits::WAIT_TIME);
+        asking(&mut world, "please");
+        world.pass(limits::LINE_TIME);
+        assert_eq!(moods(&mut world), [Mood::Lonely, Mood::Empty]);
+    }
+
+    /// What was told since it was last asked.
+    fn moods(world: &mut RelayWorld) -> Vec<Mood> {
+        let used = |event| match event {
+            Event::Used(Usage::Transit { mood, .. }) => Some(mood),
+            Event::Used(_) | Event::Listening(_) | Event::Failed(_) | Event::Store(_) => None,
+        };
+        std::mem::take(&mut world.events).into_iter().filter_map(used).collect()
     }
 
     /// A new connection that has said this.

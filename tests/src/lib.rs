@@ -3,11 +3,15 @@
 //! [`Program`] runs a program and waits for what it says, always for a bounded time. [`Peers`] are the reference
 //! implementation's programs, installed once into the target directory. [`Servers`] are a mailbox server and a relay,
 //! ours or the reference's, on free ports of this computer. [`Sample`] is something to send, and knows whether it
-//! arrived. [`Terminal`] is a terminal for programs that ask questions. [`Usage`] is what a program costs.
+//! arrived. [`Gate`] is what stands before a server and sees who comes and goes. [`Terminal`] is a terminal for programs
+//! that ask questions. [`Usage`] is what a program costs.
 //!
-//! [`scenarios`] are what any two adapters must be able to do together; [`Side`] is an adapter's wormhole behind one face.
+//! [`hostile`] has those who do not keep to the rules. [`scenarios`] are what any two adapters must be able to do
+//! together; [`Side`] is an adapter's wormhole behind one face.
 
 mod adapters;
+mod gate;
+pub mod hostile;
 mod peers;
 mod program;
 mod sample;
@@ -20,7 +24,8 @@ mod usage;
 
 use std::fmt::Display;
 
-pub use adapters::{Adapter, Executor, Pair, Side, scenarios};
+pub use adapters::{Adapter, Executor, Pair, Side, scenarios, until_woken};
+pub use gate::Gate;
 pub use peers::{Peers, quiet};
 pub use program::{Channel, Outcome, Program};
 pub use sample::{Kind, Sample, expect_names, noise};

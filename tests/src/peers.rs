@@ -58,11 +58,16 @@ impl Peers {
         quiet(Command::new(self.root.join("bin/wormhole")))
     }
 
+    /// A program that uses the reference as a library.
+    pub fn python(&self, program: &str) -> Command {
+        let mut command = quiet(Command::new(self.root.join("bin/python")));
+        command.args(["-c", program]);
+        command
+    }
+
     /// A server of the reference, to be started with its plugin and options. It ends with its standard input.
     pub fn server(&self) -> Command {
-        let mut command = quiet(Command::new(self.root.join("bin/python")));
-        command.args(["-c", WARDEN]);
-        command
+        self.python(WARDEN)
     }
 }
 

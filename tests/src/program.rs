@@ -141,8 +141,10 @@ impl Program {
 
     /// Kills the program where it stands.
     pub fn kill(&self) {
-        // It may have ended by itself.
-        let _ = lock(&self.child).kill();
+        let mut child = lock(&self.child);
+        // It may have ended by itself. A killed program ends at once, and only then is its port free.
+        let _ = child.kill();
+        let _ = child.wait();
     }
 
     /// Waits for the end.
@@ -197,8 +199,6 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         self.kill();
-        // Reaps it: a killed program ends at once.
-        let _ = lock(&self.child).wait();
     }
 }
 

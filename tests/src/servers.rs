@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use wormhole_core::driver::{Address, Machine};
@@ -33,6 +34,8 @@ pub enum Make {
 /// A mailbox server and a relay that run until they are dropped or stopped.
 pub struct Servers {
     make: Make,
+    /// Where the reference's mailbox server keeps what it holds, if it is to survive a restart.
+    database: Option<TempDir>,
     mailbox: Running,
     relay: Running,
     mailbox_port: u16,
@@ -61,9 +64,24 @@ impl Servers {
     /// Starts both; `None`, said aloud, where the reference's are wanted and are not there.
     #[track_caller]
     pub fn start(make: Make) -> Option<Self> {
-        let (mailbox, mailbox_port) = start(make, Which::Mailbox, 0)?;
-        let (relay, relay_port) = start(make, Which::Relay, 0)?;
-        Some(Self { make, mailbox, relay, mailbox_port, relay_port })
+        Self::with_database(make, None)
+    }
+
+    /// As [`Servers::start`], where a mailbox server of the reference keeps what it holds while it is stopped.
+    #[track_caller]
+    pub fn durable(make: Make) -> Option<Self> {
+        let database = match make {
+            Make::Ours => None,
+            Make::Reference => Some(ok(TempDir::new(), "a directory")),
+        };
+        Self::with_database(make, database)
+    }
+
+    #[track_caller]
+    fn with_database(make: Make, database: Option<TempDir>) -> Option<Self> {
+        let (mailbox, mailbox_port) = start(make, Which::Mailbox, 0, database.as_ref())?;
+        let (relay, relay_port) = start(make, Which::Relay, 0, None)?;
+        Some(Self { make, database, mailbox, relay, mailbox_port, relay_port })
     }
 
     /// Servers of ours whose mailbox server has a message for its clients, or an error that sends them away.
@@ -72,7 +90,7 @@ impl Servers {
         let words = Words { motd: motd.map(str::to_owned), error: error.map(str::to_owned) };
         let (mailbox, mailbox_port) = start_ours(Which::Mailbox, 0, &words);
         let (relay, relay_port) = start_ours(Which::Relay, 0, &words);
-        Self { make: Make::Ours, mailbox, relay, mailbox_port, relay_port }
+        Self { make: Make::Ours, database: None, mailbox, relay, mailbox_port, relay_port }
     }
 
     /// Servers of ours that all tests of one program share.
@@ -106,6 +124,11 @@ impl Servers {
         format!("ws://127.0.0.1:{}/v1", self.mailbox_port)
     }
 
+    /// The ports of the mailbox server and of the relay.
+    pub const fn ports(&self) -> [u16; 2] {
+        [self.mailbox_port, self.relay_port]
+    }
+
     /// The relay, as `--transit-helper` takes it.
     pub fn relay_hint(&self) -> String {
         format!("tcp:127.0.0.1:{}", self.relay_port)
@@ -121,16 +144,16 @@ impl Servers {
         ok(listing, "listing the nameplates")
     }
 
-    /// Stops the mailbox server, which forgets all that it held.
+    /// Stops the mailbox server, which forgets all that it held, unless it is the reference's and has a database.
     pub fn stop_mailbox(&mut self) {
         self.mailbox.stop();
     }
 
-    /// Starts the mailbox server again at the same address, with nothing in memory.
+    /// Starts the mailbox server again at the same address, with nothing but the database that it may have.
     #[track_caller]
     pub fn start_mailbox(&mut self) {
         self.mailbox.stop();
-        match start(self.make, Which::Mailbox, self.mailbox_port) {
+        match start(self.make, Which::Mailbox, self.mailbox_port, self.database.as_ref()) {
             Some((mailbox, _)) => self.mailbox = mailbox,
             None => fail("the mailbox server does not start again"),
         }
@@ -190,20 +213,26 @@ async fn nameplates(url: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn start(make: Make, which: Which, port: u16) -> Option<(Running, u16)> {
+fn start(make: Make, which: Which, port: u16, database: Option<&TempDir>) -> Option<(Running, u16)> {
     match make {
         Make::Ours => Some(start_ours(which, port, &Words::default())),
-        Make::Reference => start_reference(which, port),
+        Make::Reference => start_reference(which, port, database),
     }
 }
 
 #[track_caller]
-fn start_reference(which: Which, port: u16) -> Option<(Running, u16)> {
+fn start_reference(which: Which, port: u16, database: Option<&TempDir>) -> Option<(Running, u16)> {
     let mut command: Command = Peers::find()?.server();
     let endpoint = format!("--port=tcp:{port}:interface=127.0.0.1");
     let name = match which {
         Which::Mailbox => {
-            command.args(["wormhole-mailbox", &endpoint, "--channel-db=:memory:", "--usage-db=:memory:"]);
+            let at = |name| {
+                database
+                    .map_or_else(|| ":memory:".to_owned(), |at| at.path().join(name).display().to_string())
+            };
+            command.args(["wormhole-mailbox", &endpoint]);
+            command.arg(format!("--channel-db={}", at("channel.sqlite")));
+            command.arg(format!("--usage-db={}", at("usage.sqlite")));
             "the reference's mailbox server"
         }
         Which::Relay => {
@@ -252,7 +281,7 @@ fn serve(which: Which, port: u16, words: Words, tell: &mpsc::Sender<u16>, stoppe
                 until_stopped(server, tell, stopped).await;
             }
             Which::Relay => {
-                let options = relay::Options { listen };
+                let options = relay::Options::new(listen);
                 let server = Server::relay(options, wormhole_tokio::runtime());
                 until_stopped(server, tell, stopped).await;
             }

@@ -1,7 +1,7 @@
 //! Every adapter with every adapter, over loopback and our servers: one list of scenarios for all of them.
 #![cfg(test)]
 
-use wormhole_tests::{Adapter, Pair};
+use wormhole_tests::{Adapter, Make, Pair};
 
 /// A module for each pair, and in it a test for each scenario.
 macro_rules! pairs {
@@ -9,13 +9,14 @@ macro_rules! pairs {
         mod $name {
             use super::*;
 
-            const PAIR: Pair = Pair { left: Adapter::$left, right: Adapter::$right };
+            const PAIR: Pair = Pair { left: Adapter::$left, right: Adapter::$right, make: Make::Ours };
 
             scenarios! {
                 a_conversation_from_code_to_close, a_code_that_is_typed, a_wrong_code, a_lonely_close,
                 a_third_who_has_the_code, no_server, a_server_that_is_lost_and_comes_back, two_wormholes_at_once,
                 calls_that_are_dropped_and_made_again, a_writer_that_is_idle, ten_thousand_records_each_way,
-                a_record_of_a_mebibyte, a_wait_with_a_limit, an_introduction, a_file, content_beside_the_disk
+                records_poured_in_by_both_at_once, a_record_of_a_mebibyte, a_wait_with_a_limit, an_introduction, a_file,
+                content_beside_the_disk
             }
         }
     )*};

@@ -225,7 +225,7 @@ impl World {
     async fn new() -> Self {
         let anywhere = || Address::new("127.0.0.1", 0);
         let mut mailbox = Server::mailbox(mailbox::Options::new(anywhere(), 0.0), wormhole_tokio::runtime());
-        let mut relay = Server::relay(relay::Options { listen: anywhere() }, wormhole_tokio::runtime());
+        let mut relay = Server::relay(relay::Options::new(anywhere()), wormhole_tokio::runtime());
         let at = mailbox.listening().await.unwrap().remove(0);
         let relay_at = relay.listening().await.unwrap().remove(0);
         tokio::spawn(async move { mailbox.run().await });

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use wormhole_core::error::{Error as CoreError, Misuse};
+use wormhole_core::untrusted::is_harmful;
 
 /// How a transfer failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,10 +164,9 @@ impl fmt::Display for Shown<'_> {
 
 /// A name as it may be printed.
 pub(crate) fn escaped(name: &str) -> String {
-    let hides = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut out = String::with_capacity(name.len());
     for c in name.chars() {
-        if hides(c) { out.extend(c.escape_default()) } else { out.push(c) }
+        if is_harmful(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out
 }

@@ -63,7 +63,8 @@ impl Incoming {
                 (*size, Landing::File { temporary, replace })
             }
             Offer::Directory { zip_size, bytes, files, .. } => {
-                check_space(&directory, *bytes)?;
+                // Somebody who announces a longer archive than there is room for wants to fill the disk.
+                check_space(&directory, *bytes.max(zip_size))?;
                 let temporary = NewDirectory::new(&directory).map_err(failed)?;
                 (*zip_size, Landing::Directory { temporary, limits: Limits { bytes: *bytes, files: *files } })
             }

@@ -61,7 +61,7 @@ impl<R: Runtime> Receiver<R> {
     /// As [`Receiver::new`], on this runtime, which knows its network already.
     pub fn on(mut runtime: R, config: Config) -> Result<Self, Error> {
         let machine = transfer::Receiver::new(machine(&config)?, runtime.seed())?;
-        let session = Session::new(machine, runtime, config.waits());
+        let session = Session::new(machine, runtime, &config);
         Ok(Self {
             session,
             code: None,

@@ -45,7 +45,7 @@ impl<R: Runtime> Sender<R> {
     /// As [`Sender::new`], on this runtime, which knows its network already.
     pub fn on(mut runtime: R, config: Config, content: Content) -> Result<Self, Error> {
         let machine = transfer::Sender::new(machine(&config)?, content.offer().clone(), runtime.seed())?;
-        let session = Session::new(machine, runtime, config.waits());
+        let session = Session::new(machine, runtime, &config);
         session.progress().set_total(content.size());
         Ok(Self { session, content: Some(content), code: None, status: Status::default() })
     }

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use wormhole_core::defaults::Limits;
 use wormhole_core::driver::{Input, Instant, Machine, Output};
 use wormhole_core::error::{Error as CoreError, TransitFault};
 use wormhole_core::transfer;
 use wormhole_core::transit::Settled;
 use wormhole_runtime::pipe::Pipe;
-use wormhole_runtime::{Driver, Job, Note, Runtime};
+use wormhole_runtime::{Config, Driver, Job, Note, Runtime};
 
 use crate::error::Error;
 use crate::exchange::Ended;
@@ -24,25 +25,32 @@ const REASON_LIMIT: Duration = Duration::from_secs(2);
 /// How long the end waits for the thread of the disk to clean up, from the last thing that it removed. A dead disk is
 /// not waited for.
 const CLEAN_UP_LIMIT: Duration = Duration::from_millis(500);
-/// How long the content may stand still. A peer that was stopped keeps its connection, and would be waited for for ever.
-const STALL_LIMIT: Duration = Duration::from_secs(5 * 60);
-/// How long the receiver may take after the last byte: it may have a large archive to unpack.
-const STORE_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// A machine of the core, of either side.
 pub(crate) trait Side:
     Machine<Event = transfer::Event, Request = Infallible, Reply = Infallible>
 {
+    /// What it means that nothing happens for long once all the content has come or gone.
+    fn silence() -> CoreError;
+
     fn finish(&mut self, outcome: Result<(), CoreError>);
 }
 
 impl Side for transfer::Sender {
+    fn silence() -> CoreError {
+        TransitFault::Unacknowledged.into()
+    }
+
     fn finish(&mut self, outcome: Result<(), CoreError>) {
         self.finish(outcome);
     }
 }
 
 impl Side for transfer::Receiver {
+    fn silence() -> CoreError {
+        CoreError::Failed("what was sent could not be stored in time".to_owned())
+    }
+
     fn finish(&mut self, outcome: Result<(), CoreError>) {
         self.finish(outcome);
     }
@@ -69,11 +77,11 @@ pub(crate) enum Step<W> {
 }
 
 impl<M: Side, R: Runtime, W: Send + 'static> Session<M, R, W> {
-    /// A call may wait for so long, where it does not carry content.
-    pub(crate) fn new(machine: M, runtime: R, wait_limit: Option<Duration>) -> Self {
-        let machine = Patient::new(machine);
+    /// The machine's waits are its own; those for the content are these.
+    pub(crate) fn new(machine: M, runtime: R, config: &Config) -> Self {
+        let (machine, wait_limit) = (Patient::new(machine, *config.time_limits()), config.waits());
         Self {
-            driver: Driver { machine, runtime, seen: Seen::default() },
+            driver: Driver::new(machine, runtime, Seen::default()),
             wait_limit,
             worked: Slot::default(),
             job: None,
@@ -209,6 +217,7 @@ impl Note<Told> for Seen {
 /// A machine, and the waits that only the content needs.
 struct Patient<M> {
     machine: M,
+    limits: Limits,
     now: Instant,
     /// The content, while it flows.
     watch: Option<Watch>,
@@ -231,33 +240,37 @@ struct Watch {
     progress: Progress,
     done: u64,
     until: Instant,
+    /// All of it has come or gone, and what is done with it does not show.
+    is_through: bool,
 }
 
 impl Watch {
-    fn new(progress: Progress, now: Instant) -> Self {
+    fn new(progress: Progress, limits: &Limits, now: Instant) -> Self {
         let done = progress.done();
-        let limit = if done < progress.total() { STALL_LIMIT } else { STORE_LIMIT };
-        Self { progress, done, until: now.plus(limit) }
+        let is_through = done >= progress.total();
+        let limit = if is_through { limits.confirm } else { limits.stall };
+        Self { progress, done, until: now.plus(limit), is_through }
     }
 }
 
 impl<M: Side> Patient<M> {
-    fn new(machine: M) -> Self {
+    fn new(machine: M, limits: Limits) -> Self {
         let (now, clean_up, removals) = (Instant::START, CleanUp::NotYet, Removals::default());
-        Self { machine, now, watch: None, held: None, clean_up, removals }
+        Self { machine, limits, now, watch: None, held: None, clean_up, removals }
     }
 
     fn watch(&mut self, progress: &Progress) {
-        self.watch = Some(Watch::new(progress.clone(), self.now));
+        self.watch = Some(Watch::new(progress.clone(), &self.limits, self.now));
     }
 
     /// Looks whether the content moves, when the time for it has come.
     fn look(&mut self) {
         let Some(watch) = self.watch.take_if(|watch| watch.until <= self.now) else { return };
         if watch.progress.done() == watch.done {
-            self.machine.finish(Err(TransitFault::Stalled.into()));
+            let error = if watch.is_through { M::silence() } else { TransitFault::Stalled.into() };
+            self.machine.finish(Err(error));
         } else {
-            self.watch = Some(Watch::new(watch.progress, self.now));
+            self.watch = Some(Watch::new(watch.progress, &self.limits, self.now));
         }
     }
 
@@ -450,7 +463,7 @@ mod tests {
     }
 
     fn patient() -> Patient<First> {
-        Patient::new(First::default())
+        Patient::new(First::default(), Limits::default())
     }
 
     /// The ends that are told, and the next deadline.
@@ -479,6 +492,10 @@ mod tests {
     }
 
     impl Side for First {
+        fn silence() -> CoreError {
+            TransitFault::Unacknowledged.into()
+        }
+
         fn finish(&mut self, outcome: Result<(), CoreError>) {
             if !self.is_over {
                 self.is_over = true;

@@ -4,12 +4,14 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use core::convert::Infallible;
 use core::fmt;
+use core::time::Duration;
 
 use super::Event;
 use super::swap::{self, Blob, Limit, Swap};
 use crate::driver::{Conns, Input, Instant, Machine, Output, Why};
-use crate::error::{Error, Misuse, ServerFault};
+use crate::error::{Awaited, Error, Misuse, PeerFault, ServerFault};
 use crate::rng::Seed;
+use crate::vigil::Vigil;
 use crate::wormhole::{self, Config, Wormhole};
 
 /// A wormhole, and the swap over it.
@@ -19,6 +21,9 @@ pub(super) struct Exchange {
     /// The URL of the server, for an error.
     mailbox: String,
     swap: Swap,
+    /// For the other side's blob.
+    vigil: Vigil<()>,
+    limit: Duration,
     now: Instant,
     /// When the wormhole wants to be called at the latest.
     wait: Option<Instant>,
@@ -34,6 +39,7 @@ impl Exchange {
         code: impl FnOnce(&mut Wormhole) -> Result<(), Misuse>,
     ) -> Result<Self, Misuse> {
         let mailbox = config.mailbox_url().into();
+        let limit = config.time_limits().offer;
         let mut wormhole = Wormhole::new(config, seed, Conns::all());
         code(&mut wormhole)?;
         wormhole.send(blob)?;
@@ -41,6 +47,8 @@ impl Exchange {
             wormhole,
             mailbox,
             swap: Swap::default(),
+            vigil: Vigil::default(),
+            limit,
             now: Instant::START,
             wait: None,
             out: VecDeque::new(),
@@ -66,10 +74,13 @@ impl Exchange {
                 }
                 Output::Wait(until) => {
                     self.wait = until;
-                    return;
+                    break;
                 }
             }
         }
+        let is_known =
+            self.swap.is_waiting() && self.wormhole.is_confirmed() && self.wormhole.mood().is_none();
+        self.vigil.set(is_known.then_some(((), self.limit)));
     }
 
     fn told(&mut self, event: wormhole::Event) {
@@ -121,6 +132,11 @@ impl Machine for Exchange {
         self.wormhole.handle(input, self.now);
         self.drain();
         self.step(swap::Input::Tick(self.now));
+        if self.vigil.pass(self.now).is_some() {
+            let is_linked = self.wormhole.is_linked();
+            let silent = || PeerFault::Silent(Awaited::Offer).into();
+            self.wormhole.fail(if is_linked { silent() } else { ServerFault::Gone.into() });
+        }
         self.drain();
     }
 
@@ -130,7 +146,8 @@ impl Machine for Exchange {
                 Limit::FromNextTick => self.now,
                 Limit::Until(until) => until,
             });
-            Output::Wait([self.wait, own].into_iter().flatten().min())
+            let vigil = self.vigil.deadline(self.now);
+            Output::Wait([self.wait, own, vigil].into_iter().flatten().min())
         })
     }
 }

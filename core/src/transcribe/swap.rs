@@ -64,6 +64,11 @@ impl Swap {
         out
     }
 
+    /// Whether the other side's blob has not come.
+    pub(super) const fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting)
+    }
+
     /// Whether it waits for the server to have what we said.
     pub(super) const fn is_storing(&self) -> bool {
         matches!(self.state, State::Storing { .. })

@@ -13,12 +13,15 @@ use core::time::Duration;
 
 use super::ending::{Ending, Patience, farewell, is_silent};
 use super::{Config, Event};
-use crate::defaults::{ANSWER_LIMIT, CANCEL_LIMIT, ERROR_LIMIT, LAST_WORDS_LIMIT, TRANSFER_TRANSIT_PURPOSE};
+use crate::defaults::{
+    ANSWER_LIMIT, CANCEL_LIMIT, ERROR_LIMIT, LAST_WORDS_LIMIT, Limits, TRANSFER_TRANSIT_PURPOSE,
+};
 use crate::driver::{Conn, Conns, Input, Instant, Machine, Op, Output};
-use crate::error::{Error, Misuse, PeerFault};
+use crate::error::{Awaited, Error, Misuse, PeerFault, ServerFault};
 use crate::rng::{Rng, Seed};
 use crate::transit::{Race, Role, Settled, race};
 use crate::untrusted::Text;
+use crate::vigil::Vigil;
 use crate::wire::hints::{DirectHint, TransitInfo};
 use crate::wire::peer::{self, TransferMessage};
 use crate::wormhole::{self, Wormhole};
@@ -37,6 +40,9 @@ pub(crate) trait Conversation: Default {
 
     /// Whether content flows, so that the session is no longer needed.
     fn is_flowing(&self) -> bool;
+
+    /// What only the peer can do now. The session and the race have limits of their own, and our user has none.
+    fn awaits(&self) -> Option<Awaited>;
 }
 
 /// What a conversation is told.
@@ -100,6 +106,8 @@ pub(crate) struct Exchange<C> {
     listen: bool,
     race_seed: Seed,
     ending: Ending,
+    vigil: Vigil<Awaited>,
+    limits: Limits,
     now: Instant,
     session_wait: Option<Instant>,
     race_wait: Option<Instant>,
@@ -109,6 +117,7 @@ pub(crate) struct Exchange<C> {
 impl<C: Conversation> Exchange<C> {
     pub(crate) fn new(config: Config, conversation: C, seed: Seed) -> Self {
         let mut rng = Rng::new(seed);
+        let limits = *config.session.time_limits();
         let session = Wormhole::new(config.session, rng.bytes(), Conns::every(PARTS, 0));
         let mut exchange = Self {
             session,
@@ -118,6 +127,8 @@ impl<C: Conversation> Exchange<C> {
             listen: config.listen,
             race_seed: rng.bytes(),
             ending: Ending::No,
+            vigil: Vigil::default(),
+            limits,
             now: Instant::START,
             session_wait: None,
             race_wait: None,
@@ -217,6 +228,7 @@ impl<C: Conversation> Exchange<C> {
             Ok(key) => {
                 let conns = Conns::every(PARTS, RACE);
                 let mut race = Race::new(C::ROLE, self.relays.clone(), self.listen, self.race_seed, conns);
+                race.set_limit(self.limits.transit);
                 race.set_key(&key);
                 self.race = Some(race);
             }
@@ -247,6 +259,11 @@ impl<C: Conversation> Exchange<C> {
                 }
             }
         }
+        let awaited = self.conversation.awaits().filter(|_| self.ending == Ending::No);
+        self.vigil.set(awaited.map(|awaited| {
+            let limit = if awaited == Awaited::Offer { self.limits.offer } else { self.limits.decision };
+            (awaited, limit)
+        }));
         if let Ending::Last { verdict } = &self.ending {
             self.out.push_back(Output::Tell(Event::Closed(verdict.clone())));
             self.ending = Ending::Over;
@@ -396,6 +413,10 @@ impl<C: Conversation> Exchange<C> {
     /// Everything here that depends on the time.
     fn pass_time(&mut self) {
         let now = self.now;
+        if let Some(awaited) = self.vigil.pass(now) {
+            let is_linked = self.session.is_linked();
+            self.fail(if is_linked { PeerFault::Silent(awaited).into() } else { ServerFault::Gone.into() });
+        }
         match &mut self.ending {
             Ending::No | Ending::Adrift | Ending::Last { .. } | Ending::Over => {}
             Ending::Parting { said, heard, gone, .. } => {
@@ -422,7 +443,7 @@ impl<C: Conversation> Exchange<C> {
     fn deadline(&self) -> Option<Instant> {
         let own = match self.ending {
             Ending::Last { .. } | Ending::Over => return None,
-            Ending::No | Ending::Adrift => None,
+            Ending::No | Ending::Adrift => self.vigil.deadline(self.now),
             Ending::Parting { said, heard, gone, .. } => {
                 [said, heard, gone].iter().filter_map(|patience| patience.until(self.now)).min()
             }

@@ -14,7 +14,7 @@ use super::exchange::{Conversation, Exchange, Heard, Order, Said};
 use super::{Config, Event};
 use crate::code::{Code, Nameplate};
 use crate::driver::{Input, Instant, Machine, Output};
-use crate::error::{Error, Misuse, PeerFault};
+use crate::error::{Awaited, Error, Misuse, PeerFault};
 use crate::rng::Seed;
 use crate::transit::{Role, Settled};
 use crate::wire::hints::TransitInfo;
@@ -236,6 +236,19 @@ impl Conversation for State {
 
     fn is_flowing(&self) -> bool {
         *self == Self::Flowing
+    }
+
+    fn awaits(&self) -> Option<Awaited> {
+        match self {
+            Self::Waiting { .. } => Some(Awaited::Offer),
+            Self::Meeting { .. }
+            | Self::Comparing { .. }
+            | Self::Offered { .. }
+            | Self::Accepted { .. }
+            | Self::Racing
+            | Self::Flowing
+            | Self::Over => None,
+        }
     }
 }
 

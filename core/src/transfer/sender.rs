@@ -11,7 +11,7 @@ use super::exchange::{Conversation, Exchange, Heard, Order, Said};
 use super::{Config, Event, Offer};
 use crate::code::Code;
 use crate::driver::{Input, Instant, Machine, Output};
-use crate::error::{Error, Misuse, PeerFault, TransitFault};
+use crate::error::{Awaited, Error, Misuse, PeerFault, TransitFault};
 use crate::rng::Seed;
 use crate::transit::{Role, Settled};
 use crate::wire::hints::TransitInfo;
@@ -141,6 +141,18 @@ impl Conversation for State {
 
     fn is_flowing(&self) -> bool {
         *self == Self::Flowing
+    }
+
+    fn awaits(&self) -> Option<Awaited> {
+        match self {
+            Self::Offered { .. } | Self::TextOffered => Some(Awaited::Decision),
+            Self::Meeting { .. }
+            | Self::Comparing { .. }
+            | Self::Preparing { .. }
+            | Self::Racing
+            | Self::Flowing
+            | Self::Over => None,
+        }
     }
 }
 

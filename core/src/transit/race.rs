@@ -62,6 +62,8 @@ pub struct Race {
     conns: Conns,
     lines: Option<Lines>,
     listener: Listener,
+    /// How long all of it may take.
+    limit: Duration,
     candidates: Candidates,
     contenders: BTreeMap<Conn, Contender>,
     state: State,
@@ -107,6 +109,7 @@ impl Race {
         Self {
             role,
             side,
+            limit: TRANSIT_LIMIT,
             candidates: Candidates::new(&relays),
             relays,
             conns,
@@ -117,6 +120,11 @@ impl Race {
             now: Instant::START,
             out,
         }
+    }
+
+    /// How long all of it may take from its start on, instead of [`TRANSIT_LIMIT`].
+    pub const fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
     }
 
     /// The key that both sides share. Callers that were quicker are held until it is given; the first counts.
@@ -172,7 +180,7 @@ impl Race {
         match self.timing() {
             Some(Timing::Called) if self.lines.is_some() => {
                 let delay = if self.candidates.has_direct() { RELAY_DELAY } else { Duration::ZERO };
-                let (until, relays_at) = (self.now.plus(TRANSIT_LIMIT), self.now.plus(delay));
+                let (until, relays_at) = (self.now.plus(self.limit), self.now.plus(delay));
                 self.set_timing(Timing::Running { until, relays_at });
                 self.dial_direct();
             }

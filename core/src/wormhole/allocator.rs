@@ -44,6 +44,11 @@ impl Allocator {
         self.state = mem::take(&mut self.state).step(input, line, rng, &mut out);
         out
     }
+
+    /// Whether the server is to choose a nameplate, and has not.
+    pub(crate) const fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting { .. })
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

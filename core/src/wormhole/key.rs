@@ -75,6 +75,14 @@ impl Key {
         out
     }
 
+    /// Whether our own user has done all that there is to do for a key.
+    pub(crate) const fn has_code(&self) -> bool {
+        match self.state {
+            State::Code(..) | State::Known(_) => true,
+            State::Nothing(_) | State::Pake(..) | State::Bad => false,
+        }
+    }
+
     /// The session key, from when on there is one.
     pub(crate) const fn session(&self) -> Option<&SessionKey> {
         match &self.state {

@@ -77,6 +77,16 @@ impl Mailbox {
         out
     }
 
+    /// Whether no server has named it.
+    pub(crate) const fn is_unknown(&self) -> bool {
+        matches!(self.state, State::Unknown)
+    }
+
+    /// Whether the peer was heard.
+    pub(crate) const fn is_met(&self) -> bool {
+        matches!(self.state, State::Met { .. })
+    }
+
     /// How many messages wait for their echo.
     pub(crate) fn waiting(&self) -> usize {
         self.outbox.pending.len()

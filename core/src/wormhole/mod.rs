@@ -47,10 +47,11 @@ use zeroize::Zeroizing;
 
 use crate::code::{Code, Nameplate};
 use crate::crypto::{Secret, SessionKey, TransitKey, Verifier};
-use crate::defaults::{CLOSE_LIMIT, MAILBOX, MESSAGE_LIMIT};
+use crate::defaults::{Limits, MAILBOX, MESSAGE_LIMIT};
 use crate::driver::{Conns, Input, Instant, Machine, Output, Why};
-use crate::error::{Error, Misuse, Mood};
+use crate::error::{Awaited, Error, Misuse, Mood, PeerFault, ServerFault};
 use crate::rng::{Rng, Seed};
+use crate::vigil::Vigil;
 use crate::wire::peer::Versions;
 use crate::wire::server::Welcome;
 use crate::wire::{AppId, ID_BYTES, RawJson, Side};
@@ -68,6 +69,8 @@ pub const QUEUE_RECORDS: usize = 256;
 pub const QUEUE_BYTES: usize = 4 << 20;
 /// Told and not [`taken`](Wormhole::taken) records, from when on no more is read.
 pub const UNTAKEN_RECORDS: usize = 64;
+/// The same while there is no room to send: what would make room comes behind the records of the other side.
+pub const UNTAKEN_RECORDS_WITHOUT_ROOM: usize = 16_384;
 /// Their bytes, from when on no more is read.
 pub const UNTAKEN_BYTES: usize = 4 << 20;
 
@@ -78,7 +81,7 @@ pub struct Config {
     mailbox: String,
     versions: Versions,
     client_version: (String, String),
-    close_limit: Duration,
+    limits: Limits,
 }
 
 impl Config {
@@ -93,7 +96,7 @@ impl Config {
             mailbox: MAILBOX.into(),
             versions: Versions { app_versions: raw_json("{}")? },
             client_version: ("wormhole-core".into(), env!("CARGO_PKG_VERSION").into()),
-            close_limit: CLOSE_LIMIT,
+            limits: Limits::default(),
         })
     }
 
@@ -126,10 +129,15 @@ impl Config {
         Self { client_version: (program.into(), version.into()), ..self }
     }
 
-    /// How long closing waits for the server, instead of [`CLOSE_LIMIT`].
+    /// How long each wait may take.
     #[must_use]
-    pub fn close_limit(self, limit: Duration) -> Self {
-        Self { close_limit: limit, ..self }
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// How long each wait may take.
+    pub const fn time_limits(&self) -> &Limits {
+        &self.limits
     }
 }
 
@@ -165,7 +173,7 @@ pub enum Event {
     /// What the peer tells of itself.
     Versions(Versions),
     /// The next record of the peer, in its order. To be answered by [`Wormhole::taken`] once it is used.
-    Record(Vec<u8>),
+    Record(#[cfg_attr(feature = "serde", serde(with = "crate::saved::record"))] Vec<u8>),
     /// The nameplate is given back: the code cannot be used again.
     CodeConsumed,
     /// The last event.
@@ -200,8 +208,19 @@ pub struct Wormhole {
     tasks: VecDeque<Task>,
     outputs: VecDeque<Output<Event>>,
     untaken: Untaken,
+    /// For the server, or for the peer once it was heard.
+    vigil: Vigil<Wait>,
+    /// For anybody to come.
+    lonely: Vigil<()>,
     /// Why the command that is being worked off is refused.
     refused: Option<Misuse>,
+}
+
+/// For whom a wormhole waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    Server,
+    Peer,
 }
 
 /// Records that were told and are not yet used.
@@ -224,7 +243,7 @@ impl Wormhole {
     }
 
     fn assemble(config: Config, side: Side, scalar: Scalar, rng: Rng, conns: Conns) -> Self {
-        let terminator = terminator::Terminator::new(config.close_limit);
+        let terminator = terminator::Terminator::new(config.limits.close);
         let mut wormhole = Self {
             config,
             side,
@@ -247,6 +266,8 @@ impl Wormhole {
             tasks: VecDeque::new(),
             outputs: VecDeque::new(),
             untaken: Untaken::default(),
+            vigil: Vigil::default(),
+            lonely: Vigil::default(),
             refused: None,
         };
         wormhole.then(Task::Link(link::Input::Dial));
@@ -461,6 +482,12 @@ impl Machine for Wormhole {
         self.then(Task::Link(link::Input::Tick));
         self.then(Task::Terminator(terminator::Input::Tick(self.now)));
         self.settle();
+        if let Some(wait) = self.vigil.pass(self.now) {
+            self.fail(self.waited_for(wait));
+        }
+        if self.lonely.pass(self.now).is_some() {
+            self.fail(PeerFault::Silent(Awaited::Coming).into());
+        }
     }
 
     fn poll(&mut self) -> Output<Event> {
@@ -489,6 +516,39 @@ impl Wormhole {
             terminator::Limit::FromNextTick => self.now,
             terminator::Limit::Until(until) => until,
         });
-        [self.link.deadline(), closing].into_iter().flatten().min()
+        let (vigil, lonely) = (self.vigil.deadline(self.now), self.lonely.deadline(self.now));
+        [self.link.deadline(), vigil, lonely, closing].into_iter().flatten().min()
+    }
+
+    /// For whom we wait now.
+    fn watch(&mut self) {
+        self.vigil.set(self.waits());
+        let is_open = self.terminator.is_open() && self.key.has_code() && !self.mailbox.is_met();
+        self.lonely.set(self.config.limits.peer.filter(|_| is_open).map(|limit| ((), limit)));
+    }
+
+    /// For whom we wait who should not take long.
+    fn waits(&self) -> Option<(Wait, Duration)> {
+        let limits = &self.config.limits;
+        // Once the mailbox was named, being out of the server's reach is part of waiting for the peer.
+        let asks = self.allocator.is_waiting() || self.nameplate.is_claiming();
+        let may_ask = self.mailbox.is_unknown() || self.is_linked();
+        if !self.terminator.is_open() || self.is_confirmed() {
+            None
+        } else if asks && may_ask && !self.mailbox.is_met() {
+            Some((Wait::Server, limits.server))
+        } else {
+            // A prompt for the code is our user's own time.
+            (self.mailbox.is_met() && self.key.has_code()).then_some((Wait::Peer, limits.key))
+        }
+    }
+
+    /// What it means that this took too long.
+    fn waited_for(&self, wait: Wait) -> Error {
+        match wait {
+            Wait::Server | Wait::Peer if !self.is_linked() => ServerFault::Gone.into(),
+            Wait::Server => ServerFault::Silent.into(),
+            Wait::Peer => PeerFault::Silent(Awaited::Key).into(),
+        }
     }
 }

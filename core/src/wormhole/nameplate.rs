@@ -46,6 +46,11 @@ impl Nameplate {
         self.state = mem::take(&mut self.state).step(input, line, &mut out);
         out
     }
+
+    /// Whether the server is to name the mailbox, and has not.
+    pub(crate) const fn is_claiming(&self) -> bool {
+        matches!(self.state, State::Chosen(_) | State::Claiming(_))
+    }
 }
 
 /// What we know, and what the server may hold for us.

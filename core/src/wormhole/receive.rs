@@ -117,6 +117,7 @@ fn scared(out: &mut Vec<Output>) -> State {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Sorter {
     next: u64,
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::numbered"))]
     early: BTreeMap<u64, Zeroizing<Vec<u8>>>,
     early_bytes: usize,
 }

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use data_encoding::HEXLOWER;
 
 use super::{
-    Event, UNTAKEN_BYTES, UNTAKEN_RECORDS, Wormhole, allocator, code, input, key, link, lister, mailbox,
-    nameplate, order, receive, send, terminator,
+    Event, UNTAKEN_BYTES, UNTAKEN_RECORDS, UNTAKEN_RECORDS_WITHOUT_ROOM, Wormhole, allocator, code, input,
+    key, link, lister, mailbox, nameplate, order, receive, send, terminator,
 };
 use crate::driver::{Op, Output, Target, Why};
 use crate::error::{Error, Misuse, PeerFault, ServerFault};
@@ -46,6 +46,7 @@ impl Wormhole {
             self.then(Task::Link(link::Input::Room));
             self.work_off();
         }
+        self.watch();
     }
 
     fn work_off(&mut self) {
@@ -310,9 +311,11 @@ impl Wormhole {
         }
     }
 
-    /// Whether the application keeps up. A closing wormhole tells no more records, and waits for answers only.
+    /// Whether the application keeps up. It may wait for room to send, and so be unable to take anything. A closing
+    /// wormhole tells no more records, and waits for answers only.
     fn reads_on(&self) -> bool {
-        let room = self.untaken.records < UNTAKEN_RECORDS && self.untaken.bytes < UNTAKEN_BYTES;
+        let records = if self.has_room() { UNTAKEN_RECORDS } else { UNTAKEN_RECORDS_WITHOUT_ROOM };
+        let room = self.untaken.records < records && self.untaken.bytes < UNTAKEN_BYTES;
         room || !self.terminator.is_open()
     }
 

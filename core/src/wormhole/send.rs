@@ -62,7 +62,7 @@ impl Send {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum State {
     /// Bounded by [`super::Wormhole::send`].
-    NoKey(VecDeque<Zeroizing<Vec<u8>>>),
+    NoKey(#[cfg_attr(feature = "serde", serde(with = "crate::saved::records"))] VecDeque<Zeroizing<Vec<u8>>>),
     Confirmed(SessionKey),
     Closed,
 }

@@ -14,6 +14,7 @@ use super::{
 use crate::driver::{Conns, Instant, Output, Why};
 use crate::error::{Mood, SnapshotFault};
 use crate::rng::{Rng, Seed};
+use crate::vigil::Vigil;
 use crate::wire::{AppId, Side};
 
 /// The version of what a [`Snapshot`] consists of. Whoever writes one down writes this beside it, and reads no other.
@@ -125,6 +126,8 @@ impl Wormhole {
             tasks: VecDeque::new(),
             outputs: snapshot.events.into_iter().map(Output::Tell).collect(),
             untaken: snapshot.untaken,
+            vigil: Vigil::default(),
+            lonely: Vigil::default(),
             refused: None,
         };
         wormhole.terminator.count_anew();

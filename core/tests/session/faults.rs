@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use wormhole_core::code::{Code, Nameplate};
 use wormhole_core::crypto::{SessionKey, pake, secretbox};
-use wormhole_core::defaults::CLOSE_LIMIT;
+use wormhole_core::defaults::{CLOSE_LIMIT, Limits};
 use wormhole_core::driver::{Conn, Conns, Input, Instant, Machine, Op, Output, Why};
 use wormhole_core::error::{Error, PeerFault, ServerFault};
 use wormhole_core::untrusted::Text;
@@ -328,13 +328,13 @@ fn frame(index: usize) -> Value {
 }
 
 /// A wormhole whose server is the test.
-struct Alone {
-    wormhole: Wormhole,
+pub(crate) struct Alone {
+    pub(crate) wormhole: Wormhole,
     said: std::collections::VecDeque<Value>,
     events: Vec<Event>,
     conn: Option<Conn>,
     /// Refuses dials.
-    refuses: bool,
+    pub(crate) refuses: bool,
     now: Instant,
     side: String,
     pake: Vec<u8>,
@@ -342,7 +342,11 @@ struct Alone {
 
 impl Alone {
     fn new() -> Self {
-        let config = Config::new(APPID).unwrap().mailbox("ws://example.com/v1");
+        Self::with(Limits::default())
+    }
+
+    pub(crate) fn with(limits: Limits) -> Self {
+        let config = Config::new(APPID).unwrap().mailbox("ws://example.com/v1").limits(limits);
         let mut alone = Self {
             wormhole: Wormhole::new(config, [1; 32], Conns::all()),
             said: [].into(),
@@ -357,14 +361,14 @@ impl Alone {
         alone
     }
 
-    fn claiming() -> Self {
+    pub(crate) fn claiming() -> Self {
         let mut alone = Self::new();
         alone.wormhole.set_code(code()).unwrap();
         alone.hear(&json!({"type": "welcome", "welcome": {}}));
         alone
     }
 
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let mut alone = Self::claiming();
         alone.hear(&json!({"type": "claimed", "mailbox": "mb"}));
         alone.said.clear();
@@ -372,27 +376,27 @@ impl Alone {
     }
 
     /// The peer's `pake` has come.
-    fn met() -> Self {
+    pub(crate) fn met() -> Self {
         let mut alone = Self::open();
         alone.hear_message("pake", &encode_pake(&pake::start(&code(), &appid(), &[2; 64])));
         alone
     }
 
     /// The session key, as the peer of [`met`](Self::met) has it.
-    fn key(&self) -> SessionKey {
+    pub(crate) fn key(&self) -> SessionKey {
         pake::finish(&code(), &appid(), &[2; 64], &self.pake).unwrap()
     }
 
-    fn hear_sealed(&mut self, key: &SessionKey, phase: &str, plain: &[u8]) {
+    pub(crate) fn hear_sealed(&mut self, key: &SessionKey, phase: &str, plain: &[u8]) {
         let phase_key = key.phase_key(&Side::parse(PEER).unwrap(), &Phase::parse(phase).unwrap());
         self.hear_message(phase, &secretbox::seal(&phase_key, &[0; 24], plain));
     }
 
-    fn hear_message(&mut self, phase: &str, body: &[u8]) {
+    pub(crate) fn hear_message(&mut self, phase: &str, body: &[u8]) {
         self.hear(&json!({"type": "message", "side": PEER, "phase": phase, "body": HEXLOWER.encode(body)}));
     }
 
-    fn hear(&mut self, frame: &Value) {
+    pub(crate) fn hear(&mut self, frame: &Value) {
         self.hear_text(&frame.to_string());
     }
 
@@ -404,7 +408,23 @@ impl Alone {
         self.pump();
     }
 
-    fn cut(&mut self) {
+    /// Lets so much time pass, in which everything happens that wants to.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let end = self.now.plus(time);
+        loop {
+            self.pump();
+            match self.wormhole.poll() {
+                Output::Wait(Some(until)) if until <= end => {
+                    self.now = self.now.max(until);
+                    self.wormhole.handle(Input::Tick, self.now);
+                }
+                Output::Do(_) | Output::Tell(_) | Output::Wait(_) => break,
+            }
+        }
+        self.now = end;
+    }
+
+    pub(crate) fn cut(&mut self) {
         if let Some(conn) = self.conn.take() {
             self.wormhole.handle(Input::Closed { conn, why: Why::Reset }, self.now);
         }
@@ -461,7 +481,7 @@ impl Alone {
         assert!(refused.is_ok() || self.wormhole == before);
     }
 
-    fn pump(&mut self) {
+    pub(crate) fn pump(&mut self) {
         loop {
             let output = self.wormhole.poll();
             let is_closed = matches!(self.last(), Some(Event::Closed(_)));
@@ -498,12 +518,12 @@ impl Alone {
         self.said.push_back(said);
     }
 
-    fn last(&self) -> Option<&Event> {
+    pub(crate) fn last(&self) -> Option<&Event> {
         self.events.last()
     }
 
     /// The result, once the server has answered everything.
-    fn result(&mut self) -> Result<(), Error> {
+    pub(crate) fn result(&mut self) -> Result<(), Error> {
         self.hear(&json!({"type": "released"}));
         self.hear(&json!({"type": "closed"}));
         let Some(Event::Closed(result)) = self.last() else { panic!("not closed: {:?}", self.last()) };
@@ -511,7 +531,7 @@ impl Alone {
     }
 }
 
-fn code() -> Code {
+pub(crate) fn code() -> Code {
     Code::parse(CODE).unwrap()
 }
 

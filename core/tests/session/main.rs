@@ -11,3 +11,5 @@ mod pairs;
 mod snapshots;
 #[cfg(test)]
 mod transcribe;
+#[cfg(test)]
+mod waits;

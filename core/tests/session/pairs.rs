@@ -349,6 +349,19 @@ fn nothing_more_is_read_than_the_application_takes() {
 }
 
 #[test]
+fn who_waits_for_room_to_send_is_not_held_up_by_what_it_cannot_take_meanwhile() {
+    let mut world = given();
+    let count = 5 * QUEUE_RECORDS;
+    for app in &mut world.apps {
+        app.to_send = (0..count).map(|number| number.to_string().into_bytes()).collect();
+        app.closes_after = None;
+        app.takes = false;
+    }
+    world.run();
+    assert!(world.apps.iter().all(|app| app.to_send.is_empty()));
+}
+
+#[test]
 fn a_side_that_takes_nothing_can_still_close() {
     let mut world = given();
     world.apps[0].to_send = (0..100).map(|_| b"record".to_vec()).collect();

@@ -185,6 +185,16 @@ fn code(world: &World) -> Option<Code> {
 }
 
 /// Nothing but a text comes from the one process to the other.
+#[test]
+fn secrets_are_written_in_digits_that_are_read_where_they_stand() {
+    let mut wormhole = Wormhole::new(config(), [1; 32], Conns::all());
+    wormhole.set_code(Code::parse("4-\"so\"\\").unwrap()).unwrap();
+    wormhole.send(b"so \"\0\"").unwrap();
+    let text = serde_json::to_string(&wormhole.snapshot()).unwrap();
+    assert!(text.contains("\"342d22736f225c\"") && text.contains("[\"736f20220022\"]"), "{text}");
+    assert_eq!(serde_json::to_string(&elsewhere(&wormhole).snapshot()).unwrap(), text);
+}
+
 fn elsewhere(wormhole: &Wormhole) -> Wormhole {
     let text = serde_json::to_string(&wormhole.snapshot()).unwrap();
     let mut seed: Seed = [8; 32];

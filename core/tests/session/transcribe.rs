@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use wormhole_core::code::Code;
-use wormhole_core::defaults::{CLOSE_LIMIT, STORE_LIMIT};
+use wormhole_core::defaults::{CLOSE_LIMIT, OFFER_LIMIT, STORE_LIMIT};
 use wormhole_core::driver::{Instant, Why};
-use wormhole_core::error::{Error, Misuse, ServerFault};
+use wormhole_core::error::{Awaited, Error, Misuse, PeerFault, ServerFault};
 use wormhole_core::transcribe::{Event, Initiator, Receiver};
 use wormhole_core::wormhole::{self, Config, RECORD_BYTES};
 
@@ -67,11 +67,15 @@ fn a_user_may_end_it_before_anybody_has_come() {
 fn who_has_theirs_but_cannot_give_ours_fails_in_the_end() {
     let mut world = met(b"ours", b"theirs");
     // The server gives out what it has, and confirms nothing that the first side says.
-    world.run_with(|world| world.server.swallows = Some(0));
+    world.server.swallows = Some(0);
+    world.wait(STORE_LIMIT + CLOSE_LIMIT + Duration::from_secs(1));
     let lost = ServerFault::Unreachable { url: URL.into(), why: Why::TimedOut };
     assert_eq!(world.apps[0].events.last(), Some(&Event::Finished(Err(lost.into()))));
-    assert!(world.now.since_start() >= STORE_LIMIT);
-    assert!(world.now.since_start() <= STORE_LIMIT + CLOSE_LIMIT + Duration::from_secs(1));
+    // And the other side does not wait for ever for what never comes.
+    world.run();
+    let silent = PeerFault::Silent(Awaited::Offer);
+    assert_eq!(world.apps[1].events.last(), Some(&Event::Finished(Err(silent.into()))));
+    assert!(world.now.since_start() <= OFFER_LIMIT + CLOSE_LIMIT + Duration::from_secs(1));
 }
 
 #[test]

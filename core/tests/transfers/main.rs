@@ -19,4 +19,6 @@ mod server;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
+mod waits;
+#[cfg(test)]
 mod world;

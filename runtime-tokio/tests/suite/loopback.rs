@@ -2,8 +2,11 @@
 
 use std::future::poll_fn;
 use std::net::TcpListener;
+use std::time::Duration;
 
-use wormhole_core::driver::{Address, Conn, Input, Listen, Op, Target, Why};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use wormhole_core::driver::{Address, Conn, Input, Listen, Op, Target, Terms, Why};
 use wormhole_runtime::{InFlight, Runtime, Stream};
 use wormhole_tokio::{Network, Tokio};
 
@@ -132,6 +135,55 @@ async fn a_job_carries_on_with_a_connection_that_was_taken_out() {
 
 #[tokio::test]
 async fn a_joined_pair_carries_megabytes_and_counts_them() {
+    carry_megabytes().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_joined_pair_carries_megabytes_on_another_thread() {
+    carry_megabytes().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pair_on_another_thread_ends_when_it_is_idle_closed_or_dropped() {
+    let idle = Terms { idle: Some(Duration::from_millis(40)), ..Terms::default() };
+    let (mut runtime, mut near, _far) = outside(idle).await;
+    for _ in 0..2 {
+        assert!(matches!(next(&mut runtime).await, Input::Closed { why: Why::Joined { bytes: 0 }, .. }));
+    }
+    assert_ended(&mut near).await;
+
+    let (mut runtime, mut near, _far) = outside(Terms::default()).await;
+    runtime.start(Op::Close { conn: B });
+    for _ in 0..2 {
+        assert!(matches!(next(&mut runtime).await, Input::Closed { why: Why::Joined { bytes: 0 }, .. }));
+    }
+    assert_ended(&mut near).await;
+
+    let (runtime, mut near, _far) = outside(Terms::default()).await;
+    drop(runtime);
+    assert_ended(&mut near).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pair_on_another_thread_moves_no_more_than_it_is_granted() {
+    let slow = Terms { bytes_per_second: Some(1 << 20), bytes: Some(1 << 18), ..Terms::default() };
+    let (mut runtime, mut near, mut far) = outside(slow).await;
+    let begun = std::time::Instant::now();
+    let written = tokio::spawn(async move { near.write_all(&[7; 1 << 20]).await.map(|()| near) });
+    let mut got = Vec::new();
+    let copied = soon(async {
+        let (read, first) = tokio::join!(far.read_to_end(&mut got), next(&mut runtime));
+        // What was not read at the end comes as a reset.
+        drop(read);
+        first
+    });
+    assert!(matches!(copied.await, Input::Closed { why: Why::Joined { .. }, .. }));
+    drop(written);
+    assert!((1 << 18..1 << 20).contains(&got.len()), "{}", got.len());
+    assert!(begun.elapsed() >= Duration::from_millis(100), "{:?}", begun.elapsed());
+}
+
+async fn carry_megabytes() {
     let mut runtime = InFlight::new(Tokio::new());
     runtime.start(Op::Listen { conn: LISTENER, on: Listen::Relay(Address::new("127.0.0.1", 0)) });
     let Input::Listening { at, .. } = next(&mut runtime).await else { panic!("deaf") };
@@ -141,7 +193,7 @@ async fn a_joined_pair_carries_megabytes_and_counts_them() {
         next(&mut runtime).await;
         next(&mut runtime).await;
     }
-    runtime.start(Op::Join { a: B, b: Conn(4) });
+    runtime.start(Op::Join { a: B, b: Conn(4), terms: Terms::default() });
     runtime.start(Op::Write { conn: A, bytes: vec![7; 5_000_000] });
     runtime.start(Op::Close { conn: A });
     let (mut got, mut joined) = (0, Vec::new());
@@ -166,6 +218,26 @@ async fn a_joined_pair_carries_megabytes_and_counts_them() {
     }
     joined.sort_unstable();
     assert_eq!(joined, [(B, 5_000_000), (Conn(4), 0)]);
+}
+
+/// Two connections from outside that are joined.
+async fn outside(terms: Terms) -> (InFlight<Tokio>, TcpStream, TcpStream) {
+    let mut runtime = InFlight::new(Tokio::new());
+    runtime.start(Op::Listen { conn: LISTENER, on: Listen::Relay(Address::new("127.0.0.1", 0)) });
+    let Input::Listening { at, .. } = next(&mut runtime).await else { panic!("deaf") };
+    let mut callers = Vec::new();
+    for conn in [A, B] {
+        runtime.start(Op::Accept { at: LISTENER, conn });
+        callers.push(TcpStream::connect(at[0].to_string()).await.unwrap());
+        assert!(matches!(next(&mut runtime).await, Input::Opened { .. }));
+    }
+    runtime.start(Op::Join { a: A, b: B, terms });
+    let (far, near) = (callers.pop().unwrap(), callers.pop().unwrap());
+    (runtime, near, far)
+}
+
+async fn assert_ended(near: &mut TcpStream) {
+    assert_eq!(soon(near.read(&mut [0])).await.unwrap(), 0);
 }
 
 async fn pair() -> InFlight<Tokio> {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -11,7 +12,7 @@ use std::time::Duration;
 use wormhole_core::driver::{Address, Instant, Why};
 
 use super::names::{self, Lookup, Names};
-use crate::driver::Sockets;
+use crate::driver::{ABSENCE, Sockets};
 use crate::why::why;
 
 /// How long one address has before the next is tried beside it.
@@ -27,6 +28,8 @@ const ADDRESSES: usize = 16;
 pub(super) struct Dial<T> {
     stage: Stage<T>,
     limit: Instant,
+    /// When it was polled last.
+    seen: Instant,
 }
 
 enum Stage<T> {
@@ -54,7 +57,7 @@ impl<T> Dial<T> {
             Some(address) => Stage::Trying(Tries::new(vec![address], now)),
             None => Stage::Naming(names.look_up(to, waker.clone())),
         };
-        Self { stage, limit: now.plus(DIAL_LIMIT) }
+        Self { stage, limit: now.plus(DIAL_LIMIT), seen: now }
     }
 
     /// Goes on; the same waker must be behind `cx` each time.
@@ -64,6 +67,7 @@ impl<T> Dial<T> {
         cx: &mut Context<'_>,
         now: Instant,
     ) -> Poll<Result<(T, SocketAddr), Why>> {
+        self.oversleep(now);
         if let Stage::Naming(lookup) = &self.stage
             && let Poll::Ready(found) = lookup.poll()
         {
@@ -78,6 +82,20 @@ impl<T> Dial<T> {
             return Poll::Ready(outcome);
         }
         if now >= self.limit { Poll::Ready(Err(Why::TimedOut)) } else { Poll::Pending }
+    }
+
+    /// Time in which nobody ran us, because the computer slept, does not count.
+    fn oversleep(&mut self, now: Instant) {
+        let gap = now.saturating_since(mem::replace(&mut self.seen, now));
+        if gap <= ABSENCE {
+            return;
+        }
+        self.limit = self.limit.plus(gap);
+        if let Stage::Trying(tries) = &mut self.stage {
+            for attempt in &mut tries.running {
+                attempt.until = attempt.until.plus(gap);
+            }
+        }
     }
 
     /// When it wants to be polled at the latest.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use wormhole_core::driver::{Address, Conn, Instant};
 
-use crate::driver::Sockets;
+use crate::driver::{Sockets, tune};
 
 /// Callers that the system holds ready for us.
 const BACKLOG: i32 = 1024;
@@ -94,7 +94,11 @@ pub(super) fn bind_among(ports: &RangeInclusive<u16>) -> io::Result<Vec<TcpListe
 }
 
 /// Listens at all of `at` that this host has; on one port, where they name none.
-pub(super) fn bind(at: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+///
+/// # Errors
+///
+/// An address is in use or forbidden, or the host has none of them.
+pub fn bind(at: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     for _ in 1..PORT_TRIES {
         match bind_on_one_port(at) {
             // Free in one family, taken in the other: another port may be free in both.
@@ -142,6 +146,8 @@ fn bind_one(at: SocketAddr) -> io::Result<TcpListener> {
     if cfg!(unix) {
         socket.set_reuse_address(true)?;
     }
+    // Callers inherit it where the system is Linux.
+    tune(&socket);
     socket.bind(&at.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;

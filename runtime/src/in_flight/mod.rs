@@ -5,6 +5,7 @@ mod flow;
 mod given;
 mod job;
 mod join;
+mod kit;
 mod listen;
 mod names;
 mod ready;
@@ -21,20 +22,25 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use wormhole_core::driver::{Conn, Input, Instant, Listen, Op, Target, Why};
+use wormhole_core::driver::{Conn, Input, Instant, Listen, Op, Target, Terms, Why};
 use wormhole_core::rng::Seed;
 
 pub use self::given::Given;
+pub use self::listen::bind;
 
 use self::dial::Dial;
 use self::flow::{Flow, Leaving, Out};
 use self::job::Running;
-use self::join::{Pair, Side};
+use self::join::{Joined, Pair, Side};
+use self::kit::Kits;
+use self::listen::Listening;
 use self::names::Names;
 use self::ready::{Call, Key, Ready};
 use self::work::{After, Entry, Naming, Shared, Work};
 use crate::driver::{Job, Runtime, Sockets};
+use crate::meter::Meter;
 use crate::network::{Network, OnNetwork};
+use crate::why::why;
 
 /// The buffer that all reads share.
 const SCRATCH: usize = 64 << 10;
@@ -62,6 +68,7 @@ pub struct InFlight<S: Sockets> {
     /// Who wants to be polled at what time.
     dues: BTreeSet<(Instant, Conn)>,
     lingering: usize,
+    kits: Kits,
     done: VecDeque<Input>,
     scratch: Box<[u8]>,
     timer: Option<Timer>,
@@ -87,6 +94,7 @@ impl<S: Sockets> InFlight<S> {
             next_job: 0,
             dues: BTreeSet::new(),
             lingering: 0,
+            kits: Kits::default(),
             done: VecDeque::new(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             timer: None,
@@ -124,7 +132,7 @@ impl<S: Sockets> Runtime for InFlight<S> {
             Op::Accept { at, conn } => self.accept(at, conn),
             Op::Read { conn } => self.on_flow(conn, |flow| flow.reading = true),
             Op::Write { conn, bytes } => self.on_flow(conn, |flow| flow.out.push(bytes)),
-            Op::Join { a, b } => self.join(a, b),
+            Op::Join { a, b, terms } => self.join(a, b, terms),
             Op::Close { conn } => self.close(conn, Why::Asked),
             Op::Store(never) => match never {},
         }
@@ -167,9 +175,19 @@ impl<S: Sockets> InFlight<S> {
     }
 
     fn listen(&mut self, conn: Conn, on: Listen) {
-        let now = self.sockets.now();
-        let ports = self.ports.clone();
-        self.enter(conn, |names, waker| Work::Naming(Naming::new(on, ports.as_ref(), names, waker, now)));
+        match self.sockets.opened(&on) {
+            Some(Ok(sockets)) => {
+                self.done.push_back(Input::Listening { conn, at: Vec::new() });
+                self.enter(conn, |_, _| Work::Listen(Listening::new(sockets, VecDeque::new())));
+            }
+            Some(Err(error)) => self.done.push_back(Input::Closed { conn, why: why(&error) }),
+            None => {
+                let now = self.sockets.now();
+                let ports = self.ports.clone();
+                let naming = |names: &_, waker: &_| Naming::new(on, ports.as_ref(), names, waker, now);
+                self.enter(conn, |names, waker| Work::Naming(naming(names, waker)));
+            }
+        }
     }
 
     fn accept(&mut self, at: Conn, conn: Conn) {
@@ -190,7 +208,7 @@ impl<S: Sockets> InFlight<S> {
         }
     }
 
-    fn join(&mut self, a: Conn, b: Conn) {
+    fn join(&mut self, a: Conn, b: Conn, terms: Terms) {
         let (left, right) = (self.take_flow(a), self.take_flow(b));
         let (left, right) = match (left, right) {
             (Some(left), Some(right)) => (left, right),
@@ -210,7 +228,13 @@ impl<S: Sockets> InFlight<S> {
         b_side.out.append(left.2);
         a_side.out.append(right.2);
         self.enter(b, |_, _| Work::Partner(a));
-        self.enter(a, |_, _| Work::Joined(Box::new(Pair { a: a_side, b: b_side }), b));
+        let pair = Pair { a: a_side, b: b_side };
+        let meter = Meter::new(terms, self.sockets.now());
+        let call = Call::new(Key::Conn(a), &self.ready);
+        let waker = Waker::from(Arc::clone(&call));
+        let joined = Joined::new(pair, meter, &self.kits, &waker, |job| self.sockets.spawn(job));
+        call.note();
+        self.conns.insert(a, Entry { call, waker, due: None, work: Work::Joined(joined, b) });
     }
 
     fn close(&mut self, conn: Conn, why: Why) {
@@ -226,10 +250,10 @@ impl<S: Sockets> InFlight<S> {
                 self.done.push_back(Input::Closed { conn, why });
             }
             Work::Flow(flow) => self.leave(conn, flow.stream, flow.out, Some(why)),
-            Work::Joined(pair, b) => self.part(conn, b, *pair),
+            Work::Joined(joined, b) => self.part(conn, b, &joined),
             Work::Partner(a) => {
-                if let Some(Entry { work: Work::Joined(pair, _), .. }) = self.forget(a) {
-                    self.part(a, conn, *pair);
+                if let Some(Entry { work: Work::Joined(joined, _), .. }) = self.forget(a) {
+                    self.part(a, conn, &joined);
                 }
             }
             Work::Leaving(leaving) => {
@@ -311,9 +335,9 @@ impl<S: Sockets> InFlight<S> {
     }
 
     /// Ends a join: what has come still goes, and each side hears how much came from it.
-    fn part(&mut self, a: Conn, b: Conn, pair: Pair<S::Stream>) {
+    fn part(&mut self, a: Conn, b: Conn, joined: &Joined<S::Stream>) {
         self.forget(b);
-        let Pair { a: a_side, b: b_side } = pair;
+        let Some(Pair { a: a_side, b: b_side }) = joined.part() else { return };
         for (conn, side) in [(a, a_side), (b, b_side)] {
             self.leave(conn, side.stream, side.out, Some(Why::Joined { bytes: side.came }));
         }
@@ -400,7 +424,8 @@ impl<S: Sockets> InFlight<S> {
         // The waker goes on: it is known to nobody but the dial, and that is over.
         if let Some(entry) = self.forget(conn) {
             self.conns.insert(conn, Entry { due: None, work: Work::Flow(Flow::new(stream)), ..entry });
-            self.done.push_back(Input::Opened { conn, peer: Some(peer) });
+            let peer = Some(peer).filter(|peer| !peer.ip().is_unspecified());
+            self.done.push_back(Input::Opened { conn, peer });
         }
     }
 

@@ -12,7 +12,7 @@ use wormhole_core::driver::{Address, Conn, Input, Instant, Listen, Why};
 
 use super::dial::Dial;
 use super::flow::{Flow, Leaving, Left};
-use super::join::Pair;
+use super::join::{Goes, Joined};
 use super::listen::{self, Listening};
 use super::names::{self, Lookup, Names};
 use super::ready::Call;
@@ -40,7 +40,7 @@ pub(super) enum Work<S: Sockets> {
     },
     Flow(Flow<S::Stream>),
     /// The first of a joined pair, and the number of the second.
-    Joined(Box<Pair<S::Stream>>, Conn),
+    Joined(Joined<S::Stream>, Conn),
     /// The second of a joined pair.
     Partner(Conn),
     Leaving(Leaving<S::Stream>),
@@ -108,7 +108,9 @@ impl Naming {
         let reachable = on == Listen::Transit;
         let at = match on {
             Listen::Transit => ports.cloned().map_or_else(|| Where::Known(listen::anywhere(0)), Where::Among),
-            Listen::Mailbox(address) | Listen::Relay(address) => place(address, names, waker),
+            Listen::Mailbox(address) | Listen::Relay(address) | Listen::RelayWebSocket(address) => {
+                place(address, names, waker)
+            }
         };
         Self { at, reachable, limit: now.plus(NAMING_LIMIT), waiting: VecDeque::new() }
     }
@@ -161,9 +163,9 @@ impl<S: Sockets> Entry<S> {
                 Ok(()) => After::Stay { due: None },
                 Err(why) => After::Closed(why),
             },
-            Work::Joined(pair, _) => match pair.poll(&mut cx, shared.scratch) {
-                Poll::Ready(()) => After::Parted,
-                Poll::Pending => After::Stay { due: None },
+            Work::Joined(joined, _) => match joined.poll(&mut cx, shared.now) {
+                Goes::Over => After::Parted,
+                Goes::On(due) => After::Stay { due },
             },
             Work::Leaving(leaving) => {
                 let lingered = leaving.is_discarding();

@@ -8,6 +8,7 @@ use tungstenite::handshake::server::Request;
 use tungstenite::http::HeaderMap;
 use wormhole_core::driver::Why;
 
+use super::serving::Serving;
 use super::url::Url;
 
 /// The longest head of a request that we read.
@@ -72,8 +73,18 @@ pub(super) enum Asked {
     Other { answer: Vec<u8> },
 }
 
-/// Reads a request (`docs/server-protocol.md`, "The connection": the path is `/v1`, and `/` says what this is).
-pub(super) fn asked(bytes: &[u8]) -> Asked {
+/// Whose clients are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Serves {
+    /// A mailbox server's: messages.
+    Mailbox,
+    /// A relay's: one stream of bytes.
+    Relay,
+}
+
+/// Reads a request (`docs/server-protocol.md`, "The connection": the path is `/v1`, and `/` says what this is). At a
+/// relay every path is the WebSocket.
+pub(super) fn asked(bytes: &[u8], serves: Serves, serving: &Serving) -> Asked {
     match Request::try_parse(bytes) {
         Ok(None) if bytes.len() < REQUEST_LIMIT => Asked::More,
         Ok(None) => other("431 Request Header Fields Too Large", "", "too long\n"),
@@ -81,8 +92,9 @@ pub(super) fn asked(bytes: &[u8]) -> Asked {
             other("431 Request Header Fields Too Large", "", "too long\n")
         }
         Ok(Some((length, request))) => match request.uri().path() {
+            _ if serves == Serves::Relay => upgrade(length, request.headers(), serving),
             "/" => other("200 OK", "", "Wormhole Relay\n"),
-            path if is_v1(path) => upgrade(length, request.headers()),
+            path if is_v1(path) => upgrade(length, request.headers(), serving),
             _ => other("404 Not Found", "", "not found\n"),
         },
         Err(Error::Protocol(ProtocolError::WrongHttpMethod)) => not_get(bytes),
@@ -108,7 +120,7 @@ fn not_get(bytes: &[u8]) -> Asked {
     }
 }
 
-fn upgrade(length: usize, headers: &HeaderMap) -> Asked {
+fn upgrade(length: usize, headers: &HeaderMap, serving: &Serving) -> Asked {
     let value = |name: &str| headers.get(name).map(|value| value.as_bytes());
     if !has_token(headers, "Upgrade", "websocket") || !has_token(headers, "Connection", "upgrade") {
         return other("426 Upgrade Required", "Upgrade: websocket\r\n", "this is a WebSocket\n");
@@ -118,6 +130,9 @@ fn upgrade(length: usize, headers: &HeaderMap) -> Asked {
     }
     if value("Origin") == Some(b"null") {
         return other("400 Bad Request", "", "origin 'null' not allowed\n");
+    }
+    if !serving.admits(value("Origin")) {
+        return other("403 Forbidden", "", "this origin is not allowed\n");
     }
     let key = value("Sec-WebSocket-Key").filter(|key| is_key(key));
     let Some(key) = key else {
@@ -163,14 +178,21 @@ mod tests {
     #[test]
     fn a_request_of_ours_is_granted_by_our_server_and_believed() {
         let asking = Asking::new(&Url::parse("ws://relay:4000/v1?x=1").unwrap());
-        let Asked::Upgrade { length, answer } = asked(&asking.request) else { panic!("refused") };
+        let Asked::Upgrade { length, answer } = asked(&asking.request, Serves::Mailbox, &Serving::default())
+        else {
+            panic!("refused")
+        };
         assert_eq!(length, asking.request.len());
         assert_eq!(asking.answered(&answer), Ok(Some(answer.len())));
         for cut in 0..answer.len() {
             assert_eq!(asking.answered(&answer[..cut]), Ok(None), "{cut}");
         }
         for cut in 0..asking.request.len() {
-            assert_eq!(asked(&asking.request[..cut]), Asked::More, "{cut}");
+            assert_eq!(
+                asked(&asking.request[..cut], Serves::Mailbox, &Serving::default()),
+                Asked::More,
+                "{cut}"
+            );
         }
     }
 
@@ -231,7 +253,7 @@ mod tests {
 
     /// The status of the answer to a whole request.
     fn status(request: &str) -> String {
-        match asked(request.as_bytes()) {
+        match asked(request.as_bytes(), Serves::Mailbox, &Serving::default()) {
             Asked::Upgrade { answer, .. } | Asked::Other { answer } => {
                 String::from_utf8(answer).unwrap().split(' ').nth(1).unwrap().to_owned()
             }

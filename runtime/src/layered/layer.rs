@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use tungstenite::protocol::Role;
 use wormhole_core::driver::{Conn, Instant, Why};
 
-use super::http::{Asked, Asking, asked};
+use super::frames::{Frames, Taken};
+use super::http::{Asked, Asking, Serves, asked};
+use super::serving::Serving;
 use super::tls::{Tls, Trust};
 use super::url::Url;
 use super::websocket::{Came, WebSocket};
@@ -18,6 +20,8 @@ pub(super) struct Layer {
     pub(super) above: Option<Conn>,
     /// The listener at which a caller came.
     pub(super) at: Option<Conn>,
+    /// What a caller is granted.
+    serves: Serves,
     pub(super) peer: Option<SocketAddr>,
     pub(super) stage: Stage,
     tls: Option<Box<Tls>>,
@@ -33,6 +37,8 @@ pub(super) struct Layer {
     pub(super) gone: Option<Why>,
     /// The connection below has ended.
     pub(super) down: bool,
+    /// What is counted of it as held.
+    pub(super) held: usize,
     /// Counted among the callers that are no WebSockets yet.
     pub(super) counted: bool,
     /// When we last sent a ping, or the connection began.
@@ -49,6 +55,8 @@ pub(super) enum Stage {
     /// A caller; so much of its request has come.
     Asked(Vec<u8>),
     Open(WebSocket),
+    /// Open, and what its messages carry is one stream; so much of it has come and was not asked for.
+    Bytes(Frames, Vec<u8>),
     /// What was written may still leave.
     Closing(Why),
 }
@@ -78,6 +86,7 @@ impl Layer {
         Self {
             above: None,
             at: None,
+            serves: Serves::Mailbox,
             peer: None,
             stage,
             tls: None,
@@ -87,10 +96,16 @@ impl Layer {
             own: 0,
             gone: None,
             down: false,
+            held: 0,
             counted: false,
             pinged: now,
             unanswered: None,
         }
+    }
+
+    /// A caller at this listener, who is to come.
+    pub(super) fn caller(at: Conn, serves: Serves, now: Instant) -> Self {
+        Self { at: Some(at), serves, ..Self::new(Stage::Asked(Vec::new()), now) }
     }
 
     /// Whether the WebSocket does not stand yet.
@@ -118,7 +133,7 @@ impl Layer {
     }
 
     /// Takes in what a read below has brought.
-    pub(super) fn take_in(&mut self, bytes: Vec<u8>, out: &mut Vec<u8>) -> Now {
+    pub(super) fn take_in(&mut self, bytes: Vec<u8>, serving: &Serving, out: &mut Vec<u8>) -> Now {
         self.reading = false;
         self.unanswered = None;
         let bytes = match &mut self.tls {
@@ -137,28 +152,28 @@ impl Layer {
             Stage::Asking(asking, head) => {
                 head.extend_from_slice(&bytes);
                 match asking.answered(head) {
-                    Ok(Some(length)) => self.open(Role::Client, length),
+                    Ok(Some(length)) => self.open(Role::Client, length, out),
                     Ok(None) => self.ended_early(),
                     Err(why) => Now::Over(why),
                 }
             }
             Stage::Asked(head) => {
                 head.extend_from_slice(&bytes);
-                match asked(head) {
+                match asked(head, self.serves, serving) {
                     Asked::More => Now::Same,
                     Asked::Upgrade { length, answer } => {
-                        out.extend_from_slice(&answer);
-                        self.open(Role::Server, length)
+                        self.seal(answer, out);
+                        self.open(Role::Server, length, out)
                     }
                     Asked::Other { answer } => {
-                        out.extend_from_slice(&answer);
+                        self.seal(answer, out);
                         Now::Over(Why::Ended)
                     }
                 }
             }
-            Stage::Open(socket) => {
+            Stage::Open(_) | Stage::Bytes(..) => {
                 if !bytes.is_empty() {
-                    socket.take_in(bytes);
+                    self.frames(bytes, out);
                 }
                 Now::Same
             }
@@ -168,7 +183,19 @@ impl Layer {
 
     /// The next message, if one is wanted and there. What must be answered on the way goes to `out`.
     pub(super) fn next(&mut self, out: &mut Vec<u8>) -> Now {
-        let Stage::Open(socket) = &mut self.stage else { return Now::Same };
+        let socket = match &mut self.stage {
+            Stage::Open(socket) => socket,
+            Stage::Bytes(_, pending) if self.wanted && !pending.is_empty() => {
+                self.wanted = false;
+                return Now::Message(mem::take(pending));
+            }
+            Stage::Bytes(..) if self.wanted => return self.gone.clone().map_or(Now::Same, Now::Over),
+            Stage::Bytes(..)
+            | Stage::Dialling(_)
+            | Stage::Asking(..)
+            | Stage::Asked(_)
+            | Stage::Closing(_) => return Now::Same,
+        };
         let mut plain = Vec::new();
         let now = loop {
             if !self.wanted || self.own >= OWN_LIMIT || plain.len() >= OWN_BYTES {
@@ -193,7 +220,7 @@ impl Layer {
     pub(super) fn wants_bytes(&self) -> bool {
         let wanted = match self.stage {
             Stage::Asking(..) | Stage::Asked(_) => true,
-            Stage::Open(_) => self.wanted && self.own < OWN_LIMIT,
+            Stage::Open(_) | Stage::Bytes(..) => self.wanted && self.own < OWN_LIMIT,
             Stage::Dialling(_) | Stage::Closing(_) => false,
         };
         wanted && !self.reading && self.gone.is_none()
@@ -201,17 +228,41 @@ impl Layer {
 
     /// The bytes of a message from above.
     pub(super) fn say(&mut self, message: Vec<u8>, out: &mut Vec<u8>) {
-        self.speak(out, |socket, plain| socket.say(message, plain));
+        let mut plain = Vec::new();
+        match &mut self.stage {
+            Stage::Open(socket) => socket.say(message, &mut plain),
+            Stage::Bytes(frames, _) => frames.say(&message, &mut plain),
+            Stage::Dialling(_) | Stage::Asking(..) | Stage::Asked(_) | Stage::Closing(_) => {}
+        }
+        self.seal(plain, out);
     }
 
     pub(super) fn ping(&mut self, now: Instant, out: &mut Vec<u8>) {
         self.pinged = now;
         self.unanswered.get_or_insert(now);
-        self.speak(out, WebSocket::ping);
+        self.speak(out, WebSocket::ping, |frames, plain| frames.ping(plain));
     }
 
-    pub(super) fn goodbye(&mut self, out: &mut Vec<u8>) {
-        self.speak(out, WebSocket::goodbye);
+    pub(super) fn goodbye(&mut self, code: u16, out: &mut Vec<u8>) {
+        self.speak(
+            out,
+            |socket, plain| socket.goodbye(code, plain),
+            |frames, plain| frames.goodbye(code, plain),
+        );
+    }
+
+    /// Says goodbye to one whose message is too much.
+    pub(super) fn refuse(&mut self, out: &mut Vec<u8>) {
+        self.speak(out, WebSocket::refuse, |frames, plain| frames.goodbye(1009, plain));
+    }
+
+    /// The bytes of messages that have come and were not told.
+    pub(super) fn holds(&self) -> usize {
+        match &self.stage {
+            Stage::Open(socket) => socket.held(),
+            Stage::Bytes(_, pending) => pending.len(),
+            Stage::Dialling(_) | Stage::Asking(..) | Stage::Asked(_) | Stage::Closing(_) => 0,
+        }
     }
 
     /// The connection below has ended. Answers why the one above has, unless there is still something to tell.
@@ -224,7 +275,13 @@ impl Layer {
                 self.gone = Some(why);
                 None
             }
-            Stage::Open(_) | Stage::Dialling(_) | Stage::Asking(..) | Stage::Asked(_) => Some(why),
+            Stage::Bytes(_, pending) if !pending.is_empty() && !self.wanted => {
+                self.gone.get_or_insert(why);
+                None
+            }
+            Stage::Open(_) | Stage::Bytes(..) | Stage::Dialling(_) | Stage::Asking(..) | Stage::Asked(_) => {
+                Some(why)
+            }
         }
     }
 
@@ -270,16 +327,24 @@ impl Layer {
     pub(super) fn role(&self) -> Option<Role> {
         match &self.stage {
             Stage::Open(socket) => Some(socket.role()),
+            Stage::Bytes(..) => Some(Role::Server),
             Stage::Dialling(_) | Stage::Asking(..) | Stage::Asked(_) | Stage::Closing(_) => None,
         }
     }
 
-    fn speak(&mut self, out: &mut Vec<u8>, say: impl FnOnce(&mut WebSocket, &mut Vec<u8>)) {
-        if let Stage::Open(socket) = &mut self.stage {
-            let mut plain = Vec::new();
-            say(socket, &mut plain);
-            self.seal(plain, out);
+    fn speak(
+        &mut self,
+        out: &mut Vec<u8>,
+        in_messages: impl FnOnce(&mut WebSocket, &mut Vec<u8>),
+        in_bytes: impl FnOnce(&mut Frames, &mut Vec<u8>),
+    ) {
+        let mut plain = Vec::new();
+        match &mut self.stage {
+            Stage::Open(socket) => in_messages(socket, &mut plain),
+            Stage::Bytes(frames, _) => in_bytes(frames, &mut plain),
+            Stage::Dialling(_) | Stage::Asking(..) | Stage::Asked(_) | Stage::Closing(_) => {}
         }
+        self.seal(plain, out);
     }
 
     fn seal(&mut self, plain: Vec<u8>, out: &mut Vec<u8>) {
@@ -292,16 +357,33 @@ impl Layer {
     }
 
     /// The WebSocket stands; what came beyond the handshake are its first frames.
-    fn open(&mut self, role: Role, length: usize) -> Now {
-        let mut socket = WebSocket::new(role);
-        if let Stage::Asking(_, head) | Stage::Asked(head) = &mut self.stage {
-            let rest = mem::take(head).split_off(length);
-            if !rest.is_empty() {
-                socket.take_in(rest);
-            }
+    fn open(&mut self, role: Role, length: usize, out: &mut Vec<u8>) -> Now {
+        let rest = match &mut self.stage {
+            Stage::Asking(_, head) | Stage::Asked(head) => mem::take(head).split_off(length),
+            Stage::Dialling(_) | Stage::Open(_) | Stage::Bytes(..) | Stage::Closing(_) => Vec::new(),
+        };
+        self.stage = match self.serves {
+            Serves::Mailbox => Stage::Open(WebSocket::new(role)),
+            Serves::Relay => Stage::Bytes(Frames::default(), Vec::new()),
+        };
+        if !rest.is_empty() {
+            self.frames(rest, out);
         }
-        self.stage = Stage::Open(socket);
         Now::Open
+    }
+
+    /// Takes in bytes of frames.
+    fn frames(&mut self, bytes: Vec<u8>, out: &mut Vec<u8>) {
+        match &mut self.stage {
+            Stage::Open(socket) => socket.take_in(bytes),
+            Stage::Bytes(frames, pending) => {
+                let mut plain = Vec::new();
+                let end = frames.take_in(&bytes, &mut Taken { bytes: pending, out: &mut plain });
+                self.gone = end.err().or_else(|| self.gone.take());
+                self.seal(plain, out);
+            }
+            Stage::Dialling(_) | Stage::Asking(..) | Stage::Asked(_) | Stage::Closing(_) => {}
+        }
     }
 
     fn ended_early(&self) -> Now {

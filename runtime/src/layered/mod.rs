@@ -1,20 +1,27 @@
 //! Layers around raw connections: TLS and WebSocket between a machine that speaks messages and a runtime of bytes.
 
+mod frames;
 mod http;
+mod join;
 mod layer;
+mod serving;
 mod time;
 mod tls;
 mod url;
 mod websocket;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
+use std::mem;
 
 use wormhole_core::driver::{Conn, Input, Instant, Listen, Op, Target, Why};
 use wormhole_core::rng::Seed;
 
+use self::http::Serves;
+use self::join::{Link, Metered};
 use self::layer::{Layer, Now, Stage};
+pub use self::serving::Serving;
 use self::tls::Trust;
 use self::url::Url;
 use crate::driver::{Job, Runtime};
@@ -23,24 +30,35 @@ use crate::network::{Network, OnNetwork, Roots};
 /// Numbers below are drawn from here, where no machine comes.
 const BELOW: u64 = 1 << 63;
 
+/// The most bytes of messages that have not come as a whole, or were not asked for, of all connections together.
+const HELD: usize = 64 << 20;
+
 /// A [`Runtime`] around a runtime of bytes. Targets and listeners of mailbox servers become WebSockets, with TLS
-/// where the URL says `wss://`; everything else passes through.
+/// where the URL says `wss://`, and so do listeners of relays that ask for it; everything else passes through.
 ///
-/// Keep-alive and HTTP are its business too: `/v1` is the WebSocket and `/` says what this server is.
+/// Keep-alive and HTTP are its business too: `/v1` is the WebSocket and `/` says what a mailbox server is.
 pub struct Layered<R> {
     below: R,
     /// Whose certificates are trusted, instead of those that the system trusts.
     roots: Option<Roots>,
     trust: Option<Trust>,
+    serving: Serving,
     /// By the number below.
     open: HashMap<Conn, Layer>,
     /// What a number above stands for, where it is one of ours.
     above: HashMap<Conn, Place>,
     listeners: HashMap<Conn, Listener>,
+    /// The sides of joins that are not only raw, by their number below.
+    links: HashMap<Conn, Link>,
+    meters: HashMap<Conn, Metered>,
+    /// Which pair is looked at next.
+    looks: BTreeSet<(Instant, Conn)>,
     /// Who is opening, and until when at most; the oldest first.
     opening: VecDeque<(Instant, Conn)>,
     /// Callers that are no WebSockets yet.
     callers: usize,
+    /// Bytes of messages that were not told, of all connections.
+    held: usize,
     next_below: u64,
     sweep_at: Instant,
     done: VecDeque<Input>,
@@ -54,9 +72,9 @@ enum Place {
     Awaited(Conn),
 }
 
-/// A listener for clients of a mailbox server.
-#[derive(Default)]
+/// A listener for WebSockets.
 struct Listener {
+    serves: Serves,
     /// Those above for whom a caller is wanted.
     waiting: VecDeque<Conn>,
     /// WebSockets for which nobody waited.
@@ -77,15 +95,25 @@ impl<R: Runtime> Layered<R> {
             below,
             roots,
             trust: None,
+            serving: Serving::default(),
             open: HashMap::new(),
             above: HashMap::new(),
             listeners: HashMap::new(),
+            links: HashMap::new(),
+            meters: HashMap::new(),
+            looks: BTreeSet::new(),
             opening: VecDeque::new(),
             callers: 0,
+            held: 0,
             next_below: BELOW,
             sweep_at: Instant::START,
             done: VecDeque::new(),
         }
+    }
+
+    /// How callers are served from now on.
+    pub fn serving_mut(&mut self) -> &mut Serving {
+        &mut self.serving
     }
 }
 
@@ -109,10 +137,8 @@ impl<R: Runtime> Runtime for Layered<R> {
     fn start(&mut self, op: Op) {
         match op {
             Op::Open { conn, target: Target::Mailbox(url) } => self.dial(conn, &url),
-            Op::Listen { conn, on: on @ Listen::Mailbox(_) } => {
-                self.listeners.insert(conn, Listener::default());
-                self.below.start(Op::Listen { conn, on });
-            }
+            Op::Listen { conn, on: on @ Listen::Mailbox(_) } => self.listen(conn, on, Serves::Mailbox),
+            Op::Listen { conn, on: on @ Listen::RelayWebSocket(_) } => self.listen(conn, on, Serves::Relay),
             Op::Accept { at, conn } if self.listeners.contains_key(&at) => self.accept(at, conn),
             Op::Read { conn } => match self.above.get(&conn) {
                 None => self.below.start(Op::Read { conn }),
@@ -125,12 +151,8 @@ impl<R: Runtime> Runtime for Layered<R> {
                 Some(Place::Awaited(_)) => {}
             },
             Op::Close { conn } => self.close(conn),
-            Op::Join { a, b } if self.above.contains_key(&a) || self.above.contains_key(&b) => {
-                // Messages cannot be joined to bytes.
-                self.close(a);
-                self.close(b);
-            }
-            Op::Open { .. } | Op::Listen { .. } | Op::Accept { .. } | Op::Join { .. } | Op::Store(_) => {
+            Op::Join { a, b, terms } => self.join(a, b, terms),
+            Op::Open { .. } | Op::Listen { .. } | Op::Accept { .. } | Op::Store(_) => {
                 self.below.start(op);
             }
         }
@@ -180,6 +202,13 @@ impl<R: Runtime> Layered<R> {
         self.below.start(Op::Open { conn: below, target });
     }
 
+    fn listen(&mut self, conn: Conn, on: Listen, serves: Serves) {
+        let listener =
+            Listener { serves, waiting: VecDeque::new(), ready: VecDeque::new(), accepting: false };
+        self.listeners.insert(conn, listener);
+        self.below.start(Op::Listen { conn, on });
+    }
+
     fn accept(&mut self, at: Conn, conn: Conn) {
         if let Some(listener) = self.listeners.get_mut(&at) {
             listener.waiting.push_back(conn);
@@ -207,14 +236,7 @@ impl<R: Runtime> Layered<R> {
 
     fn close(&mut self, conn: Conn) {
         match self.above.get(&conn).copied() {
-            Some(Place::At(below)) => {
-                if let Some(layer) = self.open.get_mut(&below) {
-                    let mut out = Vec::new();
-                    layer.goodbye(&mut out);
-                    self.send(below, out, false);
-                    self.end(below, Why::Asked);
-                }
-            }
+            Some(Place::At(below)) => self.say_goodbye(below),
             Some(Place::Awaited(at)) => {
                 self.above.remove(&conn);
                 if let Some(listener) = self.listeners.get_mut(&at) {
@@ -239,14 +261,18 @@ impl<R: Runtime> Layered<R> {
             Input::Received { conn, bytes } if conn.0 >= BELOW => self.received(conn, bytes),
             Input::Sent { conn } if conn.0 >= BELOW => {
                 let Some(layer) = self.open.get_mut(&conn) else { return };
-                let for_above = layer.sent();
-                if let Some(conn) = layer.above.filter(|_| for_above) {
-                    self.done.push_back(Input::Sent { conn });
+                if layer.sent()
+                    && let Some(above) = layer.above
+                {
+                    self.tell_sent(conn, above);
                 }
                 self.go_on(conn);
             }
             Input::Closed { conn, why } if conn.0 >= BELOW => self.closed(conn, why),
             Input::Closed { conn, why } if self.listeners.contains_key(&conn) => self.stopped(conn, why),
+            Input::Received { conn, bytes } if self.links.contains_key(&conn) => self.pass_on(conn, bytes),
+            Input::Sent { conn } if self.links.contains_key(&conn) => self.has_left(conn),
+            Input::Closed { conn, why: _ } if self.links.contains_key(&conn) => self.tell_left(conn),
             Input::Opened { .. }
             | Input::Listening { .. }
             | Input::Received { .. }
@@ -288,7 +314,7 @@ impl<R: Runtime> Layered<R> {
     fn received(&mut self, below: Conn, bytes: Vec<u8>) {
         let Some(layer) = self.open.get_mut(&below) else { return };
         let mut out = Vec::new();
-        let now = layer.take_in(bytes, &mut out);
+        let now = layer.take_in(bytes, &self.serving, &mut out);
         self.after(below, now, out);
     }
 
@@ -304,6 +330,23 @@ impl<R: Runtime> Layered<R> {
             layer.reading = true;
             self.below.start(Op::Read { conn: below });
         }
+        self.weigh(below);
+    }
+
+    /// Counts what a connection holds. Where all hold too much, whoever holds the most must go.
+    fn weigh(&mut self, below: Conn) {
+        let Some(layer) = self.open.get_mut(&below) else { return };
+        let holds = layer.holds();
+        self.held = self.held.saturating_sub(layer.held).saturating_add(holds);
+        layer.held = holds;
+        while self.held > HELD
+            && let Some((&largest, layer)) = self.open.iter_mut().max_by_key(|(_, layer)| layer.held)
+        {
+            let mut out = Vec::new();
+            layer.refuse(&mut out);
+            self.send(largest, out, false);
+            self.end(largest, Why::TooLong);
+        }
     }
 
     fn after(&mut self, below: Conn, now: Now, out: Vec<u8>) {
@@ -312,7 +355,9 @@ impl<R: Runtime> Layered<R> {
             Now::Same => {}
             Now::Open => self.stands(below),
             Now::Message(bytes) => {
-                if let Some(conn) = self.open.get(&below).and_then(|layer| layer.above) {
+                if self.links.contains_key(&below) {
+                    self.pass_on(below, bytes);
+                } else if let Some(conn) = self.open.get(&below).and_then(|layer| layer.above) {
                     self.done.push_back(Input::Received { conn, bytes });
                 }
             }
@@ -355,11 +400,19 @@ impl<R: Runtime> Layered<R> {
             return;
         }
         listener.accepting = true;
+        let serves = listener.serves;
         let below = self.draw();
-        let mut layer = Layer::new(Stage::Asked(Vec::new()), self.below.now());
-        layer.at = Some(at);
-        self.open.insert(below, layer);
+        self.open.insert(below, Layer::caller(at, serves, self.below.now()));
         self.below.start(Op::Accept { at, conn: below });
+    }
+
+    fn say_goodbye(&mut self, below: Conn) {
+        if let Some(layer) = self.open.get_mut(&below) {
+            let mut out = Vec::new();
+            layer.goodbye(self.serving.goodbye, &mut out);
+            self.send(below, out, false);
+            self.end(below, Why::Asked);
+        }
     }
 
     /// Ends a connection from our side: what was written may still leave.
@@ -370,6 +423,7 @@ impl<R: Runtime> Layered<R> {
         }
         let mut out = Vec::new();
         layer.over(why, &mut out);
+        self.held = self.held.saturating_sub(mem::take(&mut layer.held));
         self.send(below, out, false);
         self.below.start(Op::Close { conn: below });
     }
@@ -378,7 +432,8 @@ impl<R: Runtime> Layered<R> {
     fn closed(&mut self, below: Conn, why: Why) {
         let Some(layer) = self.open.get_mut(&below) else { return };
         if let Some(listener) = layer.at.and_then(|at| self.listeners.get_mut(&at))
-            && layer.peer.is_none()
+            && !layer.counted
+            && layer.is_opening()
         {
             listener.accepting = false;
         }
@@ -428,15 +483,38 @@ impl<R: Runtime> Layered<R> {
     /// instead of reading.
     fn drop_writes(&mut self, below: Conn, count: usize) {
         if let Some(conn) = self.open.get(&below).and_then(|layer| layer.above) {
-            self.done.extend((0..count).map(|_| Input::Sent { conn }));
+            for _ in 0..count {
+                self.tell_sent(below, conn);
+            }
+        }
+    }
+
+    /// A write has left.
+    fn tell_sent(&mut self, below: Conn, conn: Conn) {
+        if self.links.contains_key(&below) {
+            self.has_left(below);
+        } else {
+            self.done.push_back(Input::Sent { conn });
+        }
+    }
+
+    /// One of a joined pair has ended.
+    fn tell_left(&mut self, below: Conn) {
+        if let Some((conn, why)) = self.left(below) {
+            self.done.push_back(Input::Closed { conn, why });
         }
     }
 
     fn forget(&mut self, below: Conn, why: Why) {
         self.uncount(below);
-        if let Some(conn) = self.open.remove(&below).and_then(|layer| layer.above) {
+        let Some(layer) = self.open.remove(&below) else { return };
+        self.held = self.held.saturating_sub(layer.held);
+        if let Some(conn) = layer.above {
             self.above.remove(&conn);
-            self.done.push_back(Input::Closed { conn, why });
+            match self.left(below) {
+                Some((conn, why)) => self.done.push_back(Input::Closed { conn, why }),
+                None => self.done.push_back(Input::Closed { conn, why }),
+            }
         }
     }
 

@@ -7,44 +7,56 @@ use wormhole_core::driver::{Conn, Instant, Why};
 
 use super::Layered;
 use super::layer::Layer;
-use crate::driver::Runtime;
+use super::serving::Serving;
+use crate::driver::{ABSENCE, Runtime};
 
-/// How long TLS and the WebSocket may take, once there is a connection.
-const OPENING_LIMIT: Duration = Duration::from_secs(10);
 /// The most callers of a server that are not WebSockets yet; one more, and the oldest must go.
 const OPENING: usize = 4096;
-/// How often we look who should be pinged, and who has been silent for too long.
+/// How often we look who should be pinged, and who has been silent for too long; oftener where one wants to know it
+/// sooner, within bounds.
 const SWEEP: Duration = Duration::from_secs(5);
+const SHORTEST_SWEEP: Duration = Duration::from_millis(100);
 /// How often a client pings, and how long it waits for a sign of life (`docs/server-protocol.md`, "Keep-alive").
 const CLIENT_PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(60));
-/// How often a server pings, and how long it waits.
-const SERVER_PING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
 
 impl<R: Runtime> Layered<R> {
     /// Something begins to open, for which there is a limit.
     pub(super) fn opens(&mut self, below: Conn) {
-        self.opening.push_back((self.below.now().plus(OPENING_LIMIT), below));
+        self.opening.push_back((self.below.now().plus(self.serving.opening_limit), below));
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let sweep = (!self.open.is_empty()).then_some(self.sweep_at);
-        self.opening.front().map(|(at, _)| *at).into_iter().chain(sweep).min()
+        let opening = self.opening.front().map(|(at, _)| *at);
+        opening.into_iter().chain(sweep).chain(self.look_at()).min()
     }
 
     pub(super) fn keep_time(&mut self, now: Instant) {
-        while let Some((_, below)) = self.opening.pop_front_if(|(at, _)| *at <= now) {
-            if self.open.get(&below).is_some_and(Layer::is_opening) {
+        self.look_after_joins(now);
+        while let Some((at, below)) = self.opening.pop_front_if(|(at, _)| *at <= now) {
+            if !self.open.get(&below).is_some_and(Layer::is_opening) {
+                continue;
+            }
+            if now > at.plus(ABSENCE) {
+                // Nobody ran us, so that nothing could come.
+                self.opens(below);
+            } else {
                 self.end(below, Why::TimedOut);
             }
         }
         if self.open.is_empty() {
-            self.sweep_at = now.plus(SWEEP);
+            self.sweep_at = now.plus(self.sweeps());
         } else if now >= self.sweep_at {
             // Whoever was not running proves nothing about the silence of others.
             let slept = now > self.sweep_at.plus(SWEEP);
-            self.sweep_at = now.plus(SWEEP);
+            self.sweep_at = now.plus(self.sweeps());
             self.sweep(now, slept);
         }
+    }
+
+    fn sweeps(&self) -> Duration {
+        let Serving { ping_every, silence_limit, .. } = self.serving;
+        (ping_every.min(silence_limit) / 4).clamp(SHORTEST_SWEEP, SWEEP)
     }
 
     /// Pings those whose turn it is, and ends those who have been silent for too long.
@@ -53,7 +65,7 @@ impl<R: Runtime> Layered<R> {
         for (below, layer) in &mut self.open {
             let (every, limit) = match layer.role() {
                 Some(Role::Client) => CLIENT_PING,
-                Some(Role::Server) => SERVER_PING,
+                Some(Role::Server) => (self.serving.ping_every, self.serving.silence_limit),
                 None => continue,
             };
             if slept || !layer.is_watched() {

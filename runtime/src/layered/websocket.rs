@@ -21,6 +21,8 @@ pub(super) struct WebSocket {
     context: Option<Box<WebSocketContext>>,
     /// A message has begun and not ended.
     fragmented: bool,
+    /// Bytes of it that have come.
+    begun: usize,
     /// What came and is no whole frame yet, or was not asked for yet.
     pending: Vec<u8>,
     used: usize,
@@ -40,7 +42,7 @@ pub(super) enum Came {
 
 impl WebSocket {
     pub(super) fn new(role: Role) -> Self {
-        Self { role, context: None, fragmented: false, pending: Vec::new(), used: 0 }
+        Self { role, context: None, fragmented: false, begun: 0, pending: Vec::new(), used: 0 }
     }
 
     pub(super) fn role(&self) -> Role {
@@ -61,6 +63,11 @@ impl WebSocket {
     /// Whether bytes wait for [`WebSocket::next`].
     pub(super) fn has_pending(&self) -> bool {
         self.used < self.pending.len()
+    }
+
+    /// The bytes of messages that have not been told.
+    pub(super) fn held(&self) -> usize {
+        self.pending.len().saturating_add(self.begun)
     }
 
     /// The next message or sign; what must be answered to it goes to `out`. After an error nothing more comes, and
@@ -111,8 +118,14 @@ impl WebSocket {
     }
 
     /// Says goodbye.
-    pub(super) fn goodbye(&mut self, out: &mut Vec<u8>) {
-        self.write(Message::Close(Some(close(CloseCode::Normal))), out);
+    pub(super) fn goodbye(&mut self, code: u16, out: &mut Vec<u8>) {
+        self.write(Message::Close(Some(close(code.into()))), out);
+    }
+
+    /// Says goodbye to one whose message is too much.
+    pub(super) fn refuse(&mut self, out: &mut Vec<u8>) {
+        self.context = None;
+        self.write(Message::Close(Some(close(CloseCode::Size))), out);
     }
 
     fn write(&mut self, message: Message, out: &mut Vec<u8>) {
@@ -143,6 +156,7 @@ impl WebSocket {
         match header.opcode {
             OpCode::Data(Data::Text | Data::Binary | Data::Continue | Data::Reserved(_)) => {
                 self.fragmented = !header.is_final;
+                self.begun = if header.is_final { 0 } else { self.begun.saturating_add(payload) };
             }
             OpCode::Control(_) => {}
         }
@@ -253,7 +267,7 @@ mod tests {
         let mut client = WebSocket::new(Role::Client);
         let mut server = WebSocket::new(Role::Server);
         let (mut there, mut back) = (Vec::new(), Vec::new());
-        client.goodbye(&mut there);
+        client.goodbye(1000, &mut there);
         server.take_in(there);
         assert_eq!(server.next(&mut back), Ok(Came::Goodbye));
         assert_eq!(back, [0x88, 2, 0x03, 0xe8]);

@@ -39,8 +39,8 @@ enum Stage {
 pub(super) enum Now {
     /// Say this, which may be nothing, and read on.
     Say(Vec<u8>),
-    /// Connected; this much has come already from the other end.
-    Done(Vec<u8>),
+    /// Connected, once this is said, which is mostly nothing; this much has come already from the other end.
+    Done { say: Vec<u8>, rest: Vec<u8> },
 }
 
 impl Handshake {
@@ -58,11 +58,20 @@ impl Handshake {
     /// Takes in what the proxy said.
     pub(super) fn take_in(&mut self, bytes: &[u8]) -> Result<Now, Why> {
         self.came.extend_from_slice(bytes);
-        match self.stage {
-            Stage::Method => self.method(),
-            Stage::Login => self.let_in(),
-            Stage::Connect => self.connected(),
-            Stage::Answer => self.answered(),
+        let mut say = Vec::new();
+        loop {
+            let now = match self.stage {
+                Stage::Method => self.method(),
+                Stage::Login => self.let_in(),
+                Stage::Connect => self.connected(),
+                Stage::Answer => self.answered(),
+            };
+            match now? {
+                Now::Done { rest, .. } => return Ok(Now::Done { say, rest }),
+                Now::Say(more) if more.is_empty() => return Ok(Now::Say(say)),
+                // A proxy that has answered before it is asked has answered all the same.
+                Now::Say(more) => say.extend_from_slice(&more),
+            }
         }
     }
 
@@ -135,13 +144,13 @@ impl Handshake {
         if self.came.len() < length {
             return more;
         }
-        Ok(Now::Done(self.came.split_off(length)))
+        Ok(done(self.came.split_off(length)))
     }
 
     fn answered(&mut self) -> Result<Now, Why> {
         match Response::try_parse(&self.came) {
             Ok(Some((length, answer))) if answer.status().is_success() => {
-                Ok(Now::Done(self.came.split_off(length)))
+                Ok(done(self.came.split_off(length)))
             }
             Ok(Some((_, answer))) => match answer.status().as_u16() {
                 407 if self.login.is_some() => fault("it does not take this name and password"),
@@ -161,6 +170,10 @@ impl Handshake {
         self.came = rest;
         Some(first)
     }
+}
+
+const fn done(rest: Vec<u8>) -> Now {
+    Now::Done { say: Vec::new(), rest }
 }
 
 fn introduction(login: &Login) -> Vec<u8> {
@@ -201,8 +214,17 @@ mod tests {
             handshake.take_in(&[1, 0]),
             Ok(Now::Say(b"\x05\x01\x00\x03\x0drelay.example\x0f\xa1".to_vec()))
         );
-        let done = handshake.take_in(b"\x05\x00\x00\x01\x01\x02\x03\x04\x00\x07first");
-        assert_eq!(done, Ok(Now::Done(b"first".to_vec())));
+        let answer = handshake.take_in(b"\x05\x00\x00\x01\x01\x02\x03\x04\x00\x07first");
+        assert_eq!(answer, Ok(done(b"first".to_vec())));
+    }
+
+    #[test]
+    fn answers_may_all_come_at_once() {
+        let proxy = Proxy::socks5("p", 1).login("user", "pass").unwrap();
+        let (mut handshake, _) = Handshake::begin(&proxy, Address::new("r", 1));
+        let answers = b"\x05\x02\x01\x00\x05\x00\x00\x01\x01\x02\x03\x04\x00\x07first";
+        let say = b"\x01\x04user\x04pass\x05\x01\x00\x03\x01r\x00\x01".to_vec();
+        assert_eq!(handshake.take_in(answers), Ok(Now::Done { say, rest: b"first".to_vec() }));
     }
 
     #[test]
@@ -212,7 +234,7 @@ mod tests {
             for cut in 0..answer.len() - 4 {
                 let (mut handshake, _) = ask("[::1]:7");
                 assert_eq!(handshake.take_in(&answer[..cut]), Ok(Now::Say(Vec::new())), "{cut}");
-                assert_eq!(handshake.take_in(&answer[cut..]), Ok(Now::Done(b"REST".to_vec())));
+                assert_eq!(handshake.take_in(&answer[cut..]), Ok(done(b"REST".to_vec())));
             }
         }
         assert_eq!(after[..4], [5, 1, 0, 4]);
@@ -240,7 +262,7 @@ mod tests {
                       Proxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n";
         assert_eq!(String::from_utf8(say).unwrap(), wanted);
         assert_eq!(handshake.take_in(b"HTTP/1.1 200 Connection established\r\n"), Ok(Now::Say(Vec::new())));
-        assert_eq!(handshake.take_in(b"Via: x\r\n\r\nfirst"), Ok(Now::Done(b"first".to_vec())));
+        assert_eq!(handshake.take_in(b"Via: x\r\n\r\nfirst"), Ok(done(b"first".to_vec())));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use wormhole_core::driver::{Address, Conn, Input, Instant, Op, Target, Why};
+use wormhole_core::driver::{Address, Conn, Input, Instant, Op, Target, Terms, Why};
 use wormhole_core::rng::Seed;
 
 use self::handshake::{Handshake, Now};
@@ -93,7 +93,7 @@ impl<R: Runtime> Runtime for Proxied<R> {
                 self.below.start(Op::Open { conn, target });
             }
             (Op::Read { conn }, Some(_)) => self.read(conn),
-            (Op::Join { a, b }, Some(_)) => self.join(a, b),
+            (Op::Join { a, b, terms }, Some(_)) => self.join(a, b, terms),
             (op, _) => self.below.start(op),
         }
     }
@@ -144,13 +144,13 @@ impl<R: Runtime> Proxied<R> {
         }
     }
 
-    fn join(&mut self, a: Conn, b: Conn) {
+    fn join(&mut self, a: Conn, b: Conn, terms: Terms) {
         for (from, to) in [(a, b), (b, a)] {
             if let Some(bytes) = self.rest(from) {
                 self.below.start(Op::Write { conn: to, bytes });
             }
         }
-        self.below.start(Op::Join { a, b });
+        self.below.start(Op::Join { a, b, terms });
     }
 
     fn rest(&mut self, conn: Conn) -> Option<Vec<u8>> {
@@ -199,8 +199,12 @@ impl<R: Runtime> Proxied<R> {
         match &mut way.stage {
             Stage::Shaking { handshake, .. } => match handshake.take_in(&bytes) {
                 Ok(Now::Say(bytes)) => self.say(conn, bytes),
-                Ok(Now::Done(rest)) => {
+                Ok(Now::Done { say, rest }) => {
                     way.stage = Stage::Through { rest };
+                    if !say.is_empty() {
+                        way.own_writes += 1;
+                        self.below.start(Op::Write { conn, bytes: say });
+                    }
                     // The address at the other end is known to the proxy alone.
                     self.done.push_back(Input::Opened { conn, peer: None });
                 }

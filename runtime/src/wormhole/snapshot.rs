@@ -123,7 +123,7 @@ impl<R: Runtime> Wormhole<R> {
         let Body { machine, seen } = serde_json::from_slice(snapshot).map_err(malformed)?;
         let machine = machine::Wormhole::restore(config.session()?, machine, runtime.seed(), Conns::all())
             .map_err(fault)?;
-        let driver = Driver { machine, runtime, seen };
+        let driver = Driver::new(machine, runtime, seen);
         Ok(Self { driver, wait_limit: config.waits() })
     }
 }

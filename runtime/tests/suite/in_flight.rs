@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use wormhole_core::driver::{Address, Conn, Input, Instant, Listen, Op, Target, Why};
+use wormhole_core::driver::{Address, Conn, Input, Instant, Listen, Op, Target, Terms, Why};
 use wormhole_runtime::{InFlight, Runtime};
 
 use crate::net::{Net, WINDOW, in_flight, listen, peer, run, settle};
@@ -299,7 +299,7 @@ fn a_join_with_what_has_ended_closes_the_other() {
     drop(caller);
     runtime.start(Op::Read { conn: Conn(9) });
     assert_eq!(settle(&mut runtime), [Input::Closed { conn: Conn(9), why: Why::Ended }]);
-    runtime.start(Op::Join { a: Conn(9), b: A });
+    runtime.start(Op::Join { a: Conn(9), b: A, terms: Terms::default() });
     assert_eq!(settle(&mut runtime), [Input::Closed { conn: A, why: Why::Joined { bytes: 0 } }]);
 }
 
@@ -474,7 +474,7 @@ fn each_of_a_thousand_joins_carries_its_own() {
     }
     assert_eq!(settle(&mut runtime).len(), callers.len());
     for pair in 0..PAIRS {
-        runtime.start(Op::Join { a: Conn(100 + 2 * pair), b: Conn(101 + 2 * pair) });
+        runtime.start(Op::Join { a: Conn(100 + 2 * pair), b: Conn(101 + 2 * pair), terms: Terms::default() });
     }
     settle(&mut runtime);
     for (number, caller) in callers.iter_mut().enumerate() {
@@ -570,7 +570,7 @@ fn joined() -> (Net, InFlight<Net>, crate::net::Caller, crate::net::Caller) {
     runtime.start(Op::Write { conn: B, bytes: b"ok\n".to_vec() });
     // The read is still under way for the machine when it asks for the join.
     assert_eq!(run(runtime.next(None)), Some(Some(Input::Sent { conn: A })));
-    runtime.start(Op::Join { a: A, b: B });
+    runtime.start(Op::Join { a: A, b: B, terms: Terms::default() });
     assert_eq!(settle(&mut runtime), []);
     (net, runtime, near, far)
 }

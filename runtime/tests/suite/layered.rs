@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wormhole_core::defaults::MESSAGE_LIMIT;
-use wormhole_core::driver::{Conn, Input, Listen, Op, Target, Why};
+use wormhole_core::driver::{Conn, Input, Listen, Op, Target, Terms, Why};
 use wormhole_runtime::{InFlight, Layered, Runtime};
 
 use crate::net::{Caller, Net, WINDOW, in_flight, listen, peer, settle};
@@ -13,7 +13,7 @@ const CLIENT: Conn = Conn(1);
 const SERVER: Conn = Conn(2);
 
 /// A client whose WebSocket this test writes by hand, after the head of its request.
-const UPGRADE: &str = "GET /v1 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+pub(crate) const UPGRADE: &str = "GET /v1 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 #[test]
@@ -120,7 +120,7 @@ fn raw_connections_pass_through() {
     let mut caller = net.call(port);
     assert_eq!(settle(&mut runtime).len(), 3);
     runtime.start(Op::Write { conn: Conn(7), bytes: b"bytes".to_vec() });
-    runtime.start(Op::Join { a: Conn(6), b: Conn(8) });
+    runtime.start(Op::Join { a: Conn(6), b: Conn(8), terms: Terms::default() });
     assert_eq!(settle(&mut runtime), [Input::Sent { conn: Conn(7) }]);
     assert_eq!(caller.read(), (b"bytes".to_vec(), false));
     assert!(runtime.take(Conn(7)).is_some());
@@ -130,7 +130,7 @@ fn raw_connections_pass_through() {
 fn a_websocket_is_neither_taken_nor_joined() {
     let (_net, mut runtime) = connected();
     assert!(runtime.take(CLIENT).is_none());
-    runtime.start(Op::Join { a: CLIENT, b: SERVER });
+    runtime.start(Op::Join { a: CLIENT, b: SERVER, terms: Terms::default() });
     let seen = settle(&mut runtime);
     assert_eq!(seen.len(), 2);
     assert!(seen.iter().all(|input| matches!(input, Input::Closed { why: Why::Asked, .. })));
@@ -508,6 +508,39 @@ fn a_goodbye_with_or_without_a_reason_is_answered_and_is_the_end() {
         let (answer, ended) = caller.read();
         assert_eq!((answer[0], ended), (0x88, true), "{payload:?}");
     }
+}
+
+#[test]
+fn those_who_never_end_their_messages_cannot_fill_the_memory_together() {
+    const EACH: usize = 3 << 20;
+    const PIECE: usize = 128 << 10;
+    let net = Net::default();
+    let mut runtime = layered(&net);
+    let port = listen(&mut runtime, LISTENER, Listen::Mailbox);
+    let mut callers = Vec::new();
+    for number in 0..30 {
+        runtime.start(Op::Accept { at: LISTENER, conn: Conn(10 + number) });
+        let mut caller = net.call(port);
+        caller.write(UPGRADE.as_bytes());
+        assert_eq!(settle(&mut runtime).len(), 1);
+        caller.read();
+        runtime.start(Op::Read { conn: Conn(10 + number) });
+        callers.push(caller);
+    }
+    let mut ended = Vec::new();
+    for caller in &mut callers {
+        caller.write(&[&[0x82, 0xff][..], &u64::try_from(EACH + 1).unwrap().to_be_bytes(), &[0; 4]].concat());
+        for _ in 0..EACH / PIECE {
+            if caller.try_write(&[0; PIECE]) {
+                ended.extend(settle(&mut runtime));
+            }
+        }
+    }
+    // Of 90 MiB, 64 are kept: who held the most was told that it is too much.
+    assert!((8..=12).contains(&ended.len()), "{}", ended.len());
+    assert!(ended.iter().all(|input| matches!(input, Input::Closed { why: Why::TooLong, .. })));
+    let refused = callers.iter_mut().filter_map(|caller| caller.read().0.get(..4).map(<[u8]>::to_vec));
+    assert!(refused.into_iter().all(|word| word == [0x88, 2, 0x03, 0xf1]));
 }
 
 fn layered(net: &Net) -> Layered<InFlight<Net>> {

@@ -7,4 +7,5 @@ mod layered;
 mod net;
 mod proxied;
 mod proxy;
+mod streams;
 mod wormhole;

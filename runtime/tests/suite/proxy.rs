@@ -1,8 +1,9 @@
 //! A SOCKS5 and HTTP proxy that knows who may use it, and resolves every name to this computer.
 
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 
-use wormhole_core::driver::{Address, Conn, Input, Listen, Op, Target};
+use wormhole_core::driver::{Address, Conn, Input, Listen, Op, Target, Terms};
 use wormhole_runtime::Runtime;
 
 const LISTENER: Conn = Conn(0);
@@ -100,6 +101,7 @@ impl<R: Runtime> ProxyDouble<R> {
                 let host = match kind {
                     1 => host.iter().map(u8::to_string).collect::<Vec<_>>().join("."),
                     3 => String::from_utf8(host[1..].to_vec()).unwrap(),
+                    4 => format!("[{}]", Ipv6Addr::from(<[u8; 16]>::try_from(host).unwrap())),
                     other => panic!("no use for {other}"),
                 };
                 self.open(conn, format!("{host}:{}", u16::from_be_bytes([port[0], port[1]])));
@@ -121,7 +123,7 @@ impl<R: Runtime> ProxyDouble<R> {
             Some(_) => self.write(conn, &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
             None => {}
         }
-        self.runtime.start(Op::Join { a: conn, b: Conn(conn.0 + 1) });
+        self.runtime.start(Op::Join { a: conn, b: Conn(conn.0 + 1), terms: Terms::default() });
     }
 
     fn refuse(&mut self, conn: Conn) {

@@ -5,10 +5,13 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use wormhole_core::error::{Error, Misuse, Mood};
+use wormhole_core::defaults::KEY_LIMIT;
+use wormhole_core::error::{Awaited, Error, Misuse, Mood, PeerFault};
 use wormhole_core::wormhole::{Event, RECORD_BYTES};
 use wormhole_runtime::transcribe::{Initiator, Receiver};
-use wormhole_runtime::{CodeStatus, Config, InFlight, KeyStatus, Layered, LinkStatus, Runtime, Wormhole};
+use wormhole_runtime::{
+    CodeStatus, Config, Exchange, InFlight, KeyStatus, Layered, LinkStatus, Runtime, Wormhole,
+};
 
 use crate::double::Double;
 use crate::net::{Net, in_flight, run};
@@ -118,6 +121,59 @@ fn a_send_that_waits_for_room_has_sent_nothing_when_it_is_dropped() {
     dropping!(world, alice.send(b"now")).unwrap();
     let (_, came) = dropping!(world, alice.stored(), bob.receive());
     assert_eq!(came.unwrap(), b"now");
+}
+
+#[test]
+fn two_who_have_much_to_say_at_once_exchange_all_of_it_in_order() {
+    const MANY: u32 = 3000;
+    let mut world = World::new();
+    let (mut alice, mut bob) = world.pair();
+    let (mut a, mut b) = (Talk::default(), Talk::default());
+    while a.heard < MANY || b.heard < MANY {
+        // A call that waits is dropped, and takes nothing with it.
+        while a.go_on(&mut alice, MANY) {}
+        while b.go_on(&mut bob, MANY) {}
+        world.serve();
+    }
+    assert_eq!((a.said, b.said), (MANY, MANY));
+    let (a, b) = dropping!(world, alice.stored(), bob.stored());
+    assert_eq!((a, b), (Ok(()), Ok(())));
+}
+
+#[test]
+fn who_has_no_room_to_send_receives_meanwhile() {
+    let mut world = World::new();
+    let (mut alice, mut bob) = world.pair();
+    dropping!(world, bob.send(b"theirs")).unwrap();
+    dropping!(world, bob.stored()).unwrap();
+    // Nothing is confirmed while the server does nothing.
+    let mut sent = 0;
+    while once(alice.send(b"ours")).is_some() {
+        sent += 1;
+        assert!(sent < 1000, "there must be an end of room");
+    }
+    assert_eq!(once(alice.exchange(Some(b"more"))), Some(Ok(Exchange::Received(b"theirs".to_vec()))));
+    assert_eq!(once(alice.exchange(Some(b"more"))), None, "neither is possible");
+    assert_eq!(dropping!(world, alice.exchange(Some(b"more"))), Ok(Exchange::Sent));
+}
+
+#[test]
+fn an_exchange_gives_what_has_come_before_the_end_and_then_the_end() {
+    let mut world = World::new();
+    let (mut alice, mut bob) = world.pair();
+    assert_eq!(dropping!(world, bob.exchange(Some(b"last words"))), Ok(Exchange::Sent));
+    assert_eq!(dropping!(world, bob.stored()), Ok(()));
+    // It comes before anybody asks for it.
+    for _ in 0..10 {
+        assert!(once(alice.code()).is_some());
+        world.serve();
+    }
+    assert_eq!(dropping!(world, alice.close()), Ok(()));
+    let heard = Exchange::Received(b"last words".to_vec());
+    assert_eq!(dropping!(world, alice.exchange(Some(b"too late"))), Ok(heard));
+    for ours in [Some(&b"too late"[..]), None] {
+        assert_eq!(dropping!(world, alice.exchange(ours)), Err(Error::Misuse(Misuse::Closed)));
+    }
 }
 
 #[test]
@@ -360,6 +416,45 @@ fn a_server_that_is_away_is_told_and_closing_does_not_hang() {
     assert_eq!(run(bob.close()), Some(Err(Error::Lonely)));
 }
 
+#[test]
+fn the_sleep_of_the_computer_counts_for_no_limit() {
+    let hours = Duration::from_secs(5 * 60 * 60);
+    // Bob has said his half, and no more.
+    let begun = || {
+        let mut world = World::new();
+        let (mut alice, mut bob) = (world.wormhole(), world.wormhole());
+        dropping!(world, bob.set_code("4-purple-sausages")).unwrap();
+        dropping!(world, bob.welcome()).unwrap();
+        for _ in 0..5 {
+            assert_eq!(once(bob.verifier()), None);
+            world.serve();
+        }
+        dropping!(world, alice.set_code("4-purple-sausages")).unwrap();
+        for _ in 0..20 {
+            assert_eq!(once(alice.verifier()), None);
+            world.serve();
+        }
+        assert_eq!(alice.status().key, KeyStatus::Unverified);
+        (world, alice, bob)
+    };
+    let (mut world, mut alice, mut bob) = begun();
+    world.net.advance(hours);
+    assert_eq!(once(alice.verifier()), None, "it goes on waiting");
+    let (ours, theirs) = dropping!(world, alice.verifier(), bob.verifier());
+    assert_eq!(ours.unwrap(), theirs.unwrap());
+
+    let (mut world, mut alice, bob) = begun();
+    world.net.advance(hours);
+    for _ in 0..KEY_LIMIT.as_secs() / 20 + 1 {
+        assert_eq!(once(alice.verifier()), None);
+        world.serve();
+        world.net.advance(Duration::from_secs(20));
+    }
+    let silent = PeerFault::Silent(Awaited::Key);
+    assert_eq!(dropping!(world, alice.verifier()), Err(silent.into()), "whoever is awake waits no longer");
+    drop(bob);
+}
+
 /// A server in memory.
 struct World {
     net: Net,
@@ -395,8 +490,42 @@ impl World {
         *wormhole = Wormhole::restore_on(runtime, self.config(), &bytes).unwrap();
     }
 
+    /// Two who have proved to each other that they know the code.
+    fn pair(&mut self) -> (Wormhole<Simulated>, Wormhole<Simulated>) {
+        let (mut alice, mut bob) = (self.wormhole(), self.wormhole());
+        dropping!(self, alice.set_code("4-purple-sausages")).unwrap();
+        dropping!(self, bob.set_code("4-purple-sausages")).unwrap();
+        let (a, b) = dropping!(self, alice.verifier(), bob.verifier());
+        assert_eq!(a.unwrap(), b.unwrap());
+        (alice, bob)
+    }
+
     fn config(&self) -> Config {
         Config::new("example.com/app").mailbox(&self.url)
+    }
+}
+
+/// How many numbers one side has said, and heard.
+#[derive(Default)]
+struct Talk {
+    said: u32,
+    heard: u32,
+}
+
+impl Talk {
+    /// One call, which is dropped where it would wait; whether it did not.
+    fn go_on(&mut self, wormhole: &mut Wormhole<Simulated>, last: u32) -> bool {
+        let ours = self.said.to_be_bytes();
+        match once(wormhole.exchange((self.said < last).then_some(&ours))) {
+            Some(Ok(Exchange::Sent)) => self.said += 1,
+            Some(Ok(Exchange::Received(record))) => {
+                assert_eq!(record, self.heard.to_be_bytes());
+                self.heard += 1;
+            }
+            Some(Err(error)) => panic!("{error}"),
+            None => return false,
+        }
+        true
     }
 }
 

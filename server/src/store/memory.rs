@@ -1,29 +1,40 @@
 //! The store that forgets everything at its end: for tests, for the demo and for whoever embeds a server.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::string::String;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::convert::Infallible;
+use core::ops::RangeInclusive;
 use core::task::{Context, Poll, Waker};
 
 use wormhole_core::driver::{Conn, Instant};
 use wormhole_core::rng::{Rng, Seed};
 
-use super::rules::{self, Mailbox, Nameplate};
-use super::{Ask, Done, Member, Message, Refusal, Reply, Request, Store};
-use crate::limits;
+use super::commands::{self, Effects};
+use super::listeners::{Listeners, Place};
+use super::rows::{Rows, Totals, at_once};
+use super::rules::{Mailbox, Nameplate};
+use super::{Ask, Limits, Member, Message, Note, Refusal, Reply, Request, Store};
+use crate::stamp::Stamp;
 
-/// Nameplates and mailboxes in memory. It keeps no usage records, so that moods go unread.
+/// Nameplates and mailboxes in memory.
 #[derive(Debug)]
 pub struct Memory {
-    apps: BTreeMap<String, App>,
-    /// Which mailbox a connection has open.
-    listening: BTreeMap<Conn, Place>,
-    mailboxes: usize,
-    bytes: usize,
-    rng: Rng,
+    tables: Tables,
+    listeners: Listeners,
+    started: Stamp,
     replies: VecDeque<Reply>,
     waker: Option<Waker>,
+}
+
+#[derive(Debug)]
+struct Tables {
+    apps: BTreeMap<String, App>,
+    totals: Totals,
+    limits: Limits,
+    now: Stamp,
+    rng: Rng,
 }
 
 /// What belongs to one application; there only as long as there is anything.
@@ -36,24 +47,21 @@ struct App {
 #[derive(Debug)]
 struct Room {
     mailbox: Mailbox,
-    listeners: BTreeSet<Conn>,
-}
-
-#[derive(Clone, Debug)]
-struct Place {
-    app: String,
-    mailbox: String,
+    messages: Vec<Arc<Message>>,
 }
 
 impl Store for Memory {
     fn start(&mut self, request: Request, now: Instant) {
+        self.tables.now = self.started.plus(now);
         match request {
-            Request::Do { conn, member, ask } => {
-                let done = self.answer(conn, &member, ask, now);
-                self.reply(Reply::Done { conn, done });
-            }
-            Request::Leave { conn } => self.unsubscribe(conn),
-            Request::Prune => self.prune(now),
+            Request::Do { conn, member, ask } => self.answer(conn, &member, &ask),
+            Request::Leave { conn } => self.listeners.leave(conn),
+            Request::Prune => self.prune(),
+        }
+        if !self.replies.is_empty()
+            && let Some(waker) = self.waker.take()
+        {
+            waker.wake();
         }
     }
 
@@ -69,219 +77,173 @@ impl Store for Memory {
 impl Memory {
     /// An empty store; names and mailbox ids are drawn from the seed.
     pub fn new(seed: Seed) -> Self {
-        Self {
+        Self::with(seed, Stamp::default(), Limits::default())
+    }
+
+    /// An empty store that knows the time at the driver's start, for the statistics, and holds no more than the limits.
+    pub fn with(seed: Seed, started: Stamp, limits: Limits) -> Self {
+        let tables = Tables {
             apps: BTreeMap::new(),
-            listening: BTreeMap::new(),
-            mailboxes: 0,
-            bytes: 0,
+            totals: Totals::default(),
+            limits,
+            now: started,
             rng: Rng::new(seed),
-            replies: VecDeque::new(),
-            waker: None,
-        }
+        };
+        Self { tables, listeners: Listeners::default(), started, replies: VecDeque::new(), waker: None }
     }
 
     /// Whether nothing at all is kept.
     pub fn is_empty(&self) -> bool {
-        self.apps.is_empty() && self.listening.is_empty() && self.mailboxes == 0 && self.bytes == 0
+        self.tables.apps.is_empty() && self.tables.totals == Totals::default() && self.listeners.is_empty()
     }
 
-    fn reply(&mut self, reply: Reply) {
-        self.replies.push_back(reply);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-
-    fn answer(&mut self, conn: Conn, member: &Member, ask: Ask, now: Instant) -> Result<Done, Refusal> {
-        match ask {
-            Ask::List => Ok(Done::Listed(self.list(&member.app))),
-            Ask::Allocate => self.allocate(member, now).map(Done::Allocated),
-            Ask::Claim { nameplate } => self.claim(member, nameplate, now).map(Done::Claimed),
-            Ask::Release { nameplate } => {
-                self.release(member, &nameplate);
-                Ok(Done::Released)
-            }
-            Ask::Open { mailbox } => {
-                let room = self.enter(conn, member, &mailbox, now)?;
-                let messages = room.mailbox.messages.clone();
-                Ok(Done::Opened { mailbox, messages })
-            }
-            Ask::Add { mailbox, message } => {
-                self.add(conn, member, &mailbox, message, now)?;
-                Ok(Done::Added)
-            }
-            Ask::Close { mailbox, mood: _ } => {
-                self.unsubscribe(conn);
-                self.close(member, &mailbox);
-                Ok(Done::Closed)
-            }
-        }
-    }
-
-    fn list(&self, app: &str) -> Vec<String> {
-        self.apps.get(app).map(|app| app.nameplates.keys().cloned().collect()).unwrap_or_default()
-    }
-
-    fn allocate(&mut self, member: &Member, now: Instant) -> Result<String, Refusal> {
-        let app = self.apps.get(&member.app);
-        let is_taken = |name: &str| app.is_some_and(|app| app.nameplates.contains_key(name));
-        let name = rules::allocate(is_taken, &mut self.rng)?;
-        self.claim(member, name.clone(), now)?;
-        Ok(name)
-    }
-
-    fn claim(&mut self, member: &Member, name: String, now: Instant) -> Result<String, Refusal> {
-        let app = self.apps.get(&member.app);
-        let Some(nameplate) = app.and_then(|app| app.nameplates.get(&name)) else {
-            return self.create(member, name, now);
+    fn answer(&mut self, conn: Conn, member: &Member, ask: &Ask) {
+        let place = Place::of(&member.app, ask);
+        let listens = place.as_ref().is_some_and(|place| self.listeners.listens(conn, place));
+        let command = at_once(commands::carry_out(&mut self.tables, member, ask, listens));
+        let Some(Ok((done, effects))) = command else {
+            return self.replies.push_back(Reply::Done { conn, done: Err(Refusal::Unavailable) });
         };
-        nameplate.admits(&member.side)?;
-        let mailbox = nameplate.mailbox.clone();
-        self.room(member, &mailbox, now)?;
-        if let Some(app) = self.apps.get_mut(&member.app)
-            && let Some(nameplate) = app.nameplates.get_mut(&name)
-        {
-            nameplate.claim(&member.side);
+        self.tables.forget_if_empty(&member.app);
+        let done = Reply::Done { conn, done };
+        self.replies.push_back(done);
+        for (conn, message) in self.listeners.follow(conn, place.as_ref(), &effects) {
+            self.replies.push_back(Reply::Message { conn, message });
         }
-        Ok(mailbox)
+        self.replies.extend(effects.used.into_iter().map(Reply::Used));
     }
 
-    /// A new nameplate with a new mailbox.
-    fn create(&mut self, member: &Member, name: String, now: Instant) -> Result<String, Refusal> {
-        let count = self.apps.get(&member.app).map_or(0, |app| app.nameplates.len());
-        if count >= limits::NAMEPLATES {
-            return Err(Refusal::NoNameplate);
+    /// One sweep over everything, every few minutes.
+    fn prune(&mut self) {
+        let Tables { now, limits, .. } = &self.tables;
+        let (now, limits) = (*now, limits.clone());
+        for place in self.listeners.places() {
+            let app = self.tables.apps.get_mut(&place.app);
+            if let Some(room) = app.and_then(|app| app.mailboxes.get_mut(&place.mailbox)) {
+                room.mailbox.touch(now);
+            }
         }
-        let mailbox = rules::mailbox_id(&mut self.rng);
-        self.room(member, &mailbox, now)?.mailbox.nameplate = Some(name.clone());
-        let mut nameplate = Nameplate::new(mailbox.clone());
-        nameplate.claim(&member.side);
-        self.apps.entry(member.app.clone()).or_default().nameplates.insert(name, nameplate);
-        Ok(mailbox)
+        let mut expired = Vec::new();
+        for (app_id, app) in &self.tables.apps {
+            for (id, room) in &app.mailboxes {
+                if room.mailbox.is_expired(now, &limits) {
+                    expired.push(Place { app: app_id.clone(), mailbox: id.clone() });
+                }
+            }
+        }
+        let mut count = 0_usize;
+        for Place { app, mailbox } in expired {
+            let Some(Ok(Some(Effects { used, .. }))) =
+                at_once(commands::expire(&mut self.tables, &app, &mailbox))
+            else {
+                continue;
+            };
+            self.tables.forget_if_empty(&app);
+            count = count.saturating_add(1);
+            self.replies.extend(used.into_iter().map(Reply::Used));
+        }
+        if count > 0 {
+            self.replies.push_back(Reply::Note(Note::Pruned(count)));
+        }
     }
+}
 
-    fn release(&mut self, member: &Member, name: &str) {
-        let Some(app) = self.apps.get_mut(&member.app) else { return };
-        if let Some(nameplate) = app.nameplates.get_mut(name)
-            && nameplate.release(&member.side)
-            && let Some(nameplate) = app.nameplates.remove(name)
-            && let Some(room) = app.mailboxes.get_mut(&nameplate.mailbox)
-        {
-            room.mailbox.nameplate = None;
-        }
-    }
-
-    /// The mailbox, made if it is unknown and opened by the side; no connection listens by this.
-    fn room(&mut self, member: &Member, id: &str, now: Instant) -> Result<&mut Room, Refusal> {
-        let known = self.apps.get(&member.app).and_then(|app| app.mailboxes.get(id));
-        match known {
-            Some(room) => room.mailbox.admits(&member.side)?,
-            None if self.mailboxes >= limits::MAILBOXES => return Err(Refusal::StoreFull),
-            None => self.mailboxes = self.mailboxes.saturating_add(1),
-        }
-        let app = self.apps.entry(member.app.clone()).or_default();
-        let room = app.mailboxes.entry(id.into()).or_insert_with(|| Room::new(now));
-        room.mailbox.open(&member.side, now);
-        Ok(room)
-    }
-
-    /// The mailbox, opened by the side and listened to by the connection.
-    fn enter(&mut self, conn: Conn, member: &Member, id: &str, now: Instant) -> Result<&mut Room, Refusal> {
-        // Refused before anything is noted.
-        self.room(member, id, now)?;
-        self.unsubscribe(conn);
-        self.listening.insert(conn, Place { app: member.app.clone(), mailbox: id.into() });
-        let room = self.room(member, id, now)?;
-        room.listeners.insert(conn);
-        Ok(room)
-    }
-
-    fn add(
-        &mut self,
-        conn: Conn,
-        member: &Member,
-        id: &str,
-        message: Message,
-        now: Instant,
-    ) -> Result<(), Refusal> {
-        let weight = message.weight();
-        if self.bytes.saturating_add(weight) > limits::STORE_BYTES {
-            return Err(Refusal::StoreFull);
-        }
-        let app = self.apps.get_mut(&member.app);
-        let room = match app.and_then(|app| app.mailboxes.get_mut(id)) {
-            Some(room) if room.listeners.contains(&conn) => room,
-            // All sides closed the mailbox under a connection that still has it open: it begins anew.
-            Some(_) | None => self.enter(conn, member, id, now)?,
-        };
-        room.mailbox.has_room(&message)?;
-        let message = Arc::new(message);
-        room.mailbox.add(Arc::clone(&message), now);
-        let listeners = room.listeners.clone();
-        self.bytes = self.bytes.saturating_add(weight);
-        for conn in listeners {
-            self.reply(Reply::Message { conn, message: Arc::clone(&message) });
-        }
-        Ok(())
-    }
-
-    fn close(&mut self, member: &Member, id: &str) {
-        let Some(app) = self.apps.get_mut(&member.app) else { return };
-        if app.mailboxes.get_mut(id).is_some_and(|room| room.mailbox.close(&member.side)) {
-            self.delete(&member.app, id);
-        }
-        self.forget_if_empty(&member.app);
-    }
-
-    /// Deletes a mailbox with everything that hangs on it.
-    fn delete(&mut self, app_id: &str, id: &str) {
-        let Some(app) = self.apps.get_mut(app_id) else { return };
-        let Some(room) = app.mailboxes.remove(id) else { return };
-        if let Some(name) = room.mailbox.nameplate.as_ref() {
-            app.nameplates.remove(name);
-        }
-        for conn in &room.listeners {
-            self.listening.remove(conn);
-        }
-        self.mailboxes = self.mailboxes.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(room.mailbox.bytes());
-    }
-
+impl Tables {
     fn forget_if_empty(&mut self, app_id: &str) {
         if self.apps.get(app_id).is_some_and(|app| app.nameplates.is_empty() && app.mailboxes.is_empty()) {
             self.apps.remove(app_id);
         }
     }
-
-    fn unsubscribe(&mut self, conn: Conn) {
-        let Some(place) = self.listening.remove(&conn) else { return };
-        let app = self.apps.get_mut(&place.app);
-        if let Some(room) = app.and_then(|app| app.mailboxes.get_mut(&place.mailbox)) {
-            room.listeners.remove(&conn);
-        }
-    }
-
-    /// One sweep over everything, every few minutes.
-    fn prune(&mut self, now: Instant) {
-        let mut expired = Vec::new();
-        for (app_id, app) in &mut self.apps {
-            for (id, room) in &mut app.mailboxes {
-                if !room.listeners.is_empty() {
-                    room.mailbox.touch(now);
-                } else if room.mailbox.is_expired(now) {
-                    expired.push(Place { app: app_id.clone(), mailbox: id.clone() });
-                }
-            }
-        }
-        for place in expired {
-            self.delete(&place.app, &place.mailbox);
-            self.forget_if_empty(&place.app);
-        }
-    }
 }
 
-impl Room {
-    const fn new(now: Instant) -> Self {
-        Self { mailbox: Mailbox::new(now), listeners: BTreeSet::new() }
+impl Rows for Tables {
+    type Fault = Infallible;
+
+    fn now(&self) -> Stamp {
+        self.now
+    }
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+    fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+
+    async fn totals(&mut self) -> Result<Totals, Infallible> {
+        Ok(self.totals)
+    }
+    async fn names(&mut self, app: &str) -> Result<Vec<String>, Infallible> {
+        Ok(self.apps.get(app).map(|app| app.nameplates.keys().cloned().collect()).unwrap_or_default())
+    }
+    async fn count_names(&mut self, app: &str) -> Result<usize, Infallible> {
+        Ok(self.apps.get(app).map_or(0, |app| app.nameplates.len()))
+    }
+    async fn names_among(
+        &mut self,
+        app: &str,
+        range: RangeInclusive<u64>,
+    ) -> Result<Vec<String>, Infallible> {
+        let Some(app) = self.apps.get(app) else { return Ok(Vec::new()) };
+        let is_taken = |name: &String| app.nameplates.contains_key(name);
+        Ok(range.map(|number| number.to_string()).filter(is_taken).collect())
+    }
+
+    async fn nameplate(&mut self, app: &str, name: &str) -> Result<Option<Nameplate>, Infallible> {
+        Ok(self.apps.get(app).and_then(|app| app.nameplates.get(name)).cloned())
+    }
+    async fn put_nameplate(
+        &mut self,
+        app: &str,
+        name: &str,
+        nameplate: &Nameplate,
+    ) -> Result<(), Infallible> {
+        let app = self.apps.entry(app.into()).or_default();
+        app.nameplates.insert(name.into(), nameplate.clone());
+        Ok(())
+    }
+    async fn remove_nameplate(&mut self, app: &str, name: &str) -> Result<(), Infallible> {
+        if let Some(app) = self.apps.get_mut(app) {
+            app.nameplates.remove(name);
+        }
+        Ok(())
+    }
+
+    async fn mailbox(&mut self, app: &str, id: &str) -> Result<Option<Mailbox>, Infallible> {
+        let app = self.apps.get(app);
+        Ok(app.and_then(|app| app.mailboxes.get(id)).map(|room| room.mailbox.clone()))
+    }
+    async fn put_mailbox(&mut self, app: &str, id: &str, mailbox: &Mailbox) -> Result<(), Infallible> {
+        let app = self.apps.entry(app.into()).or_default();
+        match app.mailboxes.get_mut(id) {
+            Some(room) => room.mailbox = mailbox.clone(),
+            None => {
+                self.totals.mailboxes = self.totals.mailboxes.saturating_add(1);
+                app.mailboxes.insert(id.into(), Room { mailbox: mailbox.clone(), messages: Vec::new() });
+            }
+        }
+        Ok(())
+    }
+    async fn remove_mailbox(&mut self, app: &str, id: &str, mailbox: &Mailbox) -> Result<(), Infallible> {
+        if let Some(app) = self.apps.get_mut(app)
+            && app.mailboxes.remove(id).is_some()
+        {
+            self.totals.mailboxes = self.totals.mailboxes.saturating_sub(1);
+            self.totals.bytes = self.totals.bytes.saturating_sub(mailbox.bytes);
+        }
+        Ok(())
+    }
+
+    async fn messages(&mut self, app: &str, id: &str) -> Result<Vec<Arc<Message>>, Infallible> {
+        let app = self.apps.get(app);
+        Ok(app.and_then(|app| app.mailboxes.get(id)).map(|room| room.messages.clone()).unwrap_or_default())
+    }
+    async fn add(&mut self, app: &str, id: &str, _: u64, message: &Arc<Message>) -> Result<(), Infallible> {
+        if let Some(app) = self.apps.get_mut(app)
+            && let Some(room) = app.mailboxes.get_mut(id)
+        {
+            room.messages.push(Arc::clone(message));
+            self.totals.bytes = self.totals.bytes.saturating_add(message.weight());
+        }
+        Ok(())
     }
 }

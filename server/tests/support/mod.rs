@@ -114,7 +114,7 @@ impl MailboxWorld {
 
 impl RelayWorld {
     pub(crate) fn relay() -> Self {
-        Self::new(relay::Relay::new(relay::Options { listen: Address::new("127.0.0.1", 4001) }), ())
+        Self::new(relay::Relay::new(relay::Options::new(Address::new("127.0.0.1", 4001))), ())
     }
 
     /// All bytes that a client has heard since it was last asked.
@@ -269,7 +269,7 @@ impl<M: Machine<Event = Event>, S: Shelf<M::Request, M::Reply>> World<M, S> {
                     self.inputs.push_back(Input::Sent { conn });
                 }
             }
-            Op::Join { a, b } => {
+            Op::Join { a, b, terms: _ } => {
                 for (conn, partner) in [(a, b), (b, a)] {
                     let line = self.line(conn);
                     assert!(!line.ended && line.partner.is_none());

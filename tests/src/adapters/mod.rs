@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use wormhole_runtime::Config;
 
-pub use side::{Executor, Side};
+pub use side::{Executor, Side, until_woken};
 
-use crate::{fail, ok};
+use crate::{Make, Servers, fail, ok};
 
 /// No side takes longer than this.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -30,6 +30,11 @@ pub enum Adapter {
     Blocking,
 }
 
+impl Adapter {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Tokio, Self::AsyncStd, Self::Smol, Self::Blocking];
+}
+
 /// Two adapters that meet.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair {
@@ -37,6 +42,19 @@ pub struct Pair {
     pub left: Adapter,
     /// The one that is told it.
     pub right: Adapter,
+    /// Whose servers they use.
+    pub make: Make,
+}
+
+impl Pair {
+    /// The servers, which all tests of one program share.
+    #[track_caller]
+    fn servers(self) -> &'static Servers {
+        match Servers::shared(self.make) {
+            Some(servers) => servers,
+            None => fail("these servers are not there"),
+        }
+    }
 }
 
 /// A wormhole on this adapter.

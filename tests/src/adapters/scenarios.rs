@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use wormhole_core::error::{Error, Mood};
+use wormhole_runtime::{Config, Exchange};
 use wormhole_transfer::Received;
 
 use super::side::Side;
 use super::{Pair, begin, both, config, open};
-use crate::{Make, Servers, fail, noise, ok};
+use crate::{Servers, fail, noise, ok};
 
 /// Records of a long conversation, each way.
 const MANY: u32 = 10_000;
 /// Of which so many are sent before the other side's are taken.
 const AT_ONCE: u32 = 50;
+/// Records that both sides pour in at once.
+const POURED: u32 = 3_000;
 /// A record that is as long as this.
 const LONG: usize = 1 << 20;
 /// A file of some megabytes, not a multiple of anything.
@@ -22,7 +25,7 @@ const FILE: usize = 5_000_003;
 
 /// Everything that a wormhole offers, once.
 pub fn a_conversation_from_code_to_close(pair: Pair) {
-    let url = Servers::ours().mailbox_url();
+    let url = pair.servers().mailbox_url();
     let of = |name: &str| config(&url).app_versions(&format!(r#"{{"of":"{name}"}}"#));
     let mut left = ok(pair.left.wormhole(of("left")), "a wormhole");
     let mut right = ok(pair.right.wormhole(of("right")), "a wormhole");
@@ -52,7 +55,7 @@ pub fn a_conversation_from_code_to_close(pair: Pair) {
 
 /// The receiver types the code, and completes what can be.
 pub fn a_code_that_is_typed(pair: Pair) {
-    let url = Servers::ours().mailbox_url();
+    let url = pair.servers().mailbox_url();
     let (mut left, mut right) = (open(pair.left, &url), open(pair.right, &url));
     let code = allocate(&mut *left);
     let Some((nameplate, words)) = code.split_once('-') else { fail("a code without words") };
@@ -71,7 +74,7 @@ pub fn a_code_that_is_typed(pair: Pair) {
 
 /// One of them mistypes a word.
 pub fn a_wrong_code(pair: Pair) {
-    let url = Servers::ours().mailbox_url();
+    let url = pair.servers().mailbox_url();
     let (mut left, mut right) = (open(pair.left, &url), open(pair.right, &url));
     let code = allocate(&mut *left);
     ok(right.set_code(&format!("{code}x")), "a code");
@@ -84,7 +87,7 @@ pub fn a_wrong_code(pair: Pair) {
 
 /// The other one never comes.
 pub fn a_lonely_close(pair: Pair) {
-    let url = Servers::ours().mailbox_url();
+    let url = pair.servers().mailbox_url();
     for adapter in [pair.left, pair.right] {
         let mut side = open(adapter, &url);
         allocate(&mut *side);
@@ -95,9 +98,11 @@ pub fn a_lonely_close(pair: Pair) {
 
 /// A third one has the code, too.
 pub fn a_third_who_has_the_code(pair: Pair) {
-    let url = Servers::ours().mailbox_url();
+    let url = pair.servers().mailbox_url();
     let (mut left, mut right) = (open(pair.left, &url), open(pair.right, &url));
     let code = allocate(&mut *left);
+    // The reference's server lets nobody open a mailbox any more once a third one has tried.
+    ok(left.stored(), "what was sent");
     ok(right.set_code(&code), "a code");
     // The nameplate stays claimed as long as the left side has not heard the right one.
     let mut right = begin(move || (ok(right.stored(), "what was sent"), right)).end().1;
@@ -110,7 +115,7 @@ pub fn a_third_who_has_the_code(pair: Pair) {
 
 /// A wait has a limit, and may be repeated.
 pub fn a_wait_with_a_limit(pair: Pair) {
-    let url = Servers::ours().mailbox_url();
+    let url = pair.servers().mailbox_url();
     let limited = |adapter: super::Adapter| {
         let config = config(&url).wait_limit(Duration::from_millis(200));
         ok(adapter.wormhole(config), "a wormhole")
@@ -145,9 +150,9 @@ pub fn no_server(pair: Pair) {
     }
 }
 
-/// The mailbox server is restarted with nothing in memory, first while one side waits, then while they talk.
+/// The mailbox server is restarted, ours with nothing in memory and the reference's with its database, first while one side waits, then while they talk.
 pub fn a_server_that_is_lost_and_comes_back(pair: Pair) {
-    let Some(mut servers) = Servers::start(Make::Ours) else { fail("our own servers do not start") };
+    let Some(mut servers) = Servers::durable(pair.make) else { fail("the servers do not start") };
     let url = servers.mailbox_url();
     let mut left = open(pair.left, &url);
     let code = allocate(&mut *left);
@@ -175,7 +180,7 @@ pub fn a_server_that_is_lost_and_comes_back(pair: Pair) {
 
 /// One thread has two wormholes, and so has the other.
 pub fn two_wormholes_at_once(pair: Pair) {
-    let url = Servers::ours().mailbox_url();
+    let url = pair.servers().mailbox_url();
     let mut left = [open(pair.left, &url), open(pair.left, &url)];
     let mut right = [open(pair.right, &url), open(pair.right, &url)];
     for (left, right) in left.iter_mut().zip(&mut right) {
@@ -203,7 +208,7 @@ pub fn two_wormholes_at_once(pair: Pair) {
 
 /// Every call is dropped when something has come, and made again.
 pub fn calls_that_are_dropped_and_made_again(pair: Pair) {
-    let url = Servers::ours().mailbox_url();
+    let url = pair.servers().mailbox_url();
     let (mut left, mut right) = (open(pair.left, &url), open(pair.right, &url));
     left.restless();
     right.restless();
@@ -243,6 +248,32 @@ pub fn ten_thousand_records_each_way(pair: Pair) {
     both(move || exchange(&mut *left, MANY), move || exchange(&mut *right, MANY));
 }
 
+/// More than all queues hold, from both sides as fast as they can, with every call dropped when something has come.
+pub fn records_poured_in_by_both_at_once(pair: Pair) {
+    let (mut left, mut right) = meet(pair);
+    left.restless();
+    right.restless();
+    let pour = |mut side: Box<dyn Side>| {
+        move || {
+            let (mut said, mut heard) = (0_u32, 0_u32);
+            while said < POURED || heard < POURED {
+                let ours = said.to_be_bytes();
+                match ok(side.exchange((said < POURED).then_some(&ours)), "an exchange") {
+                    Exchange::Sent => said += 1,
+                    Exchange::Received(record) => {
+                        assert_eq!(record, heard.to_be_bytes());
+                        heard += 1;
+                    }
+                }
+            }
+            ok(side.stored(), "what was sent");
+            side.close()
+        }
+    };
+    let (left, right) = both(pour(left), pour(right));
+    ok(left.and(right), "the close");
+}
+
 /// One record of a mebibyte each way.
 pub fn a_record_of_a_mebibyte(pair: Pair) {
     let (mut left, mut right) = meet(pair);
@@ -259,7 +290,7 @@ pub fn a_record_of_a_mebibyte(pair: Pair) {
 
 /// A small message each way, and no more.
 pub fn an_introduction(pair: Pair) {
-    let ours = config(&Servers::ours().mailbox_url());
+    let ours = config(&pair.servers().mailbox_url());
     let (theirs, (tell, told)) = (ours.clone(), mpsc::channel());
     let (left, right) = both(
         move || pair.left.initiate(ours, b"from left", tell),
@@ -270,12 +301,27 @@ pub fn an_introduction(pair: Pair) {
 
 /// A file of some megabytes.
 pub fn a_file(pair: Pair) {
-    let servers = Servers::ours();
+    let config = config(&pair.servers().mailbox_url());
+    transfer(pair, config.relays([pair.servers().relay_hint()]));
+}
+
+/// The same, where nobody listens, so that it can only go by the relay.
+pub fn a_file_by_the_relay(pair: Pair) {
+    let config = config(&pair.servers().mailbox_url()).listen(false);
+    transfer(pair, config.relays([pair.servers().relay_hint()]));
+}
+
+/// The same, where there is no relay, so that it can only go from one side to the other.
+pub fn a_file_without_a_relay(pair: Pair) {
+    transfer(pair, config(&pair.servers().mailbox_url()).relays::<String>([]));
+}
+
+#[track_caller]
+fn transfer(pair: Pair, config: Config) {
     let directory = ok(TempDir::new(), "a directory");
     let (from, to) = (directory.path().join("file.bin"), directory.path().join("to"));
     ok(std::fs::write(&from, noise(FILE)), "a file");
     ok(std::fs::create_dir(&to), "a directory");
-    let config = config(&servers.mailbox_url()).relays([servers.relay_hint()]);
     let theirs = config.clone();
     let (tell, told) = mpsc::channel();
     let sending = begin(move || pair.left.send(config, &from, tell));
@@ -311,7 +357,7 @@ fn allocate(side: &mut dyn Side) -> String {
 /// Two sides that have verified each other.
 #[track_caller]
 fn meet(pair: Pair) -> (Box<dyn Side>, Box<dyn Side>) {
-    let url = Servers::ours().mailbox_url();
+    let url = pair.servers().mailbox_url();
     let (mut left, mut right) = (open(pair.left, &url), open(pair.right, &url));
     ok(right.set_code(&allocate(&mut *left)), "a code");
     let verified = |mut side: Box<dyn Side>| move || (ok(side.verifier(), "a verifier"), side);

@@ -11,7 +11,7 @@ use wormhole_core::error::Error;
 use wormhole_core::wire::peer::Versions;
 use wormhole_core::wire::server::Welcome;
 use wormhole_core::wormhole::Event;
-use wormhole_runtime::{Config, Runtime, Status, Wormhole};
+use wormhole_runtime::{Config, Exchange, Runtime, Snapshot, Status, Wormhole};
 
 use super::Adapter;
 
@@ -54,6 +54,8 @@ pub trait Side: Send + fmt::Debug {
     /// As the adapter's.
     fn receive(&mut self) -> Result<Vec<u8>, Error>;
     /// As the adapter's.
+    fn exchange(&mut self, ours: Option<&[u8]>) -> Result<Exchange, Error>;
+    /// As the adapter's.
     fn derive_key(&self, purpose: &str, len: usize) -> Result<Secret, Error>;
     /// As the adapter's.
     fn status(&self) -> Status;
@@ -61,6 +63,8 @@ pub trait Side: Send + fmt::Debug {
     fn next_event(&mut self) -> Event;
     /// As the adapter's.
     fn close(&mut self) -> Result<(), Error>;
+    /// As the adapter's.
+    fn snapshot(&self) -> Result<Snapshot, Error>;
 }
 
 impl Adapter {
@@ -73,6 +77,25 @@ impl Adapter {
             }
             Self::Smol => Box::new(Waiting::new(wormhole_smol::Wormhole::new(config)?, Executor::Smol)),
             Self::Blocking => Box::new(wormhole_blocking::Wormhole::new(config)?),
+        })
+    }
+
+    /// A wormhole on this adapter that goes on where one on any adapter was written down.
+    pub fn restore(self, config: Config, bytes: &[u8]) -> Result<Box<dyn Side>, Error> {
+        Ok(match self {
+            Self::Tokio => {
+                let wormhole = wormhole_tokio::Wormhole::restore(config, bytes)?;
+                Box::new(Waiting::new(wormhole, Executor::tokio()))
+            }
+            Self::AsyncStd => {
+                let wormhole = wormhole_async_std::Wormhole::restore(config, bytes)?;
+                Box::new(Waiting::new(wormhole, Executor::AsyncStd))
+            }
+            Self::Smol => {
+                let wormhole = wormhole_smol::Wormhole::restore(config, bytes)?;
+                Box::new(Waiting::new(wormhole, Executor::Smol))
+            }
+            Self::Blocking => Box::new(wormhole_blocking::Wormhole::restore(config, bytes)?),
         })
     }
 }
@@ -135,7 +158,7 @@ impl<R> Waiting<R> {
 }
 
 /// Gives a future up when it would be polled a second time.
-async fn until_woken<T>(future: impl Future<Output = T>) -> Option<T> {
+pub async fn until_woken<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut was_polled = false;
     poll_fn(|cx| {
@@ -177,6 +200,7 @@ impl<R: Runtime + Send + fmt::Debug> Side for Waiting<R> {
         fn send(record: &[u8]) -> Result<(), Error>;
         fn stored() -> Result<(), Error>;
         fn receive() -> Result<Vec<u8>, Error>;
+        fn exchange(ours: Option<&[u8]>) -> Result<Exchange, Error>;
         fn next_event() -> Event;
         fn close() -> Result<(), Error>;
     }
@@ -191,6 +215,10 @@ impl<R: Runtime + Send + fmt::Debug> Side for Waiting<R> {
 
     fn status(&self) -> Status {
         self.wormhole.status()
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, Error> {
+        self.wormhole.snapshot()
     }
 
     fn derive_key(&self, purpose: &str, len: usize) -> Result<Secret, Error> {
@@ -229,6 +257,7 @@ impl Side for wormhole_blocking::Wormhole {
         fn send(&mut self, record: &[u8]) -> Result<(), Error>;
         fn stored(&mut self) -> Result<(), Error>;
         fn receive(&mut self) -> Result<Vec<u8>, Error>;
+        fn exchange(&mut self, ours: Option<&[u8]>) -> Result<Exchange, Error>;
         fn next_event(&mut self) -> Event;
         fn close(&mut self) -> Result<(), Error>;
     }
@@ -238,5 +267,6 @@ impl Side for wormhole_blocking::Wormhole {
         fn complete_words(&self, typed: &str) -> Result<Vec<String>, Error>;
         fn derive_key(&self, purpose: &str, len: usize) -> Result<Secret, Error>;
         fn status(&self) -> Status;
+        fn snapshot(&self) -> Result<Snapshot, Error>;
     }
 }

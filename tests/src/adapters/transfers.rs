@@ -92,6 +92,16 @@ impl Adapter {
         }
     }
 
+    /// Begins an introduction, as far as the code.
+    pub fn invite(self, config: Config) -> Result<Code, CoreError> {
+        match self {
+            Self::Tokio => Executor::tokio().run(invite::<wormhole_tokio::Runtime>(config)),
+            Self::AsyncStd => Executor::AsyncStd.run(invite::<wormhole_async_std::Runtime>(config)),
+            Self::Smol => Executor::Smol.run(invite::<wormhole_smol::Runtime>(config)),
+            Self::Blocking => wormhole_blocking::transcribe::Initiator::with(config, b"")?.start(),
+        }
+    }
+
     /// Answers an introduction with this blob; answers the other side's.
     pub fn answer(self, config: Config, code: &Code, blob: &[u8]) -> Result<Vec<u8>, CoreError> {
         match self {
@@ -134,6 +144,10 @@ async fn initiate<R: OnNetwork>(config: Config, blob: &[u8], tell: Tell<Code>) -
     // The test may have given up.
     let _ = tell.send(initiator.start().await?);
     initiator.finish().await
+}
+
+async fn invite<R: OnNetwork>(config: Config) -> Result<Code, CoreError> {
+    transcribe::Initiator::<R>::with(config, b"")?.start().await
 }
 
 async fn answer<R: OnNetwork>(config: Config, code: &Code, blob: &[u8]) -> Result<Vec<u8>, CoreError> {

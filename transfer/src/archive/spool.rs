@@ -88,16 +88,21 @@ fn entry(
     }
     let (mut file, at) = tree.file(&path)?;
     let mut step = vec![0; STEP];
+    let mut left = entry.size();
     loop {
         match entry.read(&mut step) {
             Ok(0) => break,
             Ok(count) => {
                 source.check_wanted()?;
+                left = left.checked_sub(count as u64).ok_or(BadArchive::Mismatch)?;
                 tree.write(&mut file, &at, step.get(..count).unwrap_or_default())?;
             }
             Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return Err(BadArchive::Checksum(shown(&name)).into()),
         }
+    }
+    if left > 0 {
+        return Err(BadArchive::Mismatch.into());
     }
     tree.set_mode_of(&path, mode)
 }

@@ -1,0 +1,89 @@
+//! What the program costs and shows when a server or a peer does not keep to the rules. `tests/HOSTILE.md` has the whole table.
+#![cfg(all(test, target_os = "linux"))]
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::json;
+use tempfile::TempDir;
+use wormhole_tests::hostile::{Client, LyingServer};
+use wormhole_tests::{Program, expect_names};
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// The most memory that any of it may take.
+const PEAK: u64 = 64 << 20;
+
+#[test]
+fn no_server_makes_the_program_large() {
+    type Attack = fn(&mut Client);
+    let rows: &[(&str, Attack, &str)] = &[
+        (
+            "a frame of 64 MiB",
+            |it| {
+                it.raw(&[&[0x81, 127][..], &(64_u64 << 20).to_be_bytes()].concat());
+                while it.raw(&[b'x'; 1 << 16]) {}
+            },
+            "too long to be taken",
+        ),
+        (
+            "fragments without end",
+            |it| {
+                let frame =
+                    |first: u8| [&[first, 127][..], &60_000_u64.to_be_bytes(), &[b'x'; 60_000]].concat();
+                it.raw(&frame(0x01));
+                while it.raw(&frame(0x00)) {}
+            },
+            "too long to be taken",
+        ),
+        (
+            "a text of 10 MB",
+            |it| {
+                it.serve_until("add");
+                it.say_as("x", "0", &"00".repeat(10 << 20));
+            },
+            "too long to be taken",
+        ),
+        (
+            "a flood of messages",
+            |it| {
+                it.serve_until("add");
+                (0..100_000).for_each(|number| it.say_as("x", &number.to_string(), "00"));
+            },
+            "sent more than is allowed",
+        ),
+        (
+            "a motd of 1 MB that steers",
+            |it| {
+                it.say(&json!({"type": "welcome", "welcome": {"motd": "\u{1b}[2J".repeat(1 << 18)}}));
+                it.say(&json!({"type": "error", "error": "\u{1b}]0;gone\u{7}"}));
+            },
+            r"\x1b]0;gone\x07",
+        ),
+    ];
+    for (row, attack, sentence) in rows {
+        let attack = *attack;
+        let server = LyingServer::start(move |client| {
+            client.serve_until("bind");
+            attack(client);
+            client.serve();
+        });
+        let work = TempDir::new().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wormhole"));
+        command.current_dir(work.path()).args([
+            "--relay-url",
+            &server.url(),
+            "receive",
+            "--hide-progress",
+            "4-purple-sausages",
+        ]);
+        let program = Program::start(row, command);
+        let usage = program.usage();
+        let usage = usage.join().unwrap();
+        let outcome = program.finish(LIMIT).expect_code(row, 1);
+        assert!(outcome.error.contains(sentence), "{row}: {}", outcome.error);
+        assert!(!outcome.error.contains('\x1b') && !outcome.output.contains('\x1b'), "{row}");
+        assert!(usage.peak_bytes < PEAK, "{row}: {} bytes", usage.peak_bytes);
+        assert!(outcome.took < LIMIT / 2, "{row}: {:?}", outcome.took);
+        expect_names(work.path(), &[]);
+    }
+}
