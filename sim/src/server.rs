@@ -62,7 +62,7 @@ pub(crate) fn mailbox(net: &Net, store: Kept) -> Program {
 
 /// A transit relay.
 pub(crate) fn relay(net: &Net) -> Program {
-    let options = relay::Options { listen: Address::new("relay", 4001) };
+    let options = relay::Options::new(Address::new("relay", 4001));
     let mut server = Server::relay(options, Host::new(net.clone(), RELAY));
     Box::pin(async move {
         server.run().await;

@@ -48,7 +48,9 @@ impl State {
                 listener.next_port = listener.next_port.saturating_add(1);
                 listener.next_port
             }
-            Listen::Mailbox(address) | Listen::Relay(address) => address.port,
+            Listen::Mailbox(address) | Listen::Relay(address) | Listen::RelayWebSocket(address) => {
+                address.port
+            }
         };
         let listening = Listening { port, waiting: VecDeque::new(), callers: VecDeque::new() };
         self.set(host, conn, Slot::Listening(listening));
