@@ -7,7 +7,7 @@ use crate::plan::Scenario;
 use crate::world::run_with;
 
 /// Worlds behind each cell. Those that the fault has missed do not count.
-const WORLDS: u64 = 120;
+const WORLDS: u64 = 60;
 const SCENARIOS: [Scenario; 3] = [Scenario::Introduction, Scenario::Records, Scenario::File];
 
 /// The table, as it is kept in the tree.
