@@ -31,6 +31,24 @@ async fn a_text_arrives() {
 }
 
 #[tokio::test]
+async fn an_answer_after_the_other_side_has_left_is_no_misuse() {
+    let world = World::new().await;
+    let (mut sender, mut receiver) = world.meet(Content::memory("a", pattern(10)), true).await;
+    let (offer, ()) = tokio::join!(receiver.offer(), async {
+        while !matches!(sender.next_event().await, Event::OurHints(_)) {}
+        sender.cancel();
+        assert!(sender.finish().await.is_err());
+    });
+    if offer.is_ok() {
+        while !matches!(receiver.next_event().await, Event::Closed(_)) {}
+        receiver.accept_memory().unwrap();
+        assert!(matches!(receiver.accept_memory(), Err(Error::Wormhole(CoreError::Misuse(_)))));
+    }
+    let said = receiver.finish().await;
+    assert!(matches!(said, Err(Error::Wormhole(CoreError::Peer(_)))), "{said:?}");
+}
+
+#[tokio::test]
 async fn files_of_all_sizes_arrive_by_either_way() {
     for direct in [true, false] {
         for size in [0, 1, 16_384, 16_385, 5_000_000] {

@@ -513,6 +513,9 @@ impl State {
             && at.side == 1
             && self.faults.iter().any(crate::fault::Fault::is_odd_server);
         let odd = odd && std::str::from_utf8(&bytes).is_ok_and(is_message);
+        if odd {
+            self.struck = Some(self.now);
+        }
         let moment = self.arrival(at, stalled);
         let mut on_the_way = bytes.len();
         if odd && self.chance.one_in(4) {
