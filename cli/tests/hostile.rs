@@ -13,54 +13,56 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// The most memory that any of it may take.
 const PEAK: u64 = 64 << 20;
 
+type Attack = fn(&mut Client);
+
+/// What a server does, and what the program then says.
+const ATTACKS: &[(&str, Attack, &str)] = &[
+    (
+        "a frame of 64 MiB",
+        |it| {
+            it.raw(&[&[0x81, 127][..], &(64_u64 << 20).to_be_bytes()].concat());
+            while it.raw(&[b'x'; 1 << 16]) {}
+        },
+        "too long to be taken",
+    ),
+    (
+        "fragments without end",
+        |it| {
+            let frame = |first: u8| [&[first, 127][..], &60_000_u64.to_be_bytes(), &[b'x'; 60_000]].concat();
+            it.raw(&frame(0x01));
+            while it.raw(&frame(0x00)) {}
+        },
+        "too long to be taken",
+    ),
+    (
+        "a text of 10 MB",
+        |it| {
+            it.serve_until("add");
+            it.say_as("x", "0", &"00".repeat(10 << 20));
+        },
+        "too long to be taken",
+    ),
+    (
+        "a flood of messages",
+        |it| {
+            it.serve_until("add");
+            (0..100_000).for_each(|number| it.say_as("x", &number.to_string(), "00"));
+        },
+        "sent more than is allowed",
+    ),
+    (
+        "a motd of 1 MB that steers",
+        |it| {
+            it.say(&json!({"type": "welcome", "welcome": {"motd": "\u{1b}[2J".repeat(1 << 18)}}));
+            it.say(&json!({"type": "error", "error": "\u{1b}]0;gone\u{7}"}));
+        },
+        r"\x1b]0;gone\x07",
+    ),
+];
+
 #[test]
 fn no_server_makes_the_program_large() {
-    type Attack = fn(&mut Client);
-    let rows: &[(&str, Attack, &str)] = &[
-        (
-            "a frame of 64 MiB",
-            |it| {
-                it.raw(&[&[0x81, 127][..], &(64_u64 << 20).to_be_bytes()].concat());
-                while it.raw(&[b'x'; 1 << 16]) {}
-            },
-            "too long to be taken",
-        ),
-        (
-            "fragments without end",
-            |it| {
-                let frame =
-                    |first: u8| [&[first, 127][..], &60_000_u64.to_be_bytes(), &[b'x'; 60_000]].concat();
-                it.raw(&frame(0x01));
-                while it.raw(&frame(0x00)) {}
-            },
-            "too long to be taken",
-        ),
-        (
-            "a text of 10 MB",
-            |it| {
-                it.serve_until("add");
-                it.say_as("x", "0", &"00".repeat(10 << 20));
-            },
-            "too long to be taken",
-        ),
-        (
-            "a flood of messages",
-            |it| {
-                it.serve_until("add");
-                (0..100_000).for_each(|number| it.say_as("x", &number.to_string(), "00"));
-            },
-            "sent more than is allowed",
-        ),
-        (
-            "a motd of 1 MB that steers",
-            |it| {
-                it.say(&json!({"type": "welcome", "welcome": {"motd": "\u{1b}[2J".repeat(1 << 18)}}));
-                it.say(&json!({"type": "error", "error": "\u{1b}]0;gone\u{7}"}));
-            },
-            r"\x1b]0;gone\x07",
-        ),
-    ];
-    for (row, attack, sentence) in rows {
+    for (row, attack, sentence) in ATTACKS {
         let attack = *attack;
         let server = LyingServer::start(move |client| {
             client.serve_until("bind");
