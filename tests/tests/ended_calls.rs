@@ -35,8 +35,6 @@ struct Stage {
     name: &'static str,
     canceller: Canceller,
     call: Box<dyn FnOnce() -> Error + Send>,
-    /// The limit of the configuration ends it, too. It does not end what carries content.
-    is_limited: bool,
 }
 
 #[test]
@@ -67,15 +65,10 @@ fn a_call_is_ended_from_another_thread_at_every_stage_and_leaves_no_thread() {
 }
 
 #[test]
-fn a_call_is_ended_by_its_limit_at_every_stage_before_content_and_leaves_no_thread() {
+fn a_call_is_ended_by_its_limit_at_every_stage_and_leaves_no_thread() {
     let (_alone, world) = (alone(), World::new());
     for make in STAGES {
         let stage = make(&world, &plain().wait_limit(WAIT));
-        if !stage.is_limited {
-            drop(stage);
-            expect_no_threads("content");
-            continue;
-        }
         let name = stage.name;
         let asked = Instant::now();
         assert_eq!((stage.call)(), Error::TimedOut, "{name}");
@@ -221,7 +214,7 @@ fn receiver_without_peer(_: &World, config: &Config) -> Stage {
 
 fn content_to_idle_peer(world: &World, config: &Config) -> Stage {
     let sender = world.connected_sender(config, LARGE);
-    Stage { is_limited: false, ..finish("a peer that reads nothing", sender) }
+    finish("a peer that reads nothing", sender)
 }
 
 fn content_from_idle_peer(world: &World, config: &Config) -> Stage {
@@ -233,16 +226,13 @@ fn content_from_idle_peer(world: &World, config: &Config) -> Stage {
     receiver.accept(&Destination::Into(world.to())).unwrap();
     until(|| receiver.next_event(), |event| matches!(event, Event::Connected(_)));
     let canceller = receiver.canceller();
-    Stage {
-        is_limited: false,
-        ..stage("a peer that says nothing", canceller, move || why(receiver.finish()))
-    }
+    stage("a peer that says nothing", canceller, move || why(receiver.finish()))
 }
 
 fn ack(world: &World, config: &Config) -> Stage {
     let mut sender = world.connected_sender(config, SMALL);
     until(|| sender.next_event(), |event| matches!(event, Event::Sent));
-    Stage { is_limited: false, ..finish("a peer's confirmation", sender) }
+    finish("a peer's confirmation", sender)
 }
 
 fn finish(name: &'static str, mut sender: Sender) -> Stage {
@@ -262,7 +252,7 @@ fn wormhole<T: Debug + 'static>(
 }
 
 fn stage(name: &'static str, canceller: Canceller, call: impl FnOnce() -> Error + Send + 'static) -> Stage {
-    Stage { name, canceller, call: Box::new(call), is_limited: true }
+    Stage { name, canceller, call: Box::new(call) }
 }
 
 fn why<T: Debug>(outcome: Result<T, transfer::Error>) -> Error {

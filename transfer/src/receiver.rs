@@ -229,18 +229,24 @@ impl<R: Runtime> Receiver<R> {
     }
 
     /// Waits for the end. Events that come before it are passed over, so an offer must have been answered. A
-    /// [limit](Config::wait_limit) ends it only while there is no connection for the content.
+    /// [limit](Config::wait_limit) does not count while content moves: it ends the call after once to twice that time
+    /// without any.
     pub async fn finish(&mut self) -> Result<Received, Error> {
-        let late = self.session.late();
+        let (mut late, mut done) = (self.session.late(), self.session.progress().done());
         loop {
-            let late = late.filter(|_| self.status.path.is_none());
             match self.event_before(late).await {
                 Some(Event::Closed(end)) => {
                     end?;
                     return self.received.clone().ok_or_else(|| Misuse::Closed.into());
                 }
                 Some(_) => {}
-                None => return Err(Error::Wormhole(CoreError::TimedOut)),
+                None => {
+                    let before = mem::replace(&mut done, self.session.progress().done());
+                    if before == done {
+                        return Err(Error::Wormhole(CoreError::TimedOut));
+                    }
+                    late = self.session.late();
+                }
             }
         }
     }

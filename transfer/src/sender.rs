@@ -1,6 +1,7 @@
 //! The side that sends.
 
 use std::fmt;
+use std::mem;
 
 use wormhole_core::code::Code;
 use wormhole_core::driver::Instant;
@@ -95,16 +96,21 @@ impl<R: Runtime> Sender<R> {
         }
     }
 
-    /// Waits for the end. Events that come before it are passed over. A [limit](Config::wait_limit) ends it only while
-    /// there is no connection for the content.
+    /// Waits for the end. Events that come before it are passed over. A [limit](Config::wait_limit) does not count
+    /// while content moves: it ends the call after once to twice that time without any.
     pub async fn finish(&mut self) -> Result<(), Error> {
-        let late = self.session.late();
+        let (mut late, mut done) = (self.session.late(), self.session.progress().done());
         loop {
-            let late = late.filter(|_| self.status.path.is_none());
             match self.event_before(late).await {
                 Some(Event::Closed(end)) => return end,
                 Some(_) => {}
-                None => return Err(Error::Wormhole(CoreError::TimedOut)),
+                None => {
+                    let before = mem::replace(&mut done, self.session.progress().done());
+                    if before == done {
+                        return Err(Error::Wormhole(CoreError::TimedOut));
+                    }
+                    late = self.session.late();
+                }
             }
         }
     }
