@@ -264,7 +264,8 @@ impl Client {
     /// After a cancellation there is nothing to wait for.
     fn unless_over(&self, since: Instant, outcome: Ending) {
         let mut net = self.net.lock();
-        // A clock that jumps may say that much time has passed, where none has.
+        // A clock that jumps may say that much time has passed, where none has; and one who stood still had none.
+        let since = net.hosts.get(self.id).map_or(since, |host| host.resumed.max(since));
         if is_late(&outcome) && net.now >= since.plus(PATIENCE) {
             let name = net.name(self.id).to_owned();
             net.fail(format!("{name} was cancelled and does not end"));

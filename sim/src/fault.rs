@@ -156,12 +156,11 @@ impl Sort {
             | Self::HalfClose(Kind::Mailbox)
             | Self::Restart
             | Self::OddServer
-            | Self::Refuse(Kind::Peer)
-            | Self::NoName(Kind::Peer)
-            | Self::Stall(Kind::Peer) => true,
-            Self::Refuse(Kind::Mailbox | Kind::Relay)
-            | Self::Stall(Kind::Relay)
-            | Self::NoName(Kind::Mailbox | Kind::Relay)
+            | Self::Refuse(Kind::Peer | Kind::Relay)
+            | Self::NoName(Kind::Peer | Kind::Relay)
+            | Self::Stall(Kind::Peer | Kind::Relay) => true,
+            Self::Refuse(Kind::Mailbox)
+            | Self::NoName(Kind::Mailbox)
             | Self::Cut(Kind::Relay | Kind::Peer)
             | Self::HalfClose(Kind::Relay | Kind::Peer)
             | Self::Amnesia

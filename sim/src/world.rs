@@ -196,8 +196,9 @@ impl World {
                 self.stop(host, life);
             }
             Strike::GoOn(host) => {
+                let now = net.now;
                 if let Some(host) = net.hosts.get_mut(host).filter(|host| host.life == Life::Suspended) {
-                    host.life = Life::Runs;
+                    (host.life, host.resumed) = (Life::Runs, now);
                 }
                 drop(net);
                 self.wake(host);

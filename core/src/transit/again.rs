@@ -10,7 +10,7 @@ use crate::driver::{Address, Instant};
 /// How long after its first failure a relay is tried again; each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// How often a relay is tried again.
-const TRIES: u32 = 4;
+const TRIES: u32 = 5;
 
 /// What has failed so far. It is as long as the list of relays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,7 +56,7 @@ mod tests {
     fn a_relay_has_some_more_turns_with_growing_pauses() {
         let (mut again, relay) = (Again::default(), Address::new("relay", 1));
         let mut now = Instant::START;
-        for pause in [1, 2, 4, 8] {
+        for pause in [1, 2, 4, 8, 16] {
             again.failed(relay.clone(), now);
             let due = now.plus(Duration::from_secs(pause));
             assert_eq!(again.next(), Some(due));

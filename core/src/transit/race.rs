@@ -520,13 +520,13 @@ mod tests {
     fn a_relay_that_is_away_for_a_while_is_tried_again_and_not_for_ever() {
         let mut race = started(Role::Sender, false, vec![]);
         assert_eq!(dialled(&mut race), ["ours"]);
-        for (conn, failed, due) in [(0, 0, 1), (1, 1, 3), (2, 3, 7), (3, 7, 15)] {
+        for (conn, failed, due) in [(0, 0, 1), (1, 1, 3), (2, 3, 7), (3, 7, 15), (4, 15, 31)] {
             closed(&mut race, conn, failed);
             assert_eq!(race.poll(), Output::Wait(Some(at(due))));
             race.handle(Input::Tick, at(due));
             assert_eq!(dialled(&mut race), ["ours"]);
         }
-        closed(&mut race, 4, 15);
+        closed(&mut race, 5, 31);
         assert_eq!(race.poll(), Output::Tell(Event::Failed(TransitFault::NoContact)));
     }
 

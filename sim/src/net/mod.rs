@@ -67,6 +67,8 @@ pub(crate) struct Host {
     /// It answers no dial of a peer.
     pub(crate) firewalled: bool,
     pub(crate) life: Life,
+    /// When it was last let go on.
+    pub(crate) resumed: Instant,
     /// How far its clock is ahead.
     pub(crate) ahead: Duration,
     pub(crate) inbox: VecDeque<Input>,
@@ -183,6 +185,7 @@ impl State {
             name: name.into(),
             firewalled,
             life: Life::Runs,
+            resumed: Instant::START,
             ahead: Duration::ZERO,
             inbox: VecDeque::new(),
             slots: BTreeMap::new(),
