@@ -4,6 +4,7 @@
 //! [records](record), with keys of their own for each direction. Each side has a [`Role`]: the sender chooses the
 //! connection, the receiver obeys.
 
+mod again;
 mod contender;
 mod expect;
 mod handshake;

@@ -6,7 +6,7 @@
 //!
 //! - every direct hint at once, also those that come late;
 //! - the relays [`RELAY_DELAY`] later, or at once where there is no direct hint, highest priority first, each further
-//!   group as much later again;
+//!   group as much later again; one that cannot be reached, or is lost, a few times more;
 //! - each connection has [`HANDSHAKE_LIMIT`] for its handshake, and the whole has [`TRANSIT_LIMIT`].
 //!
 //! A sender chooses the first connection that completes its handshake and says `go` on it. Until that has left, those
@@ -25,12 +25,13 @@ use core::time::Duration;
 
 use data_encoding::HEXLOWER;
 
+use super::again::Again;
 use super::contender::{self, Contender};
 use super::handshake::{GO, NEVERMIND};
 use super::hints::{self, Candidates};
 use super::lines::Lines;
 use super::listener::{self, Listener};
-use super::{Role, Settled};
+use super::{Path, Role, Settled};
 use crate::crypto::TransitKey;
 use crate::defaults::{HANDSHAKE_LIMIT, RELAY_DELAY, TRANSIT_LIMIT};
 use crate::driver::{Conn, Conns, Input, Instant, Listen, Machine, Op, Output, Target};
@@ -65,6 +66,7 @@ pub struct Race {
     /// How long all of it may take.
     limit: Duration,
     candidates: Candidates,
+    again: Again,
     contenders: BTreeMap<Conn, Contender>,
     state: State,
     now: Instant,
@@ -111,6 +113,7 @@ impl Race {
             side,
             limit: TRANSIT_LIMIT,
             candidates: Candidates::new(&relays),
+            again: Again::default(),
             relays,
             conns,
             lines: None,
@@ -208,6 +211,9 @@ impl Race {
 
     fn dial_relays(&mut self) {
         let Some(Timing::Running { until, relays_at }) = self.timing() else { return };
+        for relay in self.again.take_due(self.now) {
+            self.dial(Target::Relay(relay.clone()), Contender::by_relay(relay));
+        }
         if relays_at > self.now || !self.candidates.has_relays() {
             return;
         }
@@ -333,6 +339,14 @@ impl Race {
         }
     }
 
+    /// A connection has ended without our doing. A relay may be there again soon.
+    fn lost(&mut self, conn: Conn) {
+        if let Some(Contender { path: Path::Relay { relay }, .. }) = self.contenders.get(&conn) {
+            self.again.failed(relay.clone(), self.now);
+        }
+        self.forget(conn);
+    }
+
     fn forget(&mut self, conn: Conn) {
         self.contenders.remove(&conn);
         if self.is_chosen(conn)
@@ -346,7 +360,8 @@ impl Race {
     /// Fails at once where nothing is under way, nothing left to try and nobody can call.
     fn give_up_if_hopeless(&mut self) {
         let Some(Timing::Running { .. }) = self.timing() else { return };
-        let is_alone = self.contenders.is_empty() && self.candidates.is_empty() && self.candidates.heard;
+        let is_tried = self.candidates.is_empty() && self.again.next().is_none();
+        let is_alone = self.contenders.is_empty() && is_tried && self.candidates.heard;
         if is_alone && self.listener == Listener::Off {
             self.fail(TransitFault::NoContact);
         }
@@ -385,10 +400,10 @@ impl Race {
         let own = match self.timing()? {
             Timing::Before => None,
             Timing::Called => self.lines.is_some().then_some(self.now),
-            Timing::Running { until, relays_at } if self.candidates.has_relays() => {
-                Some(until.min(relays_at))
+            Timing::Running { until, relays_at } => {
+                let turn = self.candidates.has_relays().then_some(relays_at);
+                self.again.next().into_iter().chain(turn).chain([until]).min()
             }
-            Timing::Running { until, .. } => Some(until),
         };
         self.contenders.values().filter_map(|contender| contender.until).chain(own).min()
     }
@@ -408,7 +423,7 @@ impl Machine for Race {
             Input::Sent { conn } => self.sent(conn),
             Input::Closed { conn, .. } => {
                 self.listener(listener::Input::Closed(conn));
-                self.forget(conn);
+                self.lost(conn);
             }
             Input::Stored(never) => match never {},
             Input::Tick => {}
@@ -499,6 +514,20 @@ mod tests {
     fn relays_are_tried_at_once_where_there_is_no_direct_hint() {
         let mut race = started(Role::Sender, false, vec![]);
         assert_eq!(dialled(&mut race), ["ours"]);
+    }
+
+    #[test]
+    fn a_relay_that_is_away_for_a_while_is_tried_again_and_not_for_ever() {
+        let mut race = started(Role::Sender, false, vec![]);
+        assert_eq!(dialled(&mut race), ["ours"]);
+        for (conn, failed, due) in [(0, 0, 1), (1, 1, 3), (2, 3, 7), (3, 7, 15)] {
+            closed(&mut race, conn, failed);
+            assert_eq!(race.poll(), Output::Wait(Some(at(due))));
+            race.handle(Input::Tick, at(due));
+            assert_eq!(dialled(&mut race), ["ours"]);
+        }
+        closed(&mut race, 4, 15);
+        assert_eq!(race.poll(), Output::Tell(Event::Failed(TransitFault::NoContact)));
     }
 
     #[test]
