@@ -302,6 +302,8 @@ impl fmt::Display for Why {
     }
 }
 
+impl core::error::Error for Why {}
+
 /// What a machine wants next. Drivers match it without `_`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output<E, Q = Infallible> {

@@ -419,7 +419,16 @@ impl core::error::Error for Misuse {
         }
     }
 }
-impl core::error::Error for ServerFault {}
+impl core::error::Error for ServerFault {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Unreachable { why, .. } => Some(why),
+            Self::Said(_) | Self::OutOfTurn | Self::Malformed | Self::TooLong | Self::Silent | Self::Gone => {
+                None
+            }
+        }
+    }
+}
 impl core::error::Error for PeerFault {}
 impl core::error::Error for TransitFault {}
 
@@ -493,5 +502,17 @@ mod tests {
             let shown = error.to_string();
             assert!(shown.ends_with("first second \\x1b[31m"), "{shown}");
         }
+    }
+
+    #[test]
+    fn what_lies_behind_an_error_is_its_source() {
+        use core::error::Error as _;
+
+        let why = Why::Tls("the server's certificate has expired".into());
+        let error = Error::from(ServerFault::Unreachable { url: "url".into(), why: why.clone() });
+        let fault = error.source().unwrap();
+        assert_eq!(fault.source().unwrap().downcast_ref(), Some(&why));
+        let error = Error::from(Misuse::Code(CodeFault::NoDash));
+        assert_eq!(error.source().unwrap().source().unwrap().downcast_ref(), Some(&CodeFault::NoDash));
     }
 }

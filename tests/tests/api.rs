@@ -17,7 +17,9 @@ use wormhole_runtime::Runtime;
 use wormhole_server::{Server, mailbox, relay};
 use wormhole_tokio::transcribe::{Initiator, Receiver};
 use wormhole_tokio::transfer::{self, Content, Destination, Event};
-use wormhole_tokio::{CodeStatus, Config, Error, KeyStatus, LinkStatus, Proxy, Wormhole};
+use wormhole_tokio::{
+    CodeStatus, Config, Error, KeyStatus, LinkStatus, Misuse, Proxy, RECORD_BYTES, Wormhole,
+};
 
 use self::proxy::ProxyDouble;
 
@@ -32,6 +34,39 @@ async fn two_computers_are_introduced_to_each_other() {
     let (theirs, ours) = tokio::join!(initiator.finish(), receiver.finish());
     assert_eq!(theirs.unwrap(), b"receiver's blob");
     assert_eq!(ours.unwrap(), b"initiator's blob");
+}
+
+#[tokio::test]
+async fn the_longest_records_and_the_shortest_arrive_and_longer_ones_are_refused() {
+    let world = World::new().await;
+    let (mut alice, mut bob) = world.meet().await;
+    let long = vec![7; RECORD_BYTES];
+    let sending = async {
+        let refused = alice.send(&[long.as_slice(), b"x"].concat()).await;
+        assert_eq!(refused, Err(Misuse::TooLong { limit_bytes: RECORD_BYTES }.into()));
+        alice.send(&long).await?;
+        alice.send(b"").await?;
+        alice.stored().await?;
+        alice.close().await
+    };
+    let receiving = async {
+        let came = [bob.receive().await?, bob.receive().await?];
+        bob.close().await.map(|()| came)
+    };
+    let (sent, came) = tokio::join!(sending, receiving);
+    assert_eq!(sent, Ok(()));
+    assert!(came.unwrap() == [long, Vec::new()]);
+}
+
+#[tokio::test]
+async fn the_longest_blobs_are_exchanged() {
+    let world = World::new().await;
+    let blob = vec![7; RECORD_BYTES];
+    let mut initiator = Initiator::with(world.config(), &blob).unwrap();
+    let code = initiator.start().await.unwrap();
+    let mut receiver = Receiver::with(world.config(), code, &blob).unwrap();
+    let (theirs, ours) = tokio::join!(initiator.finish(), receiver.finish());
+    assert!(theirs.unwrap() == blob && ours.unwrap() == blob);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ macro_rules! names {
                 let _ = facts;
                 assert_eq!(Code::parse("7-crossover").map(|code| code.nameplate()), Nameplate::parse("7"));
                 assert_eq!(Code::parse("7"), Err(CodeFault::NoDash));
-                assert_eq!(RECORD_BYTES, 2_095_064);
+                assert_eq!(RECORD_BYTES, 2_093_016);
                 let config = Config::new("example.com/app").proxy(Proxy::socks5("localhost", 1));
                 assert!(config.network() != &Network::default());
                 assert!(Roots::from_pem(b"").is_err());

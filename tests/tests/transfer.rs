@@ -31,6 +31,21 @@ async fn a_text_arrives() {
 }
 
 #[tokio::test]
+async fn a_text_that_was_to_be_stored_is_still_offered() {
+    let world = World::new().await;
+    let (mut sender, mut receiver) = world.meet(Content::text("hello"), true).await;
+    let receiving = async {
+        receiver.offer().await?;
+        let refused = receiver.accept(&world.destination());
+        assert!(matches!(refused, Err(Error::Wormhole(CoreError::Misuse(_)))), "{refused:?}");
+        receiver.accept_text()?;
+        receiver.finish().await
+    };
+    let (sent, received) = tokio::join!(sender.finish(), receiving);
+    assert_eq!((sent, received), (Ok(()), Ok(Received::Text(Text::from("hello")))));
+}
+
+#[tokio::test]
 async fn an_answer_after_the_other_side_has_left_is_no_misuse() {
     let world = World::new().await;
     let (mut sender, mut receiver) = world.meet(Content::memory("a", pattern(10)), true).await;

@@ -241,17 +241,20 @@ impl fmt::Display for BadArchive {
     }
 }
 
+impl std::error::Error for Unsendable {}
+impl std::error::Error for BadArchive {}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Wormhole(error) => Some(error),
+            Self::Unsendable { why, .. } => Some(why),
+            Self::BadArchive(why) => Some(why),
             Self::Disk { .. }
-            | Self::Unsendable { .. }
             | Self::Changed { .. }
             | Self::Exists { .. }
             | Self::NoSpace { .. }
             | Self::BadName(_)
-            | Self::BadArchive(_)
             | Self::NoThread => None,
         }
     }
@@ -288,5 +291,17 @@ mod tests {
     #[test]
     fn the_system_speaks_without_numbers() {
         assert_eq!(reason(&io::Error::from_raw_os_error(2)), "No such file or directory");
+    }
+
+    #[test]
+    fn what_lies_behind_an_error_is_its_source() {
+        use std::error::Error as _;
+
+        let error = Error::Unsendable { path: "a".into(), why: Unsendable::Fifo };
+        assert_eq!(error.source().unwrap().downcast_ref(), Some(&Unsendable::Fifo));
+        let error = Error::from(BadArchive::Mismatch);
+        assert_eq!(error.source().unwrap().downcast_ref(), Some(&BadArchive::Mismatch));
+        let error = Error::from(CoreError::Lonely);
+        assert_eq!(error.source().unwrap().downcast_ref(), Some(&CoreError::Lonely));
     }
 }

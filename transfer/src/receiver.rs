@@ -134,6 +134,8 @@ impl<R: Runtime> Receiver<R> {
                 self.take(incoming)?;
                 Ok(path)
             }
+            // The offer still waits: it was asked for the wrong thing.
+            Err(error @ Error::Wormhole(CoreError::Misuse(_))) => Err(error),
             Err(error) => {
                 let told = error.for_the_machine();
                 self.answer(|machine| machine.refuse(told.clone()))?;

@@ -61,7 +61,7 @@ mod tests {
             let due = now.plus(Duration::from_secs(pause));
             assert_eq!(again.next(), Some(due));
             assert_eq!(again.take_due(now), []);
-            assert_eq!(again.take_due(due), [relay.clone()]);
+            assert_eq!(again.take_due(due), core::slice::from_ref(&relay));
             assert_eq!((again.next(), again.take_due(due)), (None, Vec::new()));
             now = due;
         }

@@ -61,8 +61,9 @@ use self::route::Task;
 #[cfg(feature = "serde")]
 pub use self::snapshot::{SNAPSHOT_VERSION, Snapshot};
 
-/// The longest record: sealed, in hex and with all that surrounds it, it fits in a message of the server.
-pub const RECORD_BYTES: usize = (MESSAGE_LIMIT - 4096) / 2 - 40;
+/// The longest record. Sealed and in hex it fits into a command with all that surrounds it, and what the server makes of the
+/// command for the other side still fits into a message: 4096 bytes for each.
+pub const RECORD_BYTES: usize = (MESSAGE_LIMIT - 2 * 4096) / 2 - 40;
 /// Records that may wait to be sent, or for the server to confirm that it has them.
 pub const QUEUE_RECORDS: usize = 256;
 /// The bytes of the records that may wait; the last one may exceed it.

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use rustls::crypto::ring;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, ClientConnection, Error, RootCertStore};
 use wormhole_core::driver::Why;
 
@@ -17,15 +17,8 @@ pub(super) struct Trust(Arc<ClientConfig>);
 impl Trust {
     /// Trusts these roots, or those of the system, or, where it has none, those that browsers trust.
     pub(super) fn new(roots: Option<Roots>) -> Result<Self, Why> {
-        let mut store = RootCertStore::empty();
-        let is_ours = roots.is_some();
-        store.add_parsable_certificates(match roots {
-            Some(roots) => roots.into_certificates(),
-            None => rustls_native_certs::load_native_certs().certs,
-        });
-        if !is_ours && store.is_empty() {
-            store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
+        let system = || rustls_native_certs::load_native_certs().certs;
+        let store = store(roots, system);
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| why(&error))?
@@ -33,6 +26,17 @@ impl Trust {
             .with_no_client_auth();
         Ok(Self(Arc::new(config)))
     }
+}
+
+/// What is trusted: the roots that were given, or else those of the system, or else those of browsers.
+fn store(roots: Option<Roots>, system: impl FnOnce() -> Vec<CertificateDer<'static>>) -> RootCertStore {
+    let mut store = RootCertStore::empty();
+    let is_ours = roots.is_some();
+    store.add_parsable_certificates(roots.map_or_else(system, Roots::into_certificates));
+    if !is_ours && store.is_empty() {
+        store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    store
 }
 
 /// One TLS connection, as its client.
@@ -130,5 +134,32 @@ fn certificate(fault: &CertificateError) -> String {
         }
         Fault::Revoked => "the server's certificate was withdrawn".into(),
         other => format!("the server's certificate cannot be used: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_without_roots_trusts_those_of_browsers() {
+        let bundled = webpki_roots::TLS_SERVER_ROOTS.len();
+        assert!(bundled > 0);
+        assert_eq!(store(None, Vec::new).len(), bundled);
+        // What cannot be read is as good as nothing.
+        assert_eq!(store(None, || vec![CertificateDer::from(vec![0; 8])]).len(), bundled);
+    }
+
+    #[test]
+    fn roots_of_the_system_are_not_mixed_with_those_of_browsers() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let system = || vec![made.cert.der().clone()];
+        assert_eq!(store(None, system).len(), 1);
+    }
+
+    #[test]
+    fn who_names_no_root_trusts_nobody() {
+        let asked = || -> Vec<CertificateDer<'static>> { panic!("the system was asked") };
+        assert_eq!(store(Some(Roots::from_der([])), asked).len(), 0);
     }
 }
