@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use wormhole_core::driver::{Address, Conn, Input, Instant, Listen, Machine, Op, Output, Why};
 
@@ -36,13 +37,23 @@ pub struct Options {
     pub advertise_version: Option<String>,
     /// Whether clients may see the nameplates in use.
     pub allow_list: bool,
+    /// How often the store looks for what has expired.
+    pub prune_every: Duration,
 }
 
 impl Options {
     /// A server without messages, where nameplates may be listed.
     pub fn new(listen: Address, started: f64) -> Self {
         let listen = vec![Listen::Mailbox(listen)];
-        Self { listen, started, motd: None, error: None, advertise_version: None, allow_list: true }
+        Self {
+            listen,
+            started,
+            motd: None,
+            error: None,
+            advertise_version: None,
+            allow_list: true,
+            prune_every: limits::PRUNE_EVERY,
+        }
     }
 }
 
@@ -134,7 +145,7 @@ impl Machine for Mailbox {
         let steps = self.door.tick(self.now);
         self.follow(steps);
         if self.prune_at <= self.now {
-            self.prune_at = self.now.plus(limits::PRUNE_EVERY);
+            self.prune_at = self.now.plus(self.options.prune_every);
             self.start(Op::Store(Request::Prune));
         }
     }
@@ -149,12 +160,13 @@ impl Mailbox {
     /// A server that begins to listen as soon as it is polled.
     pub fn new(options: Options) -> Self {
         let (door, listen) = Door::open(options.listen.clone());
+        let prune_at = Instant::START.plus(options.prune_every);
         Self {
             options,
             door,
             clients: BTreeMap::new(),
             counts: Arc::default(),
-            prune_at: Instant::START.plus(limits::PRUNE_EVERY),
+            prune_at,
             now: Instant::START,
             out: listen.into_iter().map(Output::Do).collect(),
         }

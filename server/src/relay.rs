@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::convert::Infallible;
+use core::time::Duration;
 
 use wormhole_core::driver::{Address, Conn, Input, Instant, Listen, Machine, Op, Output, Terms, Why};
 
@@ -30,6 +31,10 @@ pub struct Options {
     pub listen: Vec<Listen>,
     /// What a pair is granted. The default is to end when nothing has come for [`limits::PAIR_IDLE`].
     pub terms: Terms,
+    /// How long a client may take for its line.
+    pub line_time: Duration,
+    /// How long a client waits for its partner.
+    pub wait_time: Duration,
     /// Unix seconds at the driver's start, for the statistics.
     pub started: f64,
 }
@@ -38,7 +43,8 @@ impl Options {
     /// Listens for clients over TCP; port 0 takes any that is free.
     pub fn new(listen: Address) -> Self {
         let terms = Terms { idle: Some(limits::PAIR_IDLE), ..Terms::default() };
-        Self { listen: vec![Listen::Relay(listen)], terms, started: 0.0 }
+        let (line_time, wait_time) = (limits::LINE_TIME, limits::WAIT_TIME);
+        Self { listen: vec![Listen::Relay(listen)], terms, line_time, wait_time, started: 0.0 }
     }
 
     /// Listens for clients over WebSocket, too.
@@ -54,6 +60,8 @@ impl Options {
 pub struct Relay {
     door: Door,
     terms: Terms,
+    line_time: Duration,
+    wait_time: Duration,
     clients: BTreeMap<Conn, Client>,
     /// When each came of whom it is not yet told how it ended.
     came: BTreeMap<Conn, Instant>,
@@ -162,6 +170,8 @@ impl Relay {
         Self {
             door,
             terms: options.terms,
+            line_time: options.line_time,
+            wait_time: options.wait_time,
             clients: BTreeMap::new(),
             came: BTreeMap::new(),
             pairs: BTreeMap::new(),
@@ -188,7 +198,7 @@ impl Relay {
     fn opened(&mut self, conn: Conn) {
         let Some(accept) = self.door.admit(conn) else { return };
         self.follow(accept);
-        let until = self.now.plus(limits::LINE_TIME);
+        let until = self.now.plus(self.line_time);
         self.deadlines.insert((until, conn));
         self.clients.insert(conn, Client::Speaking { said: Vec::new(), until });
         self.came.insert(conn, self.now);
@@ -238,7 +248,7 @@ impl Relay {
 
     fn wait(&mut self, conn: Conn, token: Token, side: Option<Side>) {
         self.forget_deadline(conn);
-        let until = self.now.plus(limits::WAIT_TIME);
+        let until = self.now.plus(self.wait_time);
         self.deadlines.insert((until, conn));
         self.clients.insert(conn, Client::Waiting { token, until });
         self.counts.waits.came.one();
@@ -392,7 +402,6 @@ impl Relay {
 mod tests {
     use alloc::format;
     use alloc::string::{String, ToString};
-    use core::time::Duration;
     use std::path::Path;
     use std::{env, fs};
 

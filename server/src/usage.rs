@@ -12,7 +12,7 @@ mod ledger;
 #[cfg(feature = "sqlite")]
 pub(crate) use ledger::prepare;
 #[cfg(feature = "sqlite")]
-pub use ledger::{Current, Ledger, Part, blurred};
+pub use ledger::{Current, Ledger, Manner, Part, blurred};
 
 /// One thing that has ended, or begun.
 #[derive(Clone, Debug, PartialEq, Eq)]

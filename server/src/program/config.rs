@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use wormhole_server::usage::Manner;
 
 use super::place::Place;
 use super::settings::{Fault, Given, Kind, SETTINGS, Said, Source};
@@ -27,9 +28,14 @@ pub(crate) struct Config {
     pub(crate) usage_db: Option<PathBuf>,
     pub(crate) relay_usage_db: Option<PathBuf>,
     pub(crate) relay_usage_log: Option<PathBuf>,
-    pub(crate) blur_usage: u64,
+    pub(crate) usage: Manner,
     pub(crate) words: Words,
     pub(crate) disallow_list: bool,
+    pub(crate) mailbox_expiry: Duration,
+    pub(crate) prune_interval: Duration,
+    pub(crate) relay_line_timeout: Duration,
+    pub(crate) relay_wait_timeout: Duration,
+    pub(crate) relay_idle_timeout: Duration,
     pub(crate) drain_limit: Duration,
     pub(crate) log_level: Level,
     pub(crate) log_format: Format,
@@ -91,13 +97,18 @@ impl Config {
             usage_db: said.text("usage-db").map(Into::into),
             relay_usage_db: said.text("relay-usage-db").map(Into::into),
             relay_usage_log: said.text("relay-usage-log").map(Into::into),
-            blur_usage: said.need("blur-usage")?,
+            usage: Manner { blur: said.need("blur-usage")?, every: said.some_seconds("usage-interval")? },
             words: Words {
                 advertise_version: said.text("advertise-version"),
                 motd: said.text("motd"),
                 signal_error: said.text("signal-error"),
             },
             disallow_list: said.need("disallow-list")?,
+            mailbox_expiry: said.some_seconds("mailbox-expiry")?,
+            prune_interval: said.some_seconds("prune-interval")?,
+            relay_line_timeout: said.some_seconds("relay-line-timeout")?,
+            relay_wait_timeout: said.some_seconds("relay-wait-timeout")?,
+            relay_idle_timeout: said.some_seconds("relay-idle-timeout")?,
             drain_limit: said.seconds("drain-limit")?,
             log_level: said.need("log-level")?,
             log_format: said.need("log-format")?,
@@ -171,6 +182,15 @@ impl Reader<'_> {
     fn seconds(&self, name: &str) -> Result<Duration, Fault> {
         let seconds = Duration::try_from_secs_f64(self.need(name)?);
         seconds.map_err(|_| Fault::new(self.source(name), format!("{name} must be a number of seconds")))
+    }
+
+    /// As [`Reader::seconds`], where none at all would never let anything happen, or let it happen without end.
+    fn some_seconds(&self, name: &str) -> Result<Duration, Fault> {
+        let seconds = self.seconds(name)?;
+        if seconds.is_zero() {
+            return Err(Fault::new(self.source(name), format!("{name} must be longer than nothing")));
+        }
+        Ok(seconds)
     }
 
     fn tls(&self) -> Result<Option<(PathBuf, PathBuf)>, Fault> {

@@ -10,12 +10,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use wormhole_core::driver::{Address, Listen, Machine, Why};
+use wormhole_core::driver::{Address, Listen, Machine, Terms, Why};
 use wormhole_runtime::{InFlight, Layered, Runtime, Serving as Service};
 use wormhole_server::counters::{MailboxCounts, RelayCounts};
 use wormhole_server::mailbox::{self, Mailbox};
 use wormhole_server::relay::{self, Relay};
-use wormhole_server::usage::{Current, Ledger, Part};
+use wormhole_server::store::Limits;
+use wormhole_server::usage::{Current, Ledger, Manner, Part};
 use wormhole_server::{Drain, Event, Server, Stamp, Stored};
 
 use super::arrival::Arrival;
@@ -101,18 +102,20 @@ pub(crate) fn mailbox(
         error: config.words.signal_error.clone(),
         advertise_version: config.words.advertise_version.clone(),
         allow_list: !config.disallow_list,
+        prune_every: config.prune_interval,
         ..mailbox::Options::new(elsewhere(), started.seconds())
     };
     let bound = BTreeMap::from([(For::Mailbox, bound)]);
     let mut net = net(bound, shared, config.serving.clone());
-    let store = Kept::open(&config.channel_db, config.channel_db_synchronous, net.seed(), started)
+    let limits = Limits { expiry: config.mailbox_expiry, ..Limits::default() };
+    let store = Kept::open(&config.channel_db, config.channel_db_synchronous, net.seed(), started, limits)
         .map_err(|error| io::Error::other(format!("--channel-db: {error}")))?;
     let machine = Mailbox::new(options);
     let counts = machine.counts();
     let timed = Arc::clone(&counts);
     let shown = Arc::clone(&counts);
     let look = move || (now(), Current { connected: shown.connections.now(), waiting: 0 });
-    let ledger = ledger("usage-db", config.usage_db.as_deref(), Part::Mailbox, config.blur_usage, look)?;
+    let ledger = ledger("usage-db", config.usage_db.as_deref(), Part::Mailbox, config.usage, look)?;
     let mut books = Books { health: Arc::clone(&shared.health), ledger, log: None };
     let serving = spawn("mailbox", ends, move |orders| async move {
         let mut server = Server::new(machine, Stored::new(net, store).timed(timed))
@@ -145,7 +148,13 @@ pub(crate) fn relay(
     if !websocket.is_empty() {
         listen.push(Listen::RelayWebSocket(elsewhere()));
     }
-    let options = relay::Options { listen, started: now().seconds(), ..relay::Options::new(elsewhere()) };
+    let options = relay::Options {
+        listen,
+        terms: Terms { idle: Some(config.relay_idle_timeout), ..Terms::default() },
+        line_time: config.relay_line_timeout,
+        wait_time: config.relay_wait_timeout,
+        started: now().seconds(),
+    };
     let bound = BTreeMap::from([(For::Relay, plain), (For::RelayWebSocket, websocket)]);
     let net = net(bound, shared, config.serving.clone());
     let machine = Relay::new(options);
@@ -156,8 +165,8 @@ pub(crate) fn relay(
         (now(), Current { connected: shown.connections.now().saturating_sub(waiting), waiting })
     };
     let ledger =
-        ledger("relay-usage-db", config.relay_usage_db.as_deref(), Part::Relay, config.blur_usage, look)?;
-    let log = config.relay_usage_log.as_deref().map(|path| UsageLog::open(path, config.blur_usage));
+        ledger("relay-usage-db", config.relay_usage_db.as_deref(), Part::Relay, config.usage, look)?;
+    let log = config.relay_usage_log.as_deref().map(|path| UsageLog::open(path, config.usage.blur));
     let log = log.transpose().map_err(|error| io::Error::other(format!("--relay-usage-log: {error}")))?;
     let mut books = Books { health: Arc::clone(&shared.health), ledger, log };
     let serving = spawn("relay", ends, move |orders| async move {
@@ -172,10 +181,10 @@ fn ledger(
     setting: &str,
     path: Option<&Path>,
     part: Part,
-    blur: u64,
+    manner: Manner,
     look: impl Fn() -> (Stamp, Current) + Send + 'static,
 ) -> io::Result<Option<Ledger>> {
-    let open = |path| Ledger::open(path, part, Some(blur), look);
+    let open = |path| Ledger::open(path, part, manner, look);
     path.map(open).transpose().map_err(|error| io::Error::other(format!("--{setting}: {error}")))
 }
 

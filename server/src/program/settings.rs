@@ -146,6 +146,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         &["0"],
         "Rounds moments in the usage databases down to a multiple of this, and sizes up; 0 leaves them as they are",
     ),
+    one(
+        "usage-interval",
+        "SECONDS",
+        &["240"],
+        "How often the usage databases are told how things are; Python's plugins hold a server for dead after six minutes",
+    ),
     one("advertise-version", "VERSION", &[], "The version that clients are told to be current"),
     one(
         "motd",
@@ -165,6 +171,21 @@ pub(crate) const SETTINGS: &[Setting] = &[
         default: &["false"],
         help: "Answers `list` with an empty list, so that nobody learns the nameplates in use",
     },
+    one(
+        "mailbox-expiry",
+        "SECONDS",
+        &["660"],
+        "How long a nameplate and its mailbox are kept that nobody has touched and nobody listens to",
+    ),
+    one("prune-interval", "SECONDS", &["300"], "How often those are looked for"),
+    one("relay-line-timeout", "SECONDS", &["10"], "How long a client of the relay may take to say what it wants"),
+    one(
+        "relay-wait-timeout",
+        "SECONDS",
+        &["600"],
+        "How long a client of the relay waits for its partner; clients give up after two minutes by themselves",
+    ),
+    one("relay-idle-timeout", "SECONDS", &["1800"], "How long a pair of the relay may be silent on both sides"),
     one(
         "drain-limit",
         "SECONDS",

@@ -75,8 +75,8 @@ impl Kept {
         Safety(synchronous): Safety,
         seed: Seed,
         started: Stamp,
+        limits: Limits,
     ) -> Result<Self, String> {
-        let limits = Limits::default();
         match place {
             Place::Memory => Ok(Self::Memory(Box::new(Memory::with(seed, started, limits)))),
             Place::File(path) => Sqlite::open(path, synchronous, seed, started, limits)

@@ -45,10 +45,25 @@ pub struct Ledger {
     writer: Option<JoinHandle<()>>,
 }
 
+/// How a database is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// Moments are rounded down to a multiple of so many seconds; none where it is zero.
+    pub blur: u64,
+    /// How often it is told how things are.
+    pub every: Duration,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self { blur: 0, every: limits::LEDGER_EVERY }
+    }
+}
+
 impl Ledger {
-    /// Opens a database, which is made if there is none. Moments are rounded down to a multiple of `blur` seconds.
+    /// Opens a database, which is made if there is none.
     ///
-    /// `look` says what time it is and how many are there; it is asked every few minutes.
+    /// `look` says what time it is and how many are there.
     ///
     /// # Errors
     ///
@@ -56,7 +71,7 @@ impl Ledger {
     pub fn open(
         path: &Path,
         part: Part,
-        blur: Option<u64>,
+        Manner { blur, every }: Manner,
         look: impl Fn() -> (Stamp, Current) + Send + 'static,
     ) -> Result<Self, OpenError> {
         let db = Connection::open(path)?;
@@ -65,8 +80,8 @@ impl Ledger {
         let (queue, entries) = sync_channel(limits::LEDGER_QUEUE);
         let dropped = Arc::new(AtomicU64::new(0));
         let rebooted = look().0;
-        let blur = blur.filter(|blur| *blur > 0);
-        let mut writer = Writer { db, part, blur, rebooted, dropped: Arc::clone(&dropped) };
+        let blur = Some(blur).filter(|blur| *blur > 0);
+        let mut writer = Writer { db, part, blur, every, rebooted, dropped: Arc::clone(&dropped) };
         let run = move || writer.run(&entries, look);
         let spawned = thread::Builder::new().name("usage".into()).spawn(run);
         let writer = Some(spawned.map_err(|error| OpenError::Failed(error.to_string()))?);
@@ -165,6 +180,7 @@ struct Writer {
     db: Connection,
     part: Part,
     blur: Option<u64>,
+    every: Duration,
     rebooted: Stamp,
     dropped: Arc<AtomicU64>,
 }
@@ -173,7 +189,7 @@ impl Writer {
     fn run(&mut self, entries: &Receiver<Usage>, look: impl Fn() -> (Stamp, Current)) {
         let mut shown = self.show(look());
         loop {
-            match entries.recv_timeout(limits::LEDGER_EVERY) {
+            match entries.recv_timeout(self.every) {
                 Ok(first) => {
                     let mut batch = Vec::from([first]);
                     batch.extend(entries.try_iter().take(limits::STORE_BATCH));
@@ -183,7 +199,7 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             let (now, current) = look();
-            if now.saturating_since(shown) >= limits::LEDGER_EVERY {
+            if now.saturating_since(shown) >= self.every {
                 shown = self.show((now, current));
             }
         }

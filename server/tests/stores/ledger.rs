@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use wormhole_server::Stamp;
 use wormhole_server::store::OpenError;
-use wormhole_server::usage::{Current, Ledger, Mood, Outcome, Part, Span, Usage};
+use wormhole_server::usage::{Current, Ledger, Manner, Mood, Outcome, Part, Span, Usage};
 
 const SPAN: Span = Span {
     started: Stamp::from_micros(1_700_000_123_250_000),
@@ -77,7 +77,7 @@ fn a_database_is_gone_on_with_and_that_of_another_server_is_not() {
     let db = Connection::open(&path).unwrap();
     let count: i64 = db.query_row("select count(*) from usage", [], |row| row.get(0)).unwrap();
     assert_eq!(count, 2);
-    let other = Ledger::open(&path, Part::Mailbox, None, look).unwrap_err();
+    let other = Ledger::open(&path, Part::Mailbox, Manner::default(), look).unwrap_err();
     assert_eq!(other, OpenError::Foreign);
 }
 
@@ -99,7 +99,8 @@ fn rows_that_cannot_be_written_are_counted() {
 }
 
 fn open(path: &Path, part: Part, blur: Option<u64>) -> Ledger {
-    Ledger::open(path, part, blur, look).unwrap()
+    let manner = Manner { blur: blur.unwrap_or(0), ..Manner::default() };
+    Ledger::open(path, part, manner, look).unwrap()
 }
 
 fn look() -> (Stamp, Current) {
