@@ -100,8 +100,12 @@ pub struct RelayCounts {
     pub connections: Connections,
     /// Clients that had to wait for their partner.
     pub waits: Connections,
+    /// Tokens under which somebody waits.
+    pub tokens: Connections,
     /// Partners that have met.
     pub pairs: Count,
+    /// Clients that have or had a partner.
+    pub paired: Connections,
     /// Bytes that were carried, both ways.
     pub bytes: Count,
     /// Clients that were sent away, by the reason.

@@ -98,11 +98,12 @@ impl Door {
         tell.into_iter().chain(accept).collect()
     }
 
-    /// Whether this is a caller that was waited for. It is inside now.
-    pub(crate) fn admit<Q>(&mut self, conn: Conn) -> Option<Option<Step<Q>>> {
-        let gate = self.gates.iter_mut().find(|gate| gate.state == State::Accepting(conn))?;
+    /// Whether this is a caller that was waited for, and at which listener. It is inside now.
+    pub(crate) fn admit<Q>(&mut self, conn: Conn) -> Option<(usize, Option<Step<Q>>)> {
+        let at = self.gates.iter().position(|gate| gate.state == State::Accepting(conn))?;
         self.inside = self.inside.saturating_add(1);
-        Some(gate.accept(self.inside, &mut self.conns))
+        let gate = self.gates.get_mut(at)?;
+        Some((at, gate.accept(self.inside, &mut self.conns)))
     }
 
     /// A caller who was inside has left. Every listener that waited for room takes one caller; so there may be one more

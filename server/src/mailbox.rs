@@ -188,7 +188,7 @@ impl Mailbox {
     }
 
     fn opened(&mut self, conn: Conn, peer: Option<SocketAddr>) {
-        let Some(accept) = self.door.admit(conn) else { return };
+        let Some((_, accept)) = self.door.admit(conn) else { return };
         self.follow(accept);
         let mut outbox = Outbox::default();
         let welcome = Welcome {

@@ -59,6 +59,8 @@ impl Options {
 #[derive(Debug)]
 pub struct Relay {
     door: Door,
+    /// Of each listener whether its clients speak in messages, where the end of one may be that of a line.
+    framed: Vec<bool>,
     terms: Terms,
     line_time: Duration,
     wait_time: Duration,
@@ -83,11 +85,14 @@ enum Client {
     /// It is saying its line.
     Speaking {
         said: Vec<u8>,
+        framed: bool,
         until: Instant,
     },
     /// It waits for a partner and is read from meanwhile, since it must be silent.
     Waiting {
         token: Token,
+        /// The end of its line may still come.
+        unended: bool,
         until: Instant,
     },
     Paired {
@@ -166,9 +171,12 @@ impl Drain for Relay {
 impl Relay {
     /// A relay that begins to listen as soon as it is polled.
     pub fn new(options: Options) -> Self {
+        let is_framed = |on: &Listen| matches!(on, Listen::RelayWebSocket(_));
+        let framed = options.listen.iter().map(is_framed).collect();
         let (door, listen) = Door::open(options.listen);
         Self {
             door,
+            framed,
             terms: options.terms,
             line_time: options.line_time,
             wait_time: options.wait_time,
@@ -196,11 +204,12 @@ impl Relay {
     }
 
     fn opened(&mut self, conn: Conn) {
-        let Some(accept) = self.door.admit(conn) else { return };
+        let Some((at, accept)) = self.door.admit(conn) else { return };
         self.follow(accept);
         let until = self.now.plus(self.line_time);
         self.deadlines.insert((until, conn));
-        self.clients.insert(conn, Client::Speaking { said: Vec::new(), until });
+        let framed = self.framed.get(at).copied().unwrap_or_default();
+        self.clients.insert(conn, Client::Speaking { said: Vec::new(), framed, until });
         self.came.insert(conn, self.now);
         self.counts.connections.came.one();
         self.start(Op::Read { conn });
@@ -208,17 +217,24 @@ impl Relay {
 
     fn received(&mut self, conn: Conn, bytes: Vec<u8>) {
         match self.clients.get_mut(&conn) {
-            Some(Client::Speaking { said, until: _ }) => {
+            Some(Client::Speaking { said, framed, until: _ }) => {
                 said.extend_from_slice(&bytes);
                 match said.iter().position(|byte| *byte == b'\n') {
                     Some(end) if end <= limits::LINE_BYTES => {
                         let rest = said.split_off(end.saturating_add(1));
                         let line = Line::parse(said.get(..end).unwrap_or_default());
-                        self.asked(conn, line, &rest);
+                        self.asked(conn, line, false, &rest);
+                    }
+                    None if *framed && let Some(line) = Line::parse(said) => {
+                        self.asked(conn, Some(line), true, &[]);
                     }
                     None if said.len() <= limits::LINE_BYTES => self.start(Op::Read { conn }),
                     Some(_) | None => self.close(conn, &[], Mood::Empty),
                 }
+            }
+            Some(Client::Waiting { unended: unended @ true, .. }) if bytes == b"\n" => {
+                *unended = false;
+                self.start(Op::Read { conn });
             }
             Some(Client::Waiting { .. }) => self.close(conn, IMPATIENT, Mood::Impatient),
             // It came before the join was begun, and belongs to the partner like all that follows.
@@ -230,8 +246,8 @@ impl Relay {
         }
     }
 
-    /// A client has said its line, and `rest` in the same breath.
-    fn asked(&mut self, conn: Conn, line: Option<Line>, rest: &[u8]) {
+    /// A client has said its line, which may lack its end, and `rest` in the same breath.
+    fn asked(&mut self, conn: Conn, line: Option<Line>, unended: bool, rest: &[u8]) {
         let Some(Line { token, side }) = line else {
             return self.close(conn, BAD_HANDSHAKE, Mood::Errory);
         };
@@ -241,18 +257,21 @@ impl Relay {
             queue.and_then(|queue| queue.iter().rev().find(|(_, other)| line::is_pair(side, *other)));
         match partner.map(|(partner, _)| *partner) {
             Some(partner) => self.pair(partner, conn, &token, rest),
-            None if rest.is_empty() => self.wait(conn, token, side),
+            None if rest.is_empty() => self.wait(conn, token, unended, side),
             None => self.close(conn, IMPATIENT, Mood::Impatient),
         }
     }
 
-    fn wait(&mut self, conn: Conn, token: Token, side: Option<Side>) {
+    fn wait(&mut self, conn: Conn, token: Token, unended: bool, side: Option<Side>) {
         self.forget_deadline(conn);
         let until = self.now.plus(self.wait_time);
         self.deadlines.insert((until, conn));
-        self.clients.insert(conn, Client::Waiting { token, until });
+        self.clients.insert(conn, Client::Waiting { token, unended, until });
         self.counts.waits.came.one();
         let queue = self.waiting.entry(token).or_default();
+        if queue.is_empty() {
+            self.counts.tokens.came.one();
+        }
         queue.push_back((conn, side));
         let surplus = if queue.len() > limits::WAITERS { queue.front().copied() } else { None };
         if let Some((oldest, _)) = surplus {
@@ -269,7 +288,9 @@ impl Relay {
             }
         }
         self.counts.pairs.one();
+        self.counts.paired.came.add(2);
         self.counts.waits.went.one();
+        self.counts.tokens.went.one();
         for (conn, partner) in [(first, second), (second, first)] {
             self.forget_deadline(conn);
             self.clients.insert(conn, Client::Paired { partner });
@@ -322,6 +343,7 @@ impl Relay {
     /// One of two partners is gone. The pair is told when both are.
     fn half_ended(&mut self, conn: Conn, partner: Conn, carried: u64) {
         let Some(came) = self.came.remove(&conn) else { return };
+        self.counts.paired.went.one();
         match self.pairs.remove(&conn) {
             Some((other, bytes)) => self.used(came, Some(other), carried.saturating_add(bytes), Mood::Happy),
             None => {
@@ -380,6 +402,7 @@ impl Relay {
         let Some(queue) = self.waiting.get_mut(token) else { return };
         queue.retain(|(waiter, _)| *waiter != conn);
         if queue.is_empty() {
+            self.counts.tokens.went.one();
             self.waiting.remove(token);
         }
     }

@@ -161,8 +161,7 @@ pub(crate) fn relay(
     let counts = machine.counts();
     let shown = Arc::clone(&counts);
     let look = move || {
-        let waiting = shown.waits.now();
-        (now(), Current { connected: shown.connections.now().saturating_sub(waiting), waiting })
+        (now(), Current { connected: shown.paired.now(), waiting: shown.tokens.now() })
     };
     let ledger =
         ledger("relay-usage-db", config.relay_usage_db.as_deref(), Part::Relay, config.usage, look)?;

@@ -33,7 +33,7 @@ pub enum Part {
 pub struct Current {
     /// Connections; of a relay, only those of pairs.
     pub connected: u64,
-    /// Connections that wait for their partner.
+    /// Tokens under which connections wait for their partner.
     pub waiting: u64,
 }
 

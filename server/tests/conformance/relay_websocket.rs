@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use rustix::net::sockopt::set_socket_linger;
+use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
 
 use crate::client::rest;
 use crate::pairing::{is_silent, old, pattern, read};
@@ -27,7 +27,8 @@ fn r26_a_line_in_one_message_needs_no_end() {
 
 #[test]
 fn r27_a_bad_line_is_answered_in_binary_and_closed_in_order() {
-    let mut raw = saying(&relay(&[]), "hello\n");
+    let server = relay(&[]);
+    let mut raw = saying(&server, "hello\n");
     assert_eq!(raw.frame(), Some((BINARY, b"bad handshake\n".to_vec())));
     assert_eq!(raw.closing(), Some(1000));
 }
@@ -112,6 +113,7 @@ fn r33_a_receiver_that_stands_still_stops_its_sender() {
     let mut receiver = saying(&server, &old('7'));
     let mut sender = saying(&server, &old('7'));
     assert_eq!([content(&mut receiver, 3), content(&mut sender, 3)], [OK, OK]);
+    set_socket_recv_buffer_size(&receiver.stream, 4096).unwrap();
     let before = kibibytes(&server, "VmRSS");
     let message = frame(BINARY, &pattern(60_000));
     sender.stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
