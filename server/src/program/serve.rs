@@ -160,11 +160,8 @@ pub(crate) fn relay(
     let machine = Relay::new(options);
     let counts = machine.counts();
     let shown = Arc::clone(&counts);
-    let look = move || {
-        (now(), Current { connected: shown.paired.now(), waiting: shown.tokens.now() })
-    };
-    let ledger =
-        ledger("relay-usage-db", config.relay_usage_db.as_deref(), Part::Relay, config.usage, look)?;
+    let look = move || (now(), Current { connected: shown.paired.now(), waiting: shown.tokens.now() });
+    let ledger = ledger("relay-usage-db", config.relay_usage_db.as_deref(), Part::Relay, config.usage, look)?;
     let log = config.relay_usage_log.as_deref().map(|path| UsageLog::open(path, config.usage.blur));
     let log = log.transpose().map_err(|error| io::Error::other(format!("--relay-usage-log: {error}")))?;
     let mut books = Books { health: Arc::clone(&shared.health), ledger, log };

@@ -178,14 +178,24 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "How long a nameplate and its mailbox are kept that nobody has touched and nobody listens to",
     ),
     one("prune-interval", "SECONDS", &["300"], "How often those are looked for"),
-    one("relay-line-timeout", "SECONDS", &["10"], "How long a client of the relay may take to say what it wants"),
+    one(
+        "relay-line-timeout",
+        "SECONDS",
+        &["10"],
+        "How long a client of the relay may take to say what it wants",
+    ),
     one(
         "relay-wait-timeout",
         "SECONDS",
         &["600"],
         "How long a client of the relay waits for its partner; clients give up after two minutes by themselves",
     ),
-    one("relay-idle-timeout", "SECONDS", &["1800"], "How long a pair of the relay may be silent on both sides"),
+    one(
+        "relay-idle-timeout",
+        "SECONDS",
+        &["1800"],
+        "How long a pair of the relay may be silent on both sides",
+    ),
     one(
         "drain-limit",
         "SECONDS",

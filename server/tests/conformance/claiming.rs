@@ -5,10 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::talk::{
-    APP, add, answer, bound, claimed, close, error, heard, list, mailbox, opened, reopened,
-};
 use crate::running::soon;
+use crate::talk::{APP, add, answer, bound, claimed, close, error, heard, list, mailbox, opened, reopened};
 
 #[test]
 fn m56_a_claimed_name_leads_to_a_mailbox_of_thirteen_characters() {
@@ -71,8 +69,7 @@ fn m62_nameplates_are_texts_of_up_to_forty_digits() {
     let server = mailbox(&[]);
     let (long, longest) = ("7".repeat(19), "7".repeat(40));
     let names = ["0", "7", "007", &long, &longest];
-    let mailboxes: BTreeSet<String> =
-        names.iter().map(|name| claimed(&server, APP, "a", name).1).collect();
+    let mailboxes: BTreeSet<String> = names.iter().map(|name| claimed(&server, APP, "a", name).1).collect();
     assert_eq!(mailboxes.len(), names.len());
 }
 

@@ -176,7 +176,8 @@ fn m37_ten_commands_in_one_go_are_answered_in_order() {
         command["id"] = json!(id);
         client.say(command);
     }
-    let expected = "ack ack pong ack claimed ack nameplates ack ack message ack error ack released ack closed ack pong";
+    let expected =
+        "ack ack pong ack claimed ack nameplates ack ack message ack error ack released ack closed ack pong";
     let mut acks = 0;
     for kind in expected.split(' ') {
         let message = client.hear();

@@ -10,6 +10,7 @@ mod claiming;
 #[expect(dead_code, reason = "each test program uses its part")]
 #[path = "../program/client.rs"]
 mod client;
+mod clients;
 mod envelope;
 mod mailboxes;
 mod pairing;
@@ -20,7 +21,7 @@ mod relay_websocket;
 #[expect(dead_code, reason = "each test program uses its part")]
 #[path = "../program/running.rs"]
 mod running;
-mod talk;
 mod table;
+mod talk;
 mod transport;
 mod upkeep;

@@ -108,7 +108,8 @@ fn r8_any_other_line_is_a_bad_handshake() {
 #[test]
 fn r9_letters_of_either_case_and_underscores_are_good() {
     let token = "Az_9".repeat(16);
-    let lines = ["A_z0".repeat(4), "a_Z0".repeat(4)].map(|side| format!("please relay {token} for side {side}\n"));
+    let lines =
+        ["A_z0".repeat(4), "a_Z0".repeat(4)].map(|side| format!("please relay {token} for side {side}\n"));
     pair(&relay(&[]), &lines[0], &lines[1]);
 }
 

@@ -86,7 +86,14 @@ fn r37_blurred_sizes_are_rounded_up() {
 #[test]
 fn r38_the_row_of_how_things_are_counts_sockets_of_pairs_and_tokens_of_waiters() {
     let (dir, path) = file();
-    let server = relay(&["--relay-usage-db", path.to_str().unwrap(), "--relay-wait-timeout", "60", "--usage-interval", "0.1"]);
+    let server = relay(&[
+        "--relay-usage-db",
+        path.to_str().unwrap(),
+        "--relay-wait-timeout",
+        "60",
+        "--usage-interval",
+        "0.1",
+    ]);
     let current = |connected: i64, waiting: i64| current(&path, connected, waiting);
     current(0, 0);
     let pairs = [pair(&server, &old('6'), &old('6')), pair(&server, &old('7'), &old('7'))];
@@ -114,7 +121,16 @@ fn r39_the_log_has_a_line_of_json_for_each_end() {
     let open = format!(r#"exec 9>>'{}'; exec "$0" "$@""#, path.display());
     let server = Running::start_as(
         "sh",
-        &["-c", &open, crate::running::PROGRAM, "relay", "--relay", "127.0.0.1:0", "--relay-usage-log", "/dev/fd/9"],
+        &[
+            "-c",
+            &open,
+            crate::running::PROGRAM,
+            "relay",
+            "--relay",
+            "127.0.0.1:0",
+            "--relay-usage-log",
+            "/dev/fd/9",
+        ],
         |_| {},
     );
     drop(pair(&server, &old('a'), &old('a')));
@@ -143,7 +159,9 @@ fn file() -> (tempfile::TempDir, std::path::PathBuf) {
 /// Waits until the row says this.
 fn current(path: &Path, connected: i64, waiting: i64) {
     let row = [Cell::Integer(connected), Cell::Integer(waiting)];
-    soon("the row", || (rows(path, "select connected, waiting from current", 1) == [row.clone()]).then_some(()));
+    soon("the row", || {
+        (rows(path, "select connected, waiting from current", 1) == [row.clone()]).then_some(())
+    });
 }
 
 fn send(stream: &mut TcpStream, count: usize) {

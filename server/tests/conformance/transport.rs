@@ -50,7 +50,8 @@ fn m3_v1_without_an_upgrade_is_answered_and_logs_no_fault() {
 fn m4_other_paths_and_methods_are_refused() {
     let server = mailbox(&[]);
     let status = |line: &str| {
-        let said = http(server.at("mailbox"), &format!("{line} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"));
+        let said =
+            http(server.at("mailbox"), &format!("{line} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"));
         said.split(' ').nth(1).unwrap().to_owned()
     };
     assert_eq!([status("GET /nope"), status("POST /v1")], ["404", "405"]);

@@ -174,7 +174,9 @@ fn m105_with_blur_nothing_of_a_client_is_logged() {
     server.end();
     let log = server.log();
     assert!(log.contains("serving"), "{log}");
-    for secret in [name, &mailbox, "application", "first-side", "second-side", "phase-of-it", "127.0.0.1", &port] {
+    for secret in
+        [name, &mailbox, "application", "first-side", "second-side", "phase-of-it", "127.0.0.1", &port]
+    {
         assert!(!log.contains(secret), "{secret} is in\n{log}");
     }
 }
@@ -270,7 +272,10 @@ fn flood(server: &Running, numbers: std::ops::Range<u32>) {
             scope.spawn(move || {
                 for number in some {
                     let mut raw = Raw::connect(server.at("mailbox"));
-                    raw.send(TEXT, format!(r#"{{"type":"bind","appid":"app {number:0>200}","side":"a"}}"#).as_bytes());
+                    raw.send(
+                        TEXT,
+                        format!(r#"{{"type":"bind","appid":"app {number:0>200}","side":"a"}}"#).as_bytes(),
+                    );
                     assert_eq!([raw.hear()["type"].clone(), raw.hear()["type"].clone()], ["welcome", "ack"]);
                     // No port is kept for it, of which there are too few.
                     set_socket_linger(&raw.stream, Some(Duration::ZERO)).unwrap();
