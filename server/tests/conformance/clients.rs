@@ -60,7 +60,10 @@ fn m114_clients_of_every_make_meet_through_the_program() {
         servers.fail(peers, [sender, receiver]);
     }
     servers.cancel(peers);
-    soon("a nameplate is left", || servers.nameplates().is_empty().then_some(()));
+    // Some of the others leave theirs behind where the code was wrong.
+    if makes.len() == 1 {
+        soon("a nameplate is left", || servers.nameplates().is_empty().then_some(()));
+    }
 }
 
 #[test]
@@ -153,10 +156,18 @@ impl Servers {
             self.meet(peers, [sender, receiver], route, &sample, &to, [&new_code(); 2]);
         let received = receiving.finish(LIMIT).expect_code(&name, 0);
         sending.finish(LIMIT).expect_code(&name, 0);
-        // Others say more than the text.
-        match (kind, receiver) {
-            (Kind::Text, Make::Rust(_) | Make::Go(_)) => {
-                assert!(received.output.contains(&sample.arguments()[1]), "{name}: {}", received.output);
+        let is_go = |make: &Make| matches!(make, Make::Go(_));
+        match kind {
+            // It says more than the text.
+            Kind::Text if is_go(receiver) => {
+                assert!(received.output.contains(&sample.arguments()[1]), "{name}")
+            }
+            // It leaves out empty directories, or makes files of them.
+            Kind::Directory if is_go(sender) || is_go(receiver) => {
+                for path in ["directory/a.txt", "directory/sub/run.sh"] {
+                    let [sent, arrived] = [&from, &to].map(|dir| fs::read(dir.path().join(path)).unwrap());
+                    assert!(sent == arrived, "{name}: {path}");
+                }
             }
             _ => sample.expect_in(to.path(), &received.output),
         }
@@ -263,8 +274,9 @@ impl Make {
         }
     }
 
+    /// The one in Rust sends no texts, and makes an archive of a directory that it leaves as it is.
     const fn knows(&self, kind: Kind) -> bool {
-        !matches!((self, kind), (Self::Rust(_), Kind::Text))
+        !matches!((self, kind), (Self::Rust(_), Kind::Text | Kind::Directory))
     }
 
     /// The relay of the one in Go cannot be chosen.
