@@ -23,6 +23,12 @@ fn r26_a_line_in_one_message_needs_no_end() {
         let mut second = saying(&server, &line);
         assert_eq!([content(&mut first, 3), content(&mut second, 3)], [OK, OK], "{line:?}");
     }
+    // The end may still come by itself, and once.
+    let mut first = saying(&server, old('2').trim_end());
+    first.send(BINARY, b"\n");
+    assert!(is_silent(&mut first.stream));
+    first.send(BINARY, b"\n");
+    assert_eq!(first.frame(), Some((BINARY, b"impatient\n".to_vec())));
 }
 
 #[test]

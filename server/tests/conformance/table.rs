@@ -64,7 +64,7 @@ const DIFFERS: [(&str, &str); 13] = [
     ("m102", "a row without sense stays, and is told in the log"),
     (
         "m107",
-        "the row is read as the plugins read it; they themselves are no part of any package that installs",
+        "the row is read as the plugins read it; the one that reads the channel database cannot read ours",
     ),
     ("m114", "in every run Python's client; those in Rust and Go where the environment says where they are"),
     ("r18", "a half-closed side ends both, as with the reference; there is no option to carry it through"),
