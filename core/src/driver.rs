@@ -196,6 +196,13 @@ pub enum Op<Q = Infallible> {
         /// The connection or listener.
         conn: Conn,
     },
+    /// As [`Op::Close`], and a client on a WebSocket is told why (RFC 6455 section 7.4). Only a server asks for it.
+    Dismiss {
+        /// The connection.
+        conn: Conn,
+        /// What the close frame says.
+        code: u16,
+    },
     /// What only a server asks, of its store. A client has no such request.
     Store(Q),
 }

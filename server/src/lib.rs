@@ -40,6 +40,7 @@
 extern crate alloc;
 
 mod answer;
+mod callers;
 mod command;
 pub mod counters;
 mod door;

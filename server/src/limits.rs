@@ -13,6 +13,10 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 pub const COMMAND_BYTES: usize = MESSAGE_LIMIT - 4096;
 /// An application id, a side, a phase or a mailbox id.
 pub const NAME_BYTES: usize = 256;
+/// The `id` of a command, as JSON has it.
+pub const ID_BYTES: usize = 64;
+/// How deep the lists and objects of a command may be nested; the parser itself stops at 127.
+pub const NESTING: usize = 64;
 /// A nameplate, in digits.
 pub const NAMEPLATE_DIGITS: usize = 40;
 /// How much of a command comes back in an `error`.
@@ -60,6 +64,12 @@ pub const LEDGER_QUEUE: usize = 10_000;
 pub const LEDGER_EVERY: Duration = Duration::from_secs(4 * 60);
 /// How long the usage database waits for whoever reads it.
 pub const LEDGER_BUSY: Duration = Duration::from_secs(5);
+/// A client that asks for the list of nameplates again waits until so long after the last time.
+pub const LIST_PAUSE: Duration = Duration::from_secs(1);
+/// Released nameplates that are remembered because they may not be given out yet; beyond them the oldest are.
+pub const RESTING_NAMEPLATES: usize = 100_000;
+/// Addresses of callers that are remembered; beyond them, those are forgotten that have been gone for the longest.
+pub const ADDRESSES: usize = 32_768;
 /// Random numbers tried for a nameplate once all short ones are taken.
 pub const ALLOCATION_TRIES: usize = 1000;
 /// How long a mailbox lives after it was last touched.
@@ -73,7 +83,87 @@ pub const LINE_BYTES: usize = 1024;
 pub const LINE_TIME: Duration = Duration::from_secs(10);
 /// How long a client of the relay waits for its partner. Clients give up after two minutes by themselves.
 pub const WAIT_TIME: Duration = Duration::from_secs(10 * 60);
-/// Waiting connections with one token. They are of one side, so all but one are leftovers of a reconnection.
+/// Waiting connections of one side with one token, so all but one are leftovers of a reconnection.
 pub const WAITERS: usize = 4;
 /// How long a pair may be silent on both sides.
 pub const PAIR_IDLE: Duration = Duration::from_secs(30 * 60);
+
+/// What one connection to the mailbox server may cost. What is not to be limited is as large as can be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The longest command; at most [`COMMAND_BYTES`] can come.
+    pub command_bytes: usize,
+    /// An application id, a side, a phase or a mailbox id.
+    pub name_bytes: usize,
+    /// The `id` of a command, as JSON has it.
+    pub id_bytes: usize,
+    /// How deep the lists and objects of a command may be nested.
+    pub nesting: usize,
+    /// How much of a command comes back in an `error`.
+    pub orig_bytes: usize,
+    /// What may wait for a client that does not read.
+    pub queue_bytes: usize,
+    /// How long after a `list` the next one is answered at the earliest.
+    pub list_pause: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            command_bytes: COMMAND_BYTES,
+            name_bytes: NAME_BYTES,
+            id_bytes: ID_BYTES,
+            nesting: NESTING,
+            orig_bytes: ORIG_BYTES,
+            queue_bytes: QUEUE_BYTES,
+            list_pause: LIST_PAUSE,
+        }
+    }
+}
+
+/// What all connections from one address may do together; of IPv6, a network of 64 bits is one address. The default is
+/// everything: whoever embeds a server knows its clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PerAddress {
+    /// Connections at the same time.
+    pub connections: u32,
+    /// New connections in a second.
+    pub connects: u32,
+    /// Nameplates that the server chooses, in a minute.
+    pub allocates: u32,
+    /// Claims of nameplates that nobody has, in a minute.
+    pub claims: u32,
+    /// Claims of nameplates that somebody has, in a minute.
+    pub joins: u32,
+    /// Lists of all nameplates, in a minute.
+    pub lists: u32,
+}
+
+impl Default for PerAddress {
+    fn default() -> Self {
+        Self {
+            connections: u32::MAX,
+            connects: u32::MAX,
+            allocates: u32::MAX,
+            claims: u32::MAX,
+            joins: u32::MAX,
+            lists: u32::MAX,
+        }
+    }
+}
+
+impl PerAddress {
+    /// A quarter of each limit, and at least one, for a server that is under attack. What is not limited stays so.
+    #[must_use]
+    pub fn tightened(&self) -> Self {
+        let tighten = |limit: u32| if limit == u32::MAX { limit } else { limit.div_ceil(4) };
+        Self {
+            connections: tighten(self.connections),
+            connects: tighten(self.connects),
+            allocates: tighten(self.allocates),
+            claims: tighten(self.claims),
+            joins: tighten(self.joins),
+            lists: tighten(self.lists),
+        }
+    }
+}

@@ -84,6 +84,7 @@ impl<R: Runtime, S: Store> Runtime<Request, Reply> for Stored<R, S> {
             Op::Write { conn, bytes } => Op::Write { conn, bytes },
             Op::Join { a, b, terms } => Op::Join { a, b, terms },
             Op::Close { conn } => Op::Close { conn },
+            Op::Dismiss { conn, code } => Op::Dismiss { conn, code },
         };
         self.runtime.start(op);
     }

@@ -65,7 +65,7 @@ impl Runtime for Host {
             Op::Write { conn, bytes } => net.write(self.id, conn, bytes),
             // Nothing in a world lasts long enough for terms.
             Op::Join { a, b, terms: _ } => net.join(self.id, a, b),
-            Op::Close { conn } => net.close(self.id, conn),
+            Op::Close { conn } | Op::Dismiss { conn, code: _ } => net.close(self.id, conn),
             Op::Store(never) => match never {},
         }
     }

@@ -3,6 +3,7 @@
 //! No other folder names a cryptographic crate. Everything secret is a type of its own, zeroed when dropped,
 //! compared in constant time and silent under `Debug`.
 
+pub mod hashcash;
 pub mod pake;
 pub mod secretbox;
 

@@ -511,7 +511,7 @@ impl<M: Side> World<M> {
                 app.wormhole.handle(Input::Closed { conn, why: Why::Asked }, now);
                 self.server.clients.remove(&(index, conn));
             }
-            Op::Listen { .. } | Op::Accept { .. } | Op::Join { .. } | Op::Store(_) => {
+            Op::Listen { .. } | Op::Accept { .. } | Op::Join { .. } | Op::Dismiss { .. } | Op::Store(_) => {
                 panic!("a session does not ask for {op:?}")
             }
         }

@@ -152,7 +152,7 @@ impl Watch {
                 Output::Do(Op::Close { conn }) => {
                     self.closed.insert(conn);
                 }
-                Output::Do(Op::Join { .. }) => panic!("a race joins nothing"),
+                Output::Do(Op::Join { .. } | Op::Dismiss { .. }) => panic!("a race joins nothing"),
                 Output::Do(Op::Store(never)) => match never {},
                 Output::Tell(Event::Hints(_)) => self.hints += 1,
                 Output::Tell(Event::Settled(settled)) => {

@@ -97,7 +97,7 @@ impl Net {
                 told.push((node, Input::Closed { conn, why: Why::Asked }));
                 told
             }
-            Op::Join { .. } => panic!("only a relay joins"),
+            Op::Join { .. } | Op::Dismiss { .. } => panic!("only a server does that"),
             Op::Store(never) => match never {},
         }
     }

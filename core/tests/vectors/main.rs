@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod codes;
 #[cfg(test)]
+mod hashcash;
+#[cfg(test)]
 mod hints;
 #[cfg(test)]
 mod keys;

@@ -351,7 +351,7 @@ where
     }
 
     fn start(&mut self, op: Op<M::Request>) {
-        assert!(!self.is_quiet() || matches!(op, Op::Close { .. }), "it asks for something after its end");
+        assert!(!self.is_quiet() || matches!(op, Op::Close { .. } | Op::Dismiss { .. }), "it asks for something after its end");
         match op {
             Op::Open { conn, target } => {
                 self.begin(conn, Stage::Dialling);
@@ -388,7 +388,7 @@ where
                     }
                 }
             }
-            Op::Close { conn } => {
+            Op::Close { conn } | Op::Dismiss { conn, code: _ } => {
                 if let Some(line) = self.lines.get_mut(&conn) {
                     let again = mem::replace(&mut line.is_closing, true);
                     assert!(!again || mem::take(&mut line.is_late), "{conn:?} is closed twice");

@@ -133,7 +133,7 @@ impl<S: Sockets> Runtime for InFlight<S> {
             Op::Read { conn } => self.on_flow(conn, |flow| flow.reading = true),
             Op::Write { conn, bytes } => self.on_flow(conn, |flow| flow.out.push(bytes)),
             Op::Join { a, b, terms } => self.join(a, b, terms),
-            Op::Close { conn } => self.close(conn, Why::Asked),
+            Op::Close { conn } | Op::Dismiss { conn, code: _ } => self.close(conn, Why::Asked),
             Op::Store(never) => match never {},
         }
     }

@@ -39,8 +39,8 @@ impl<R: Runtime> Layered<R> {
         let sides = [(a, b), (b, a)];
         if sides.iter().any(|(above, _)| self.is_of_messages(self.wire(*above))) {
             // Messages cannot be joined to bytes.
-            self.close(a);
-            return self.close(b);
+            self.close(a, self.serving.goodbye);
+            return self.close(b, self.serving.goodbye);
         }
         for (above, partner) in sides {
             let (wire, partner) = (self.wire(above), self.wire(partner));
@@ -112,7 +112,7 @@ impl<R: Runtime> Layered<R> {
         let Some(link) = self.links.get_mut(&wire).filter(|link| !link.parted) else { return };
         link.parted = true;
         if self.open.contains_key(&wire) {
-            self.say_goodbye(wire);
+            self.say_goodbye(wire, self.serving.goodbye);
         } else {
             self.below.start(Op::Close { conn: wire });
         }

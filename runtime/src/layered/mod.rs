@@ -150,7 +150,8 @@ impl<R: Runtime> Runtime for Layered<R> {
                 Some(Place::At(below)) => self.write(*below, bytes),
                 Some(Place::Awaited(_)) => {}
             },
-            Op::Close { conn } => self.close(conn),
+            Op::Close { conn } => self.close(conn, self.serving.goodbye),
+            Op::Dismiss { conn, code } => self.close(conn, code),
             Op::Join { a, b, terms } => self.join(a, b, terms),
             Op::Open { .. } | Op::Listen { .. } | Op::Accept { .. } | Op::Store(_) => {
                 self.below.start(op);
@@ -234,9 +235,9 @@ impl<R: Runtime> Layered<R> {
         self.send(below, out, true);
     }
 
-    fn close(&mut self, conn: Conn) {
+    fn close(&mut self, conn: Conn, code: u16) {
         match self.above.get(&conn).copied() {
-            Some(Place::At(below)) => self.say_goodbye(below),
+            Some(Place::At(below)) => self.say_goodbye(below, code),
             Some(Place::Awaited(at)) => {
                 self.above.remove(&conn);
                 if let Some(listener) = self.listeners.get_mut(&at) {
@@ -406,10 +407,10 @@ impl<R: Runtime> Layered<R> {
         self.below.start(Op::Accept { at, conn: below });
     }
 
-    fn say_goodbye(&mut self, below: Conn) {
+    fn say_goodbye(&mut self, below: Conn, code: u16) {
         if let Some(layer) = self.open.get_mut(&below) {
             let mut out = Vec::new();
-            layer.goodbye(self.serving.goodbye, &mut out);
+            layer.goodbye(code, &mut out);
             self.send(below, out, false);
             self.end(below, Why::Asked);
         }

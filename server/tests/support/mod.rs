@@ -62,6 +62,8 @@ pub(crate) struct Line {
     pub(crate) heard: Vec<Vec<u8>>,
     /// The server has closed it.
     pub(crate) ended: bool,
+    /// What it said then.
+    pub(crate) code: Option<u16>,
     /// The client takes nothing more from the system.
     pub(crate) stalled: bool,
     said: VecDeque<Vec<u8>>,
@@ -243,6 +245,13 @@ impl<M: Machine<Event = Event>, S: Shelf<M::Request, M::Reply>> World<M, S> {
         None
     }
 
+    fn end(&mut self, conn: Conn, code: Option<u16>) {
+        let line = self.line(conn);
+        assert!(!line.ended, "a connection is closed once");
+        (line.ended, line.code) = (true, code);
+        self.inputs.push_back(Input::Closed { conn, why: Why::Asked });
+    }
+
     fn carry_out(&mut self, op: Op<M::Request>) {
         match op {
             Op::Open { .. } => panic!("a server dials nobody"),
@@ -253,7 +262,7 @@ impl<M: Machine<Event = Event>, S: Shelf<M::Request, M::Reply>> World<M, S> {
                 assert!(self.accepting.replace((at, conn)).is_none(), "one caller at a time");
             }
             // The client is gone, which the machine may not have known.
-            Op::Read { conn } | Op::Write { conn, .. } | Op::Close { conn }
+            Op::Read { conn } | Op::Write { conn, .. } | Op::Close { conn } | Op::Dismiss { conn, .. }
                 if !self.lines.contains_key(&conn) => {}
             Op::Read { conn } => {
                 let line = self.line(conn);
@@ -278,12 +287,8 @@ impl<M: Machine<Event = Event>, S: Shelf<M::Request, M::Reply>> World<M, S> {
                     self.line(partner).heard.extend(said);
                 }
             }
-            Op::Close { conn } => {
-                let line = self.line(conn);
-                assert!(!line.ended, "a connection is closed once");
-                line.ended = true;
-                self.inputs.push_back(Input::Closed { conn, why: Why::Asked });
-            }
+            Op::Close { conn } => self.end(conn, None),
+            Op::Dismiss { conn, code } => self.end(conn, Some(code)),
             Op::Store(request) => {
                 let replies = self.store.ask(request, self.now);
                 self.inputs.extend(replies.into_iter().map(Input::Stored));
