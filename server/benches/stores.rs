@@ -74,7 +74,7 @@ fn run(mut store: impl Store) -> f64 {
         let pair = pairs.get_mut(&(conn.0 / 2 % AT_ONCE)).expect("it has asked");
         match answer.expect("nothing is refused") {
             Done::Allocated(nameplate) => pair.nameplate = nameplate,
-            Done::Claimed(mailbox) => pair.mailbox = mailbox,
+            Done::Claimed { mailbox, .. } => pair.mailbox = mailbox,
             Done::Listed(_) | Done::Released | Done::Opened { .. } | Done::Added | Done::Closed => {}
         }
         pair.asks.pop_front();
@@ -101,7 +101,7 @@ impl Pair {
         // Three messages of each side, and everything else of both.
         let (side, ask) = match step {
             0 => (0, Ask::Allocate),
-            1 | 4 => (step / 4, Ask::Claim { nameplate: self.nameplate.clone() }),
+            1 | 4 => (step / 4, Ask::Claim { nameplate: self.nameplate.clone(), make: true }),
             2 | 5 => (step / 5, Ask::Open { mailbox: self.mailbox.clone() }),
             3 | 6..=10 => (step % 2, Ask::Add { mailbox: self.mailbox.clone(), message: message(step) }),
             11 | 12 => (step - 11, Ask::Release { nameplate: self.nameplate.clone() }),

@@ -40,8 +40,31 @@ pub(crate) struct Welcome {
     pub(crate) current_cli_version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
+    #[serde(rename = "permission-required", skip_serializing_if = "Option::is_none")]
+    pub(crate) permission: Option<Permission>,
     #[serde(rename = "your-address", skip_serializing_if = "Option::is_none")]
     pub(crate) your_address: Option<YourAddress>,
+}
+
+/// What is asked of a client before it may bind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Permission {
+    /// Always there, since a client in use reads nothing without it: nobody may come without doing anything.
+    none: (),
+    hashcash: Demand,
+}
+
+impl From<Demand> for Permission {
+    fn from(hashcash: Demand) -> Self {
+        Self { none: (), hashcash }
+    }
+}
+
+/// A stamp that is to be made. No further key: a client in use takes none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Demand {
+    pub(crate) bits: u32,
+    pub(crate) resource: String,
 }
 
 /// Where a client is seen from.

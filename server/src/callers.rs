@@ -31,6 +31,30 @@ impl Origin {
     }
 }
 
+/// Why a connection is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unentered {
+    TooMany,
+    TooFast,
+}
+
+impl Unentered {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooMany => "too many connections from one address",
+            Self::TooFast => "too many new connections from one address",
+        }
+    }
+
+    /// What the client is told. One that comes too fast hears nothing: it comes again by itself, and a word would end it.
+    pub(crate) const fn word(self) -> Option<&'static str> {
+        match self {
+            Self::TooMany => Some("there are too many connections from your address; try again later"),
+            Self::TooFast => None,
+        }
+    }
+}
+
 /// What is counted in a window of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
@@ -129,14 +153,14 @@ impl Callers {
     }
 
     /// One more connection, or why not.
-    pub(crate) fn enter(&mut self, origin: Origin, now: Instant) -> Result<(), &'static str> {
+    pub(crate) fn enter(&mut self, origin: Origin, now: Instant) -> Result<(), Unentered> {
         self.forget(now);
         let caller = self.known.entry(origin).or_default();
         if caller.connections >= self.limits.connections {
-            return Err("too many connections from one address");
+            return Err(Unentered::TooMany);
         }
         if !caller.connects.take(self.limits.connects, Use::Connect.window(), now) {
-            return Err("too many new connections from one address; try again later");
+            return Err(Unentered::TooFast);
         }
         if caller.connections == 0 {
             self.gone.remove(&(caller.gone, origin));
@@ -201,7 +225,7 @@ mod tests {
     fn connections_are_counted_at_a_time_and_by_the_second() {
         let limits = PerAddress { connections: 3, connects: 2, ..PerAddress::default() };
         let mut callers = Callers::new(limits);
-        let mut enter = |callers: &mut Callers, now| callers.enter(A, at(now)).is_ok();
+        let enter = |callers: &mut Callers, now| callers.enter(A, at(now)).is_ok();
         assert_eq!([(); 3].map(|()| enter(&mut callers, 0)), [true, true, false]);
         assert_eq!([(); 2].map(|()| enter(&mut callers, 1000)), [true, false], "the fourth at a time");
         assert_eq!(callers.enter(B, at(1000)), Ok(()));
@@ -213,7 +237,7 @@ mod tests {
     fn a_window_is_over_after_its_length_and_what_is_given_back_counts_no_more() {
         let mut callers = Callers::new(PerAddress { lists: 2, ..PerAddress::default() });
         callers.enter(A, at(0)).unwrap();
-        let mut take = |callers: &mut Callers, now| callers.take(Some(A), Use::List, at(now));
+        let take = |callers: &mut Callers, now| callers.take(Some(A), Use::List, at(now));
         assert_eq!([5, 30_000, 60_004].map(|now| take(&mut callers, now)), [true, true, false]);
         assert_eq!([60_005, 60_006, 60_007].map(|now| take(&mut callers, now)), [true, true, false]);
         callers.give_back(Some(A), Use::List);

@@ -26,6 +26,8 @@ pub(crate) struct Command {
     pub(crate) phase: Field,
     pub(crate) body: Field,
     pub(crate) mood: Field,
+    pub(crate) method: Field,
+    pub(crate) stamp: Field,
     /// The name and the version of the client's program, where they are texts.
     pub(crate) client_version: [Option<String>; 2],
 }
@@ -45,6 +47,7 @@ pub(crate) enum Kind {
     Open,
     Add,
     Close,
+    SubmitPermission,
     Unknown,
 }
 
@@ -94,6 +97,8 @@ impl<'de> Visitor<'de> for Keys {
                 "phase" => command.phase = map.next_value()?,
                 "body" => command.body = map.next_value()?,
                 "mood" => command.mood = map.next_value()?,
+                "method" => command.method = map.next_value()?,
+                "stamp" => command.stamp = map.next_value()?,
                 "client_version" => command.client_version = version(&raw(&mut map)?),
                 _ => {
                     map.next_value::<Checked>()?;
@@ -132,6 +137,8 @@ impl Kind {
                 "open" => Self::Open,
                 "add" => Self::Add,
                 "close" => Self::Close,
+                // The word of the protocol, and that of magic-wormhole.rs.
+                "submit-permissions" | "submit-permission" => Self::SubmitPermission,
                 _ => Self::Unknown,
             },
         }

@@ -29,6 +29,25 @@ impl Json {
         Some(Self(text.trim_matches([' ', '\t', '\n', '\r']).into()))
     }
 
+    /// Whether lists and objects are nested deeper than this in a text, sound or not.
+    pub(crate) fn is_deeper(text: &str, limit: usize) -> bool {
+        let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+        for byte in text.bytes() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if in_string => escaped = true,
+                b'"' => in_string = !in_string,
+                b'[' | b'{' if !in_string => depth = depth.saturating_add(1),
+                b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth > limit {
+                return true;
+            }
+        }
+        false
+    }
+
     /// What was sent, for an `error`: whole where it is short, and otherwise an object of those keys that fit.
     pub(crate) fn shortened(text: &str, limit_bytes: usize) -> Self {
         if text.len() <= limit_bytes {
@@ -137,6 +156,16 @@ mod tests {
         }
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(Json::parse(&deep), None);
+    }
+
+    #[test]
+    fn depth_is_that_of_lists_and_objects_and_not_of_texts() {
+        for (text, depth) in
+            [("1", 0), ("[]", 1), (r#"{"a":[{}]}"#, 3), (r#"["[[[\"[", []]"#, 2), ("[][][]", 1)]
+        {
+            assert!(!Json::is_deeper(text, depth), "{text}");
+            assert!(depth == 0 || Json::is_deeper(text, depth - 1), "{text}");
+        }
     }
 
     #[test]

@@ -24,11 +24,11 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Takes one more answer in; says whether the client is still within the limits.
     #[must_use]
-    pub(crate) fn push(&mut self, answer: Answer) -> bool {
+    pub(crate) fn push(&mut self, answer: Answer, limit_bytes: usize) -> bool {
         let weight = answer.weight();
         self.waiting_bytes = self.waiting_bytes.saturating_add(weight);
         self.waiting.push_back((answer, weight));
-        self.waiting_bytes <= limits::QUEUE_BYTES
+        self.waiting_bytes <= limit_bytes
     }
 
     /// Takes in what the mailbox holds. It is bounded there, and so counts for nothing here.
@@ -80,7 +80,7 @@ mod tests {
     fn a_window_is_given_out_and_the_rest_waits() {
         let mut outbox = Outbox::default();
         for _ in 0..10 {
-            assert!(outbox.push(Answer::Message(message(limits::WINDOW_BYTES / 2))));
+            assert!(outbox.push(Answer::Message(message(limits::WINDOW_BYTES / 2)), limits::QUEUE_BYTES));
         }
         let mut given = 0;
         while outbox.next(Stamp::default()).is_some() {
@@ -99,14 +99,14 @@ mod tests {
         let size = limits::MAILBOX_BYTES / limits::MAILBOX_MESSAGES;
         outbox.replay((0..limits::MAILBOX_MESSAGES).map(|_| message(size)).collect());
         let live = limits::QUEUE_BYTES / 4;
-        assert!((0..3).all(|_| outbox.push(Answer::Message(message(live)))));
-        assert!(!outbox.push(Answer::Message(message(live))));
+        assert!((0..3).all(|_| outbox.push(Answer::Message(message(live)), limits::QUEUE_BYTES)));
+        assert!(!outbox.push(Answer::Message(message(live)), limits::QUEUE_BYTES));
     }
 
     #[test]
     fn nothing_is_kept_once_all_has_left() {
         let mut outbox = Outbox::default();
-        assert!(outbox.push(Answer::Allocated(String::from("7"))));
+        assert!(outbox.push(Answer::Allocated(String::from("7")), limits::QUEUE_BYTES));
         assert!(outbox.next(Stamp::default()).is_some());
         outbox.sent();
         assert_eq!((outbox.waiting_bytes, outbox.leaving_bytes, outbox.waiting.capacity()), (0, 0, 0));

@@ -8,14 +8,17 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::convert::Infallible;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use wormhole_core::driver::{Address, Conn, Input, Instant, Listen, Machine, Op, Output, Terms, Why};
 
+use crate::callers::{Callers, Origin};
 use crate::counters::RelayCounts;
 use crate::door::{Door, Drain, Event, Step};
-use crate::limits;
+use crate::limits::{self, PerAddress};
 use crate::line::{self, Line, Side, Token};
+use crate::session::TRY_LATER;
 use crate::stamp::Stamp;
 use crate::usage::{Mood, Span, Usage};
 
@@ -35,6 +38,10 @@ pub struct Options {
     pub line_time: Duration,
     /// How long a client waits for its partner.
     pub wait_time: Duration,
+    /// How many clients of one side may wait with one token; beyond them, the oldest give way.
+    pub waiters: usize,
+    /// What all connections from one address may do together.
+    pub addresses: PerAddress,
     /// Unix seconds at the driver's start, for the statistics.
     pub started: f64,
 }
@@ -44,7 +51,15 @@ impl Options {
     pub fn new(listen: Address) -> Self {
         let terms = Terms { idle: Some(limits::PAIR_IDLE), ..Terms::default() };
         let (line_time, wait_time) = (limits::LINE_TIME, limits::WAIT_TIME);
-        Self { listen: vec![Listen::Relay(listen)], terms, line_time, wait_time, started: 0.0 }
+        Self {
+            listen: vec![Listen::Relay(listen)],
+            terms,
+            line_time,
+            wait_time,
+            waiters: limits::WAITERS,
+            addresses: PerAddress::default(),
+            started: 0.0,
+        }
     }
 
     /// Listens for clients over WebSocket, too.
@@ -64,6 +79,10 @@ pub struct Relay {
     terms: Terms,
     line_time: Duration,
     wait_time: Duration,
+    waiters: usize,
+    callers: Callers,
+    /// Where clients are counted.
+    origins: BTreeMap<Conn, Origin>,
     clients: BTreeMap<Conn, Client>,
     /// When each came of whom it is not yet told how it ended.
     came: BTreeMap<Conn, Instant>,
@@ -113,7 +132,7 @@ impl Machine for Relay {
                 let steps = self.door.listening(conn, at);
                 self.follow(steps);
             }
-            Input::Opened { conn, peer: _ } => self.opened(conn),
+            Input::Opened { conn, peer } => self.opened(conn, peer),
             Input::Received { conn, bytes } => self.received(conn, bytes),
             Input::Closed { conn, why } => self.closed(conn, why),
             Input::Stored(never) => match never {},
@@ -180,6 +199,9 @@ impl Relay {
             terms: options.terms,
             line_time: options.line_time,
             wait_time: options.wait_time,
+            waiters: options.waiters,
+            callers: Callers::new(options.addresses),
+            origins: BTreeMap::new(),
             clients: BTreeMap::new(),
             came: BTreeMap::new(),
             pairs: BTreeMap::new(),
@@ -203,9 +225,23 @@ impl Relay {
         self.clients.len()
     }
 
-    fn opened(&mut self, conn: Conn) {
+    /// What all connections from one address may do together from now on. Those who are inside stay, and count.
+    pub fn limit(&mut self, addresses: PerAddress) {
+        self.callers.limit(addresses);
+    }
+
+    fn opened(&mut self, conn: Conn, peer: Option<SocketAddr>) {
         let Some((at, accept)) = self.door.admit(conn) else { return };
         self.follow(accept);
+        if let Some(origin) = Origin::of(peer) {
+            if let Err(refusal) = self.callers.enter(origin, self.now) {
+                self.counts.connections.came.one();
+                self.counts.refusals.one(refusal.as_str());
+                self.clients.insert(conn, Client::Closing);
+                return self.start(Op::Dismiss { conn, code: TRY_LATER });
+            }
+            self.origins.insert(conn, origin);
+        }
         let until = self.now.plus(self.line_time);
         self.deadlines.insert((until, conn));
         let framed = self.framed.get(at).copied().unwrap_or_default();
@@ -273,7 +309,7 @@ impl Relay {
             self.counts.tokens.came.one();
         }
         queue.push_back((conn, side));
-        let surplus = if queue.len() > limits::WAITERS { queue.front().copied() } else { None };
+        let surplus = if queue.len() > self.waiters { queue.front().copied() } else { None };
         if let Some((oldest, _)) = surplus {
             self.close(oldest, &[], Mood::Redundant);
         }
@@ -318,6 +354,9 @@ impl Relay {
         self.forget_deadline(conn);
         self.forget_waiting(conn);
         self.clients.remove(&conn);
+        if let Some(origin) = self.origins.remove(&conn) {
+            self.callers.leave(origin, self.now);
+        }
         self.counts.connections.went.one();
         // Where the join was not yet begun, there is nothing left to join.
         let waiting = self.joins.len();
@@ -545,7 +584,7 @@ mod tests {
                 };
                 (what, *conn)
             }
-            Output::Do(Op::Close { conn }) => ("close", *conn),
+            Output::Do(Op::Close { conn } | Op::Dismiss { conn, .. }) => ("close", *conn),
             Output::Do(Op::Join { .. }) => ("join", CLIENT),
             // The door's, as in every state.
             Output::Do(Op::Open { .. } | Op::Listen { .. } | Op::Accept { .. } | Op::Store(_)) => {

@@ -9,10 +9,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
 
-use crate::answer::Answer;
+use wormhole_core::crypto::hashcash;
+
+use crate::answer::{Answer, Demand};
 use crate::command::{Command, Field, Kind};
 use crate::json::Json;
-use crate::limits;
+use crate::limits::{self, Bounds};
 use crate::stamp::Stamp;
 use crate::store::{Ask, Done, Member, Message, Refusal};
 
@@ -22,6 +24,8 @@ pub(crate) enum Input {
     Said(Vec<u8>, Stamp),
     /// The store has done what was asked last.
     Done(Result<Done, Refusal>),
+    /// What was asked last is too much for one address; the text is that of the `error`.
+    Refused(&'static str),
     /// A message was added to the mailbox that is open.
     Added(Arc<Message>),
 }
@@ -34,18 +38,36 @@ pub(crate) enum Output {
     Ask(Arc<Member>, Ask),
     /// The client has said who it is, with the name and the version of its program.
     Bound(Arc<Member>, [Option<String>; 2]),
-    /// Nothing more will be heard or said.
-    Finish,
+    /// Nothing more will be heard or said; with the code of the close frame.
+    Finish(u16),
+}
+
+/// Codes of a close frame (RFC 6455 section 7.4.1): it came as no text of JSON, it is not allowed, it is too long, it may be
+/// tried again later.
+const NO_COMMAND: u16 = 1007;
+const NOT_ALLOWED: u16 = 1008;
+const TOO_LONG: u16 = 1009;
+pub(crate) const TRY_LATER: u16 = 1013;
+
+/// The one way to a permission.
+const METHOD: &str = "hashcash";
+
+/// What is the same for all sessions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rules {
+    pub(crate) allow_list: bool,
+    pub(crate) bounds: Bounds,
 }
 
 #[derive(Debug)]
 pub(crate) struct Session {
     state: State,
-    allow_list: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
+    /// This is asked for first.
+    Stranger(Demand),
     Unbound,
     /// The next command may come.
     Bound(Bound),
@@ -74,46 +96,55 @@ enum Next {
 }
 
 impl Session {
-    pub(crate) const fn new(allow_list: bool) -> Self {
-        Self { state: State::Unbound, allow_list }
+    pub(crate) fn new(demand: Option<Demand>) -> Self {
+        Self { state: demand.map_or(State::Unbound, State::Stranger) }
     }
 
-    pub(crate) fn handle(&mut self, input: Input) -> Vec<Output> {
+    pub(crate) fn handle(&mut self, input: Input, rules: &Rules) -> Vec<Output> {
         let mut out = Vec::new();
-        self.state = mem::replace(&mut self.state, State::Ended).step(input, self.allow_list, &mut out);
+        self.state = mem::replace(&mut self.state, State::Ended).step(input, rules, &mut out);
         out
     }
 
     /// Whether the next message may be read.
     pub(crate) const fn is_listening(&self) -> bool {
         match self.state {
-            State::Unbound | State::Bound(_) => true,
+            State::Stranger(_) | State::Unbound | State::Bound(_) => true,
             State::Asking(..) | State::Ended => false,
         }
     }
 }
 
 impl State {
-    fn step(self, input: Input, allow_list: bool, out: &mut Vec<Output>) -> Self {
+    fn step(self, input: Input, rules: &Rules, out: &mut Vec<Output>) -> Self {
+        let bounds = &rules.bounds;
         match self {
-            Self::Unbound => match input {
-                Input::Said(bytes, _) => match read(bytes, out) {
-                    Some((command, text)) => unbound(command, &text, out),
+            Self::Stranger(demand) => match input {
+                Input::Said(bytes, _) => match read(bytes, bounds, out) {
+                    Some((command, text)) => stranger(demand, &command, &text, bounds, out),
                     None => Self::Ended,
                 },
                 // Nothing was asked.
-                Input::Done(_) | Input::Added(_) => Self::Unbound,
+                Input::Done(_) | Input::Refused(_) | Input::Added(_) => Self::Stranger(demand),
+            },
+            Self::Unbound => match input {
+                Input::Said(bytes, _) => match read(bytes, bounds, out) {
+                    Some((command, text)) => unbound(command, &text, bounds, out),
+                    None => Self::Ended,
+                },
+                // Nothing was asked.
+                Input::Done(_) | Input::Refused(_) | Input::Added(_) => Self::Unbound,
             },
             Self::Bound(mut bound) => match input {
                 Input::Said(bytes, now) => {
-                    let Some((command, text)) = read(bytes, out) else { return Self::Ended };
-                    match bound.next(command, allow_list, now) {
+                    let Some((command, text)) = read(bytes, bounds, out) else { return Self::Ended };
+                    match bound.next(command, rules, now) {
                         Ok(Next::Say(answer)) => out.push(Output::Say(answer)),
                         Ok(Next::Ask(ask)) => {
                             out.push(Output::Ask(Arc::clone(&bound.member), ask));
                             return Self::Asking(bound, text);
                         }
-                        Err(error) => complain(error, &text, out),
+                        Err(error) => complain(error, &text, bounds, out),
                     }
                     Self::Bound(bound)
                 }
@@ -122,7 +153,7 @@ impl State {
                     Self::Bound(bound)
                 }
                 // Nothing was asked.
-                Input::Done(_) => Self::Bound(bound),
+                Input::Done(_) | Input::Refused(_) => Self::Bound(bound),
             },
             Self::Asking(mut bound, text) => match input {
                 Input::Done(done) => {
@@ -130,11 +161,15 @@ impl State {
                         Ok(done) => bound.tell(done, out),
                         // An `error` would end the client's work, which it can go on with on another connection.
                         Err(Refusal::Unavailable) => {
-                            out.push(Output::Finish);
+                            out.push(Output::Finish(TRY_LATER));
                             return Self::Ended;
                         }
-                        Err(refusal) => complain(refusal.as_str(), &text, out),
+                        Err(refusal) => complain(refusal.as_str(), &text, bounds, out),
                     }
+                    Self::Bound(bound)
+                }
+                Input::Refused(error) => {
+                    complain(error, &text, bounds, out);
                     Self::Bound(bound)
                 }
                 Input::Added(message) => {
@@ -150,16 +185,23 @@ impl State {
 }
 
 /// Takes in a message and acks it. One that is no command ends the session.
-fn read(bytes: Vec<u8>, out: &mut Vec<Output>) -> Option<(Command, String)> {
-    if bytes.len() > limits::COMMAND_BYTES {
-        return refuse("the message is too long", "null", out);
+fn read(bytes: Vec<u8>, bounds: &Bounds, out: &mut Vec<Output>) -> Option<(Command, String)> {
+    if bytes.len() > bounds.command_bytes {
+        return refuse("the message is too long", TOO_LONG, "null", bounds, out);
     }
     let Ok(text) = String::from_utf8(bytes) else {
-        return refuse("a message must be a JSON object in UTF-8", "null", out);
+        return refuse(NO_OBJECT, NO_COMMAND, "null", bounds, out);
     };
+    if Json::is_deeper(&text, bounds.nesting) {
+        return refuse("the message is nested too deep", NO_COMMAND, "null", bounds, out);
+    }
     let Some(command) = Command::parse(&text) else {
-        return refuse("a message must be a JSON object in UTF-8", &text, out);
+        return refuse(NO_OBJECT, NO_COMMAND, &text, bounds, out);
     };
+    if command.id.as_ref().is_some_and(|id| id.as_str().len() > bounds.id_bytes) {
+        // What cannot come back cannot be acked.
+        return refuse("the 'id' is too long", NOT_ALLOWED, "null", bounds, out);
+    }
     // A command without `type` is answered, but not acked.
     if command.kind != Kind::Missing {
         out.push(Output::Say(Answer::Ack(command.id.clone())));
@@ -167,31 +209,87 @@ fn read(bytes: Vec<u8>, out: &mut Vec<Output>) -> Option<(Command, String)> {
     Some((command, text))
 }
 
-fn refuse<T>(error: &'static str, text: &str, out: &mut Vec<Output>) -> Option<T> {
-    complain(error, text, out);
-    out.push(Output::Finish);
+const NO_OBJECT: &str = "a message must be a JSON object in UTF-8";
+
+fn refuse<T>(
+    error: &'static str,
+    code: u16,
+    text: &str,
+    bounds: &Bounds,
+    out: &mut Vec<Output>,
+) -> Option<T> {
+    complain(error, text, bounds, out);
+    out.push(Output::Finish(code));
     None
 }
 
-fn complain(error: &'static str, text: &str, out: &mut Vec<Output>) {
-    let orig = Json::shortened(text, limits::ORIG_BYTES);
+fn complain(error: &'static str, text: &str, bounds: &Bounds, out: &mut Vec<Output>) {
+    let orig = Json::shortened(text, bounds.orig_bytes);
     out.push(Output::Say(Answer::Error { error, orig }));
 }
 
-fn unbound(command: Command, text: &str, out: &mut Vec<Output>) -> State {
+/// Of a stranger only the permission is taken. There is one try: a client that knows nothing of it hangs where it is not left.
+fn stranger(demand: Demand, command: &Command, text: &str, bounds: &Bounds, out: &mut Vec<Output>) -> State {
+    let error = match command.kind {
+        Kind::Ping => {
+            match pong(command.ping.clone()) {
+                Ok(pong) => out.push(Output::Say(pong)),
+                Err(error) => complain(error, text, bounds, out),
+            }
+            return State::Stranger(demand);
+        }
+        Kind::Missing => {
+            complain(NO_TYPE, text, bounds, out);
+            return State::Stranger(demand);
+        }
+        Kind::SubmitPermission => match permission(command, &demand) {
+            Ok(()) => return State::Unbound,
+            Err(error) => error,
+        },
+        Kind::Bind
+        | Kind::List
+        | Kind::Allocate
+        | Kind::Claim
+        | Kind::Release
+        | Kind::Open
+        | Kind::Add
+        | Kind::Close
+        | Kind::Unknown => "must submit-permission first",
+    };
+    complain(error, text, bounds, out);
+    out.push(Output::Finish(NOT_ALLOWED));
+    State::Ended
+}
+
+fn permission(command: &Command, demand: &Demand) -> Result<(), &'static str> {
+    match (&command.method, &command.stamp) {
+        (Field::Text(method), Field::Text(stamp))
+            if method == METHOD && hashcash::is_stamp(stamp, &demand.resource, demand.bits) =>
+        {
+            Ok(())
+        }
+        (Field::Text(method), _) if method == METHOD => Err("submit-permission failed"),
+        (Field::Text(_) | Field::Missing | Field::Other, _) => Err("'method' is not one of: hashcash"),
+    }
+}
+
+fn unbound(command: Command, text: &str, bounds: &Bounds, out: &mut Vec<Output>) -> State {
     let bound = match command.kind {
-        Kind::Missing => Err("missing 'type'"),
+        Kind::Missing => Err(NO_TYPE),
         Kind::Ping => {
             match pong(command.ping) {
                 Ok(pong) => out.push(Output::Say(pong)),
-                Err(error) => complain(error, text, out),
+                Err(error) => complain(error, text, bounds, out),
             }
             return State::Unbound;
         }
         Kind::Bind => {
             let version = command.client_version.clone();
-            Bound::new(command).inspect(|bound| out.push(Output::Bound(Arc::clone(&bound.member), version)))
+            Bound::new(command, bounds)
+                .inspect(|bound| out.push(Output::Bound(Arc::clone(&bound.member), version)))
         }
+        // Nobody has asked for it, and it does no harm.
+        Kind::SubmitPermission => return State::Unbound,
         Kind::List
         | Kind::Allocate
         | Kind::Claim
@@ -204,11 +302,13 @@ fn unbound(command: Command, text: &str, out: &mut Vec<Output>) -> State {
     match bound {
         Ok(bound) => State::Bound(bound),
         Err(error) => {
-            complain(error, text, out);
+            complain(error, text, bounds, out);
             State::Unbound
         }
     }
 }
+
+const NO_TYPE: &str = "missing 'type'";
 
 fn pong(ping: Option<Json>) -> Result<Answer, &'static str> {
     ping.map(Answer::Pong).ok_or("ping requires 'ping'")
@@ -216,15 +316,15 @@ fn pong(ping: Option<Json>) -> Result<Answer, &'static str> {
 
 /// The rules of one connection. An `Err` is the text of the `error` and changes nothing.
 impl Bound {
-    fn new(command: Command) -> Result<Self, &'static str> {
+    fn new(command: Command, bounds: &Bounds) -> Result<Self, &'static str> {
         if command.appid == Field::Missing {
             return Err("bind requires 'appid'");
         }
         if command.side == Field::Missing {
             return Err("bind requires 'side'");
         }
-        let app = name(command.appid, "'appid' must be a string of at most 256 bytes")?;
-        let side = name(command.side, "'side' must be a string of at most 256 bytes")?;
+        let app = name(command.appid, bounds, "'appid' must be a string, and not too long")?;
+        let side = name(command.side, bounds, "'side' must be a string, and not too long")?;
         Ok(Self {
             member: Arc::new(Member { app, side }),
             allocated: false,
@@ -235,12 +335,13 @@ impl Bound {
         })
     }
 
-    fn next(&mut self, command: Command, allow_list: bool, now: Stamp) -> Result<Next, &'static str> {
+    fn next(&mut self, command: Command, rules: &Rules, now: Stamp) -> Result<Next, &'static str> {
+        let bounds = &rules.bounds;
         match command.kind {
-            Kind::Missing => Err("missing 'type'"),
+            Kind::Missing => Err(NO_TYPE),
             Kind::Ping => pong(command.ping).map(Next::Say),
             Kind::Bind => Err("already bound"),
-            Kind::List if allow_list => Ok(Next::Ask(Ask::List)),
+            Kind::List if rules.allow_list => Ok(Next::Ask(Ask::List)),
             Kind::List => Ok(Next::Say(Answer::Nameplates(Vec::new()))),
             Kind::Allocate if self.allocated => Err("you already allocated one, don't be greedy"),
             Kind::Allocate => {
@@ -249,10 +350,10 @@ impl Bound {
             }
             Kind::Claim => self.claim(command.nameplate),
             Kind::Release => self.release(command.nameplate),
-            Kind::Open => self.open(command.mailbox),
-            Kind::Add => self.add(command, now),
-            Kind::Close => self.close(command.mailbox, command.mood),
-            Kind::Unknown => Err("unknown type"),
+            Kind::Open => self.open(command.mailbox, bounds),
+            Kind::Add => self.add(command, bounds, now),
+            Kind::Close => self.close(command.mailbox, command.mood, bounds),
+            Kind::SubmitPermission | Kind::Unknown => Err("unknown type"),
         }
     }
 
@@ -265,7 +366,7 @@ impl Bound {
         }
         let nameplate = nameplate(field)?;
         self.claimed = Some(nameplate.clone());
-        Ok(Next::Ask(Ask::Claim { nameplate }))
+        Ok(Next::Ask(Ask::Claim { nameplate, make: true }))
     }
 
     fn release(&mut self, field: Field) -> Result<Next, &'static str> {
@@ -287,18 +388,18 @@ impl Bound {
         Ok(Next::Ask(Ask::Release { nameplate }))
     }
 
-    fn open(&self, field: Field) -> Result<Next, &'static str> {
+    fn open(&self, field: Field, bounds: &Bounds) -> Result<Next, &'static str> {
         if self.mailbox.is_some() {
             return Err("only one open per connection");
         }
         if field == Field::Missing {
             return Err("open requires 'mailbox'");
         }
-        let mailbox = name(field, MAILBOX)?;
+        let mailbox = name(field, bounds, MAILBOX)?;
         Ok(Next::Ask(Ask::Open { mailbox }))
     }
 
-    fn add(&self, command: Command, now: Stamp) -> Result<Next, &'static str> {
+    fn add(&self, command: Command, bounds: &Bounds, now: Stamp) -> Result<Next, &'static str> {
         let Some(mailbox) = self.mailbox.clone() else {
             return Err("must open mailbox before adding");
         };
@@ -308,14 +409,14 @@ impl Bound {
         if command.body == Field::Missing {
             return Err("missing 'body'");
         }
-        let phase = name(command.phase, "'phase' must be a string of at most 256 bytes")?;
+        let phase = name(command.phase, bounds, "'phase' must be a string, and not too long")?;
         let Field::Text(body) = command.body else { return Err("'body' must be a string") };
         let side = self.member.side.clone();
         let message = Message { side, phase, body, id: command.id, received: now };
         Ok(Next::Ask(Ask::Add { mailbox, message }))
     }
 
-    fn close(&mut self, field: Field, mood: Field) -> Result<Next, &'static str> {
+    fn close(&mut self, field: Field, mood: Field, bounds: &Bounds) -> Result<Next, &'static str> {
         if self.closed {
             return Err("only one close per connection");
         }
@@ -323,7 +424,7 @@ impl Bound {
             (Field::Missing, Some(open)) => open.clone(),
             (Field::Missing, None) => return Err("close without mailbox must follow open"),
             (field @ (Field::Text(_) | Field::Other), open) => {
-                let mailbox = name(field, MAILBOX)?;
+                let mailbox = name(field, bounds, MAILBOX)?;
                 if open.as_ref().is_some_and(|open| *open != mailbox) {
                     return Err("open and close must use same mailbox");
                 }
@@ -333,7 +434,7 @@ impl Bound {
         self.closed = true;
         self.mailbox = None;
         // Any word is a mood, and what is none is passed over.
-        let mood = name(mood, "no mood").ok();
+        let mood = name(mood, bounds, "no mood").ok();
         Ok(Next::Ask(Ask::Close { mailbox, mood }))
     }
 
@@ -342,7 +443,7 @@ impl Bound {
         let answer = match done {
             Done::Listed(nameplates) => Answer::Nameplates(nameplates),
             Done::Allocated(nameplate) => Answer::Allocated(nameplate),
-            Done::Claimed(mailbox) => Answer::Claimed(mailbox),
+            Done::Claimed { mailbox, found: _ } => Answer::Claimed(mailbox),
             Done::Released => Answer::Released,
             Done::Opened { mailbox, messages } => {
                 self.mailbox = Some(mailbox);
@@ -363,11 +464,11 @@ impl Bound {
     }
 }
 
-const MAILBOX: &str = "'mailbox' must be a string of at most 256 bytes";
+const MAILBOX: &str = "'mailbox' must be a string, and not too long";
 
-fn name(field: Field, error: &'static str) -> Result<String, &'static str> {
+fn name(field: Field, bounds: &Bounds, error: &'static str) -> Result<String, &'static str> {
     match field {
-        Field::Text(text) if text.len() <= limits::NAME_BYTES => Ok(text),
+        Field::Text(text) if text.len() <= bounds.name_bytes => Ok(text),
         Field::Text(_) | Field::Missing | Field::Other => Err(error),
     }
 }
@@ -417,11 +518,15 @@ mod tests {
 
     #[test]
     fn an_ended_session_says_nothing_more() {
-        let mut session = Session::new(true);
-        let out = session.handle(Input::Said(b"nonsense".to_vec(), Stamp::default()));
-        assert_eq!(out.last(), Some(&Output::Finish));
-        assert_eq!(session.handle(Input::Said(b"{}".to_vec(), Stamp::default())), []);
+        let mut session = Session::new(None);
+        let out = session.handle(Input::Said(b"nonsense".to_vec(), Stamp::default()), &rules());
+        assert_eq!(out.last(), Some(&Output::Finish(NO_COMMAND)));
+        assert_eq!(session.handle(Input::Said(b"{}".to_vec(), Stamp::default()), &rules()), []);
         assert!(!session.is_listening());
+    }
+
+    fn rules() -> Rules {
+        Rules { allow_list: true, bounds: Bounds::default() }
     }
 
     /// Inputs that do the same in one state share a row.
@@ -431,7 +536,7 @@ mod tests {
             for (name, input) in inputs() {
                 let mut out = Vec::new();
                 let before = show_state(&state);
-                let after = show_state(&state.clone().step(input, true, &mut out));
+                let after = show_state(&state.clone().step(input, &rules(), &mut out));
                 let next = if after == before { "same".to_string() } else { after };
                 let outputs: Vec<String> = out.iter().filter_map(show_output).collect();
                 let outputs = outputs.join(", ");
@@ -446,11 +551,13 @@ mod tests {
 
     fn states() -> Vec<State> {
         let command = r#"{"type":"bind","appid":"x","side":"a"}"#;
-        let bound = Bound::new(Command::parse(command).unwrap()).unwrap();
+        let bound = Bound::new(Command::parse(command).unwrap(), &Bounds::default()).unwrap();
         let claimed = Bound { allocated: true, claimed: Some("4".into()), ..bound.clone() };
         let open = Bound { mailbox: Some("m".into()), ..bound.clone() };
         let done = Bound { released: true, closed: true, ..claimed.clone() };
+        let demand = Demand { bits: 6, resource: "resource-string".into() };
         vec![
+            State::Stranger(demand),
             State::Unbound,
             State::Bound(bound),
             State::Bound(claimed),
@@ -462,6 +569,8 @@ mod tests {
     }
 
     fn inputs() -> Vec<(String, Input)> {
+        let submit =
+            |stamp: &str| format!(r#"{{"type":"submit-permissions","method":"hashcash","stamp":"{stamp}"}}"#);
         let commands = [
             ("ping", r#"{"type":"ping","ping":1}"#),
             ("bind", r#"{"type":"bind","appid":"x","side":"a"}"#),
@@ -476,6 +585,9 @@ mod tests {
             ("close", r#"{"type":"close"}"#),
             ("close m", r#"{"type":"close","mailbox":"m"}"#),
             ("close n", r#"{"type":"close","mailbox":"n"}"#),
+            ("a stamp", &submit("1:6:260101:resource-string::0123456789abcdef:10b")),
+            ("no stamp", &submit("1:6:260101:another-string::0123456789abcdef:10b")),
+            ("another method", r#"{"type":"submit-permissions","method":"coin","stamp":""}"#),
             ("unknown type", r#"{"type":"bogus"}"#),
             ("no type", "{}"),
             ("no object", "[]"),
@@ -489,6 +601,7 @@ mod tests {
         inputs.push(("(store) added".into(), Input::Done(Ok(Done::Added))));
         inputs.push(("(store) closed".into(), Input::Done(Ok(Done::Closed))));
         inputs.push(("(store) crowded".into(), Input::Done(Err(Refusal::Crowded))));
+        inputs.push(("(address) too much".into(), Input::Refused("too many")));
         let message = Message {
             side: "b".into(),
             phase: "p".into(),
@@ -502,6 +615,7 @@ mod tests {
 
     fn show_state(state: &State) -> String {
         let (name, bound) = match state {
+            State::Stranger(_) => return "Stranger".into(),
             State::Unbound => return "Unbound".into(),
             State::Ended => return "Ended".into(),
             State::Bound(bound) => ("Bound", bound),
@@ -539,7 +653,7 @@ mod tests {
             .into(),
             // For the statistics; the client hears nothing of it.
             Output::Bound(..) => return None,
-            Output::Finish => "finish".into(),
+            Output::Finish(code) => format!("finish: {code}"),
         })
     }
 }

@@ -24,6 +24,7 @@ mod listeners;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod resting;
 mod rows;
 mod rules;
 #[cfg(feature = "sqlite")]
@@ -82,10 +83,12 @@ pub enum Ask {
     List,
     /// A free nameplate, claimed for this side.
     Allocate,
-    /// This nameplate for this side, made if it is free.
+    /// This nameplate for this side.
     Claim {
         /// Decimal digits.
         nameplate: String,
+        /// Whether it is made if it is free.
+        make: bool,
     },
     /// This side needs the nameplate no longer.
     Release {
@@ -182,6 +185,11 @@ pub enum Note {
 pub struct Limits {
     /// Nameplates of one application.
     pub nameplates: usize,
+    /// The least digits of a nameplate that the store chooses.
+    pub nameplate_digits: u32,
+    /// How long a nameplate that has come free is not chosen again. It is forgotten at the end of the program, and each of
+    /// several nodes knows its own.
+    pub nameplate_rest: Duration,
     /// Mailboxes of all applications.
     pub mailboxes: usize,
     /// Bytes in all mailboxes.
@@ -198,6 +206,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             nameplates: limits::NAMEPLATES,
+            nameplate_digits: 1,
+            nameplate_rest: Duration::ZERO,
             mailboxes: limits::MAILBOXES,
             bytes: limits::STORE_BYTES,
             mailbox_messages: limits::MAILBOX_MESSAGES,
@@ -214,8 +224,13 @@ pub enum Done {
     Listed(Vec<String>),
     /// The nameplate.
     Allocated(String),
-    /// The mailbox that the nameplate points to.
-    Claimed(String),
+    /// The side holds the nameplate.
+    Claimed {
+        /// The mailbox that it points to.
+        mailbox: String,
+        /// What was there.
+        found: Found,
+    },
     /// The nameplate is no longer held by the side.
     Released,
     /// The mailbox is open for the connection.
@@ -231,6 +246,17 @@ pub enum Done {
     Closed,
 }
 
+/// How a claim found its nameplate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nobody had it.
+    Free,
+    /// Another side had it.
+    Taken,
+    /// This side had it already.
+    Own,
+}
+
 /// Why a command has no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -238,6 +264,8 @@ pub enum Refusal {
     Crowded,
     /// The side has released this nameplate, and the other side still holds it.
     Reclaimed,
+    /// Nobody has this nameplate, and it was not to be made.
+    Unallocated,
     /// All nameplates that were tried are taken, or there are too many.
     NoNameplate,
     /// The mailbox holds as many messages or bytes as it may.
@@ -255,6 +283,7 @@ impl Refusal {
         match self {
             Self::Crowded => "crowded",
             Self::Reclaimed => "reclaimed",
+            Self::Unallocated => "unallocated",
             Self::NoNameplate => "no nameplate is free",
             Self::MailboxFull => "the mailbox is full",
             Self::StoreFull => "the server is full",

@@ -55,14 +55,14 @@ mod mailbox_server {
         (
             "bad-open-integer",
             2,
-            r#"[{"id": null}, {"error": "'mailbox' must be a string of at most 256 bytes", "orig": {"type": "open", "mailbox": 4}}]"#,
+            r#"[{"id": null}, {"error": "'mailbox' must be a string, and not too long", "orig": {"type": "open", "mailbox": 4}}]"#,
             false,
         ),
         // The reference passes on what no client may send.
         (
             "bad-add-integer-body",
             3,
-            r#"[{"id": null}, {"error": "'phase' must be a string of at most 256 bytes", "orig": {"type": "add", "phase": 5, "body": 6}}]"#,
+            r#"[{"id": null}, {"error": "'phase' must be a string, and not too long", "orig": {"type": "add", "phase": 5, "body": 6}}]"#,
             false,
         ),
         // The version is of no consequence.

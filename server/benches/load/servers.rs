@@ -82,7 +82,7 @@ impl Process {
     fn our_own(what: &str) -> Outcome<Command> {
         const ANY: &str = "127.0.0.1:0";
         let mut command = match (env::var_os("WORMHOLE_LOAD_SERVER"), what) {
-            (Some(program), "mailbox" | "relay") => Command::new(program),
+            (Some(program), "mailbox" | "relay") => unlimited(Command::new(program)),
             (Some(_) | None, _) => Command::new(env::current_exe()?),
         };
         match (env::var_os("WORMHOLE_LOAD_SERVER"), what) {
@@ -211,4 +211,13 @@ fn by_copy(mut from: &TcpStream, mut to: &TcpStream) -> Outcome<()> {
         }
         to.write_all(buffer.get(..count).unwrap_or(&[]))?;
     }
+}
+
+/// Without the limits by address: the whole load comes from one.
+fn unlimited(mut command: Command) -> Command {
+    for of in ["CONNECTIONS", "CONNECTS", "ALLOCATES", "CLAIMS", "JOINS", "LISTS"] {
+        command.env(format!("WORMHOLE_SERVER_ADDRESS_{of}"), "0");
+    }
+    command.env("WORMHOLE_SERVER_RELAY_ADDRESS_CONNECTIONS", "0");
+    command
 }

@@ -1,13 +1,18 @@
 //! What the program does, from what was said: the one type from which every part takes its own.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use wormhole_core::driver::Terms;
+use wormhole_server::limits::Bounds;
+use wormhole_server::store::Limits;
 use wormhole_server::usage::Manner;
 
+use super::bounds::{self, Guarding};
 use super::place::Place;
 use super::settings::{Fault, Given, Kind, SETTINGS, Said, Source};
 use super::store;
@@ -31,11 +36,14 @@ pub(crate) struct Config {
     pub(crate) usage: Manner,
     pub(crate) words: Words,
     pub(crate) disallow_list: bool,
-    pub(crate) mailbox_expiry: Duration,
+    pub(crate) guarding: Guarding,
+    pub(crate) bounds: Bounds,
+    pub(crate) store: Limits,
     pub(crate) prune_interval: Duration,
     pub(crate) relay_line_timeout: Duration,
     pub(crate) relay_wait_timeout: Duration,
-    pub(crate) relay_idle_timeout: Duration,
+    pub(crate) relay_waiters: usize,
+    pub(crate) relay_terms: Terms,
     pub(crate) drain_limit: Duration,
     pub(crate) log_level: Level,
     pub(crate) log_format: Format,
@@ -104,11 +112,14 @@ impl Config {
                 signal_error: said.text("signal-error"),
             },
             disallow_list: said.need("disallow-list")?,
-            mailbox_expiry: said.some_seconds("mailbox-expiry")?,
+            guarding: Guarding::new(&said)?,
+            bounds: bounds::bounds(&said)?,
+            store: bounds::store(&said)?,
             prune_interval: said.some_seconds("prune-interval")?,
-            relay_line_timeout: said.some_seconds("relay-line-timeout")?,
-            relay_wait_timeout: said.some_seconds("relay-wait-timeout")?,
-            relay_idle_timeout: said.some_seconds("relay-idle-timeout")?,
+            relay_line_timeout: bounds::time(&said, "relay-line-timeout")?,
+            relay_wait_timeout: bounds::time(&said, "relay-wait-timeout")?,
+            relay_waiters: bounds::waiters(&said)?,
+            relay_terms: bounds::terms(&said)?,
             drain_limit: said.seconds("drain-limit")?,
             log_level: said.need("log-level")?,
             log_format: said.need("log-format")?,
@@ -143,7 +154,7 @@ impl Config {
     }
 }
 
-struct Reader<'s>(&'s Said);
+pub(crate) struct Reader<'s>(&'s Said);
 
 impl Reader<'_> {
     fn given(&self, name: &str) -> Option<&Given> {
@@ -174,23 +185,39 @@ impl Reader<'_> {
     }
 
     /// What has a default.
-    fn need<T: FromStr<Err: fmt::Display>>(&self, name: &str) -> Result<T, Fault> {
+    pub(crate) fn need<T: FromStr<Err: fmt::Display>>(&self, name: &str) -> Result<T, Fault> {
         self.one(name)?.ok_or_else(|| Fault::new(self.source(name), format!("{name} needs a value")))
     }
 
     /// A time, in seconds with or without a fraction.
-    fn seconds(&self, name: &str) -> Result<Duration, Fault> {
+    pub(crate) fn seconds(&self, name: &str) -> Result<Duration, Fault> {
         let seconds = Duration::try_from_secs_f64(self.need(name)?);
         seconds.map_err(|_| Fault::new(self.source(name), format!("{name} must be a number of seconds")))
     }
 
     /// As [`Reader::seconds`], where none at all would never let anything happen, or let it happen without end.
-    fn some_seconds(&self, name: &str) -> Result<Duration, Fault> {
+    pub(crate) fn some_seconds(&self, name: &str) -> Result<Duration, Fault> {
         let seconds = self.seconds(name)?;
         if seconds.is_zero() {
             return Err(Fault::new(self.source(name), format!("{name} must be longer than nothing")));
         }
         Ok(seconds)
+    }
+
+    /// A number of this range.
+    pub(crate) fn within(&self, name: &str, range: RangeInclusive<u32>) -> Result<u32, Fault> {
+        let number = self.need(name)?;
+        if !range.contains(&number) {
+            let what = format!("{name} must be from {} to {}", range.start(), range.end());
+            return Err(Fault::new(self.source(name), what));
+        }
+        Ok(number)
+    }
+
+    /// A limit, where 0 is none.
+    pub(crate) fn limit(&self, name: &str) -> Result<u32, Fault> {
+        let limit = self.need(name)?;
+        Ok(if limit == 0 { u32::MAX } else { limit })
     }
 
     fn tls(&self) -> Result<Option<(PathBuf, PathBuf)>, Fault> {

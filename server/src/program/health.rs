@@ -12,6 +12,8 @@ use wormhole_server::usage::Usage;
 pub(crate) struct Health {
     /// Nothing can be stored at the moment.
     failing: AtomicBool,
+    /// Attack mode is on.
+    pub(crate) attack: AtomicBool,
     /// Mailboxes that are gone, by how they ended.
     pub(crate) mailboxes: Named,
     /// Pairs of the relay and single clients that are gone, by how they ended.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
@@ -38,6 +39,8 @@ impl Metrics {
 impl Collector for Metrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Page(encoder);
+        let attack = u64::from(self.health.attack.load(Ordering::Relaxed));
+        page.gauge("attack_mode", "Whether attack mode is on", attack)?;
         page.named(
             "arrival_refusals",
             "Connections refused before the protocol began",

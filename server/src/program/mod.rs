@@ -2,6 +2,7 @@
 
 mod arrival;
 mod bound;
+mod bounds;
 mod caller;
 mod config;
 mod file;

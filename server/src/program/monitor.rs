@@ -92,6 +92,9 @@ fn reply(head: &[u8], state: &State) -> String {
     }
     let path = request.path.unwrap_or_default().split('?').next().unwrap_or_default();
     let full = match (path, state.unready()) {
+        ("/readyz", None) if state.metrics.health.attack.load(Ordering::Relaxed) => {
+            page("200 OK", TEXT, "ok, in attack mode\n")
+        }
         ("/healthz", _) | ("/readyz", None) => page("200 OK", TEXT, "ok\n"),
         ("/readyz", Some(why)) => page("503 Service Unavailable", TEXT, why),
         ("/metrics", _) => page("200 OK", METRICS, &state.metrics.text()),

@@ -125,6 +125,7 @@ impl Attendant<'_> {
         let mut hang_up = signal(SignalKind::hangup())?;
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.note_attack(self.config.guarding.attack);
         println!("ready");
         notify(&[NotifyState::Ready]);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "serving");
@@ -176,10 +177,20 @@ impl Attendant<'_> {
         }
         match (self.reload)() {
             Ok(config) => {
-                self.tell(&Order::Say(config.words)).await;
-                tracing::info!("the configuration was read again; what clients are told is in force");
+                self.note_attack(config.guarding.attack);
+                self.tell(&Order::Change(config.words, config.guarding)).await;
+                tracing::info!(
+                    "the configuration was read again; what clients are told, and who is let in, is in force"
+                );
             }
             Err(fault) => tracing::warn!(%fault, "the new configuration cannot be used; the old one stays"),
+        }
+    }
+
+    /// Says whether attack mode is on, where that has changed.
+    fn note_attack(&self, attack: bool) {
+        if self.state.metrics.health.attack.swap(attack, Ordering::Relaxed) != attack {
+            tracing::warn!("attack mode is {}", if attack { "on" } else { "off" });
         }
     }
 

@@ -10,17 +10,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use wormhole_core::driver::{Address, Listen, Machine, Terms, Why};
+use wormhole_core::driver::{Address, Listen, Machine, Why};
 use wormhole_runtime::{InFlight, Layered, Runtime, Serving as Service};
 use wormhole_server::counters::{MailboxCounts, RelayCounts};
 use wormhole_server::mailbox::{self, Mailbox};
 use wormhole_server::relay::{self, Relay};
-use wormhole_server::store::Limits;
 use wormhole_server::usage::{Current, Ledger, Manner, Part};
 use wormhole_server::{Drain, Event, Server, Stamp, Stored};
 
 use super::arrival::Arrival;
 use super::bound::Bound;
+use super::bounds::Guarding;
 use super::config::{Config, Words};
 use super::health::Health;
 use super::net::{For, Net};
@@ -39,8 +39,8 @@ const ORDERS: usize = 16;
 pub(crate) enum Order {
     /// Take nobody in any more, and end when everybody has left or the time is over.
     Drain(Duration),
-    /// Tell clients this from now on.
-    Say(Words),
+    /// Tell clients this from now on, and let these in.
+    Change(Words, Guarding),
 }
 
 /// How a server ended.
@@ -97,17 +97,19 @@ pub(crate) fn mailbox(
     ends: Ends,
 ) -> io::Result<(Serving, Arc<MailboxCounts>)> {
     let started = now();
+    let bound = BTreeMap::from([(For::Mailbox, bound)]);
+    let mut net = net(bound, shared, config.serving.clone());
     let options = mailbox::Options {
         motd: config.words.motd.clone(),
         error: config.words.signal_error.clone(),
         advertise_version: config.words.advertise_version.clone(),
         allow_list: !config.disallow_list,
         prune_every: config.prune_interval,
+        bounds: config.bounds.clone(),
+        guard: config.guarding.mailbox(net.seed()),
         ..mailbox::Options::new(elsewhere(), started.seconds())
     };
-    let bound = BTreeMap::from([(For::Mailbox, bound)]);
-    let mut net = net(bound, shared, config.serving.clone());
-    let limits = Limits { expiry: config.mailbox_expiry, ..Limits::default() };
+    let limits = config.store.clone();
     let store = Kept::open(&config.channel_db, config.channel_db_synchronous, net.seed(), started, limits)
         .map_err(|error| io::Error::other(format!("--channel-db: {error}")))?;
     let machine = Mailbox::new(options);
@@ -123,8 +125,11 @@ pub(crate) fn mailbox(
         serve(
             &mut server,
             orders,
-            |mailbox, words| {
+            |server, words, guarding| {
+                let guard = guarding.mailbox(server.runtime_mut().seed());
+                let mailbox = server.machine_mut();
                 mailbox.say(words.motd, words.signal_error, words.advertise_version);
+                mailbox.guard(guard);
             },
             |stored| leave(stored.runtime_mut()),
         )
@@ -150,7 +155,9 @@ pub(crate) fn relay(
     }
     let options = relay::Options {
         listen,
-        terms: Terms { idle: Some(config.relay_idle_timeout), ..Terms::default() },
+        terms: config.relay_terms,
+        waiters: config.relay_waiters,
+        addresses: config.guarding.relay(),
         line_time: config.relay_line_timeout,
         wait_time: config.relay_wait_timeout,
         started: now().seconds(),
@@ -167,7 +174,10 @@ pub(crate) fn relay(
     let mut books = Books { health: Arc::clone(&shared.health), ledger, log };
     let serving = spawn("relay", ends, move |orders| async move {
         let mut server = Server::new(machine, net).telling(move |event| books.note(event));
-        serve(&mut server, orders, |_, _| {}, leave).await
+        let change = |server: &mut Server<Relay, _>, _, guarding: Guarding| {
+            server.machine_mut().limit(guarding.relay());
+        };
+        serve(&mut server, orders, change, leave).await
     })?;
     Ok((serving, counts))
 }
@@ -227,7 +237,7 @@ fn spawn<F: Future<Output = Ended>>(
 async fn serve<M, R>(
     server: &mut Server<M, R>,
     mut orders: mpsc::Receiver<Order>,
-    mut say: impl FnMut(&mut M, Words),
+    mut change: impl FnMut(&mut Server<M, R>, Words, Guarding),
     leave: impl FnOnce(&mut R),
 ) -> Ended
 where
@@ -238,7 +248,7 @@ where
         tokio::select! {
             why = server.run() => return Ended::Failed(why),
             order = orders.recv() => match order {
-                Some(Order::Say(words)) => say(server.machine_mut(), words),
+                Some(Order::Change(words, guarding)) => change(server, words, guarding),
                 Some(Order::Drain(limit)) => {
                     let _ = timeout(limit, server.drain()).await;
                     leave(server.runtime_mut());

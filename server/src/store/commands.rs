@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use super::rows::Rows;
 use super::rules::{self, Mailbox, Nameplate};
-use super::{Ask, Done, Member, Message, Refusal};
+use super::{Ask, Done, Found, Member, Message, Refusal};
 use crate::limits;
 use crate::usage::Usage;
 
@@ -40,7 +40,7 @@ pub(super) async fn carry_out<R: Rows>(
     let done = match ask {
         Ask::List => rows.names(&member.app).await.map(Done::Listed).map(Ok),
         Ask::Allocate => allocate(rows, member).await,
-        Ask::Claim { nameplate } => claim(rows, member, nameplate).await.map(|done| done.map(Done::Claimed)),
+        Ask::Claim { nameplate, make } => claim(rows, member, nameplate, *make).await,
         Ask::Release { nameplate } => {
             release(rows, member, nameplate, &mut effects).await.map(|()| Ok(Done::Released))
         }
@@ -72,29 +72,33 @@ async fn allocate<R: Rows>(rows: &mut R, member: &Member) -> Result<Outcome, R::
 }
 
 async fn free_name<R: Rows>(rows: &mut R, app: &str) -> Result<Option<String>, R::Fault> {
-    for class in rules::SHORT {
-        let taken = rows.names_among(app, class.clone()).await?;
+    let (now, limits) = (rows.now(), rows.limits().clone());
+    let resting = rows.resting(|resting| resting.of(app, now, &limits));
+    for class in rules::short(limits.nameplate_digits) {
+        let mut taken = rows.names_among(app, class.clone()).await?;
+        taken.extend_from_slice(&resting);
         if let Some(name) = rules::free_name(class, &taken, rows.rng()) {
             return Ok(Some(name));
         }
     }
     for _ in 0..limits::ALLOCATION_TRIES {
-        let name = rules::long_name(rows.rng());
-        if rows.nameplate(app, &name).await?.is_none() {
+        let name = rules::long_name(limits.nameplate_digits, rows.rng());
+        let rests = rows.resting(|resting| resting.has(app, &name));
+        if !rests && rows.nameplate(app, &name).await?.is_none() {
             return Ok(Some(name));
         }
     }
     Ok(None)
 }
 
-async fn claim<R: Rows>(
-    rows: &mut R,
-    member: &Member,
-    name: &str,
-) -> Result<Result<String, Refusal>, R::Fault> {
+async fn claim<R: Rows>(rows: &mut R, member: &Member, name: &str, make: bool) -> Result<Outcome, R::Fault> {
     let app = &member.app;
     let Some(mut nameplate) = rows.nameplate(app, name).await? else {
-        return create(rows, member, name).await;
+        if !make {
+            return Ok(Err(Refusal::Unallocated));
+        }
+        let made = create(rows, member, name).await?;
+        return Ok(made.map(|mailbox| Done::Claimed { mailbox, found: Found::Free }));
     };
     let id = nameplate.mailbox.clone();
     let now = rows.now();
@@ -114,11 +118,11 @@ async fn claim<R: Rows>(
     if is_new && let Err(refusal) = room_for_mailbox(rows).await? {
         return Ok(Err(refusal));
     }
-    nameplate.claim(&member.side, now);
+    let found = if nameplate.claim(&member.side, now) { Found::Taken } else { Found::Own };
     mailbox.open(&member.side, now);
     rows.put_nameplate(app, name, &nameplate).await?;
     rows.put_mailbox(app, &id, &mailbox).await?;
-    Ok(Ok(id))
+    Ok(Ok(Done::Claimed { mailbox: id, found }))
 }
 
 /// A new nameplate with a new mailbox.
@@ -161,7 +165,7 @@ async fn release<R: Rows>(
     if nameplate.is_held() {
         return rows.put_nameplate(app, name, &nameplate).await;
     }
-    rows.remove_nameplate(app, name).await?;
+    remove_nameplate(rows, app, name).await?;
     if let Some(mut mailbox) = rows.mailbox(app, &nameplate.mailbox).await? {
         mailbox.nameplate = None;
         rows.put_mailbox(app, &nameplate.mailbox, &mailbox).await?;
@@ -303,7 +307,7 @@ async fn delete<R: Rows>(
         && let Some(nameplate) = rows.nameplate(app, name).await?
         && nameplate.mailbox == id
     {
-        rows.remove_nameplate(app, name).await?;
+        remove_nameplate(rows, app, name).await?;
         effects.used.push(end_of_nameplate(app, &nameplate, rows, pruned));
     }
     rows.remove_mailbox(app, id, mailbox).await?;
@@ -314,6 +318,13 @@ async fn delete<R: Rows>(
         span: mailbox.span(rows.now()),
         result: mailbox.outcome(pruned),
     });
+    Ok(())
+}
+
+async fn remove_nameplate<R: Rows>(rows: &mut R, app: &str, name: &str) -> Result<(), R::Fault> {
+    rows.remove_nameplate(app, name).await?;
+    let (now, limits) = (rows.now(), rows.limits().clone());
+    rows.resting(|resting| resting.add(app, name, now, &limits));
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use wormhole_core::rng::{Rng, Seed};
 
 use super::commands::{self, Effects};
 use super::listeners::{Listeners, Place};
+use super::resting::Resting;
 use super::rows::{Rows, Totals, at_once};
 use super::rules::{Mailbox, Nameplate};
 use super::{Ask, Limits, Member, Message, Note, Refusal, Reply, Request, Store};
@@ -35,6 +36,7 @@ struct Tables {
     limits: Limits,
     now: Stamp,
     rng: Rng,
+    resting: Resting,
 }
 
 /// What belongs to one application; there only as long as there is anything.
@@ -88,6 +90,7 @@ impl Memory {
             limits,
             now: started,
             rng: Rng::new(seed),
+            resting: Resting::default(),
         };
         Self { tables, listeners: Listeners::default(), started, replies: VecDeque::new(), waker: None }
     }
@@ -167,6 +170,9 @@ impl Rows for Tables {
     }
     fn rng(&mut self) -> &mut Rng {
         &mut self.rng
+    }
+    fn resting<T>(&mut self, with: impl FnOnce(&mut Resting) -> T) -> T {
+        with(&mut self.resting)
     }
 
     async fn totals(&mut self) -> Result<Totals, Infallible> {

@@ -28,6 +28,7 @@ use wormhole_core::rng::{Rng, Seed};
 use super::commands::{self, Effects};
 use super::desk::Replies;
 use super::listeners::{Listeners, Place};
+use super::resting::Resting;
 use super::rows::Totals;
 use super::{Ask, Done, Limits, Member, Note, Refusal, Reply, Request, Store};
 use crate::limits;
@@ -134,6 +135,7 @@ struct Node {
     config: Config,
     id: Cell<i32>,
     totals: Cell<Totals>,
+    resting: RefCell<Resting>,
     rng: RefCell<Rng>,
     limits: Limits,
     replies: Replies,
@@ -180,6 +182,7 @@ impl Node {
             config,
             id: Cell::new(id),
             totals: Cell::new(totals),
+            resting: RefCell::default(),
             rng: RefCell::new(rng),
             limits,
             replies,
@@ -342,6 +345,7 @@ impl Node {
             now,
             rng,
             totals: &self.totals,
+            resting: &self.resting,
             locked: BTreeSet::new(),
         })
     }

@@ -10,6 +10,7 @@ use core::task::{Context, Poll, Waker};
 
 use wormhole_core::rng::Rng;
 
+use super::resting::Resting;
 use super::rules::{Mailbox, Nameplate};
 use super::{Limits, Message};
 use crate::stamp::Stamp;
@@ -23,6 +24,8 @@ pub(super) trait Rows {
     fn now(&self) -> Stamp;
     fn limits(&self) -> &Limits;
     fn rng(&mut self) -> &mut Rng;
+    /// The nameplates that came free a moment ago. It is no row: what was noted of a transaction that was undone stays.
+    fn resting<T>(&mut self, with: impl FnOnce(&mut Resting) -> T) -> T;
 
     /// How many mailboxes there are, and how many bytes are in them.
     async fn totals(&mut self) -> Result<Totals, Self::Fault>;

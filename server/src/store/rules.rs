@@ -47,11 +47,13 @@ impl Nameplate {
         }
     }
 
-    /// Notes that the side, which was admitted, holds it.
-    pub(super) fn claim(&mut self, side: &str, now: Stamp) {
-        if !self.sides.iter().any(|claim| claim.side == side) {
+    /// Notes that the side, which was admitted, holds it; says whether it did not.
+    pub(super) fn claim(&mut self, side: &str, now: Stamp) -> bool {
+        let is_new = !self.sides.iter().any(|claim| claim.side == side);
+        if is_new {
             self.sides.push(Claim { side: side.into(), held: true, added: now });
         }
+        is_new
     }
 
     /// Notes that the side holds it no longer; says whether it did.
@@ -201,9 +203,14 @@ impl Mailbox {
 }
 
 /// Names of one, two and three digits are given out by chance among the free ones, the shortest first.
-pub(super) const SHORT: [RangeInclusive<u64>; 3] = [1..=9, 10..=99, 100..=999];
+const SHORT: [RangeInclusive<u64>; 3] = [1..=9, 10..=99, 100..=999];
 /// After them, chance alone has to find a free one.
 const LONG: RangeInclusive<u64> = 1000..=999_999;
+
+/// The short names of at least so many digits, class by class.
+pub(super) fn short(digits: u32) -> impl Iterator<Item = RangeInclusive<u64>> {
+    SHORT.into_iter().zip(1..).filter(move |(_, length)| *length >= digits).map(|(class, _)| class)
+}
 
 /// One of the names of a class, of which these are taken.
 pub(super) fn free_name(class: RangeInclusive<u64>, taken: &[String], rng: &mut Rng) -> Option<String> {
@@ -215,10 +222,12 @@ pub(super) fn free_name(class: RangeInclusive<u64>, taken: &[String], rng: &mut 
     free.into_iter().nth(chosen)
 }
 
-/// A name that may be taken.
-pub(super) fn long_name(rng: &mut Rng) -> String {
-    let count = LONG.end().saturating_sub(*LONG.start()).saturating_add(1);
-    LONG.start().saturating_add(rng.below(count)).to_string()
+/// A name of at least so many digits, which may be taken.
+pub(super) fn long_name(digits: u32, rng: &mut Rng) -> String {
+    let first = 10_u64.saturating_pow(digits.saturating_sub(1)).max(*LONG.start());
+    let last = 10_u64.saturating_pow(digits).saturating_sub(1).max(*LONG.end());
+    let count = last.saturating_sub(first).saturating_add(1);
+    first.saturating_add(rng.below(count)).to_string()
 }
 
 /// A mailbox id that nobody guesses: thirteen letters and digits.

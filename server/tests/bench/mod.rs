@@ -97,8 +97,8 @@ impl Bench {
     }
 
     pub(crate) fn claim(&mut self, conn: u64, side: &str, nameplate: &str) -> Result<String, Refusal> {
-        let done = self.ask(conn, side, Ask::Claim { nameplate: nameplate.into() })?;
-        let Done::Claimed(mailbox) = done else { panic!("{done:?}") };
+        let done = self.ask(conn, side, Ask::Claim { nameplate: nameplate.into(), make: true })?;
+        let Done::Claimed { mailbox, .. } = done else { panic!("{done:?}") };
         Ok(mailbox)
     }
 

@@ -135,7 +135,7 @@ pub(crate) fn names_are_given_out_by_length(make: Make<'_>) {
     let mut bench = on!(make(Limits::default()));
     // All but two of each class are taken.
     for name in (1..=7).chain(10..=97).chain(100..=997) {
-        bench.start(name, APP, "a", Ask::Claim { nameplate: name.to_string() });
+        bench.start(name, APP, "a", Ask::Claim { nameplate: name.to_string(), make: true });
     }
     for name in (1..=7).chain(10..=97).chain(100..=997) {
         bench.answer(name).unwrap();

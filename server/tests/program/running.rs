@@ -16,6 +16,17 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 /// Where the program is.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wormhole-server");
 
+/// The limits by address.
+const BY_ADDRESS: [&str; 7] = [
+    "WORMHOLE_SERVER_ADDRESS_CONNECTIONS",
+    "WORMHOLE_SERVER_ADDRESS_CONNECTS",
+    "WORMHOLE_SERVER_ADDRESS_ALLOCATES",
+    "WORMHOLE_SERVER_ADDRESS_CLAIMS",
+    "WORMHOLE_SERVER_ADDRESS_JOINS",
+    "WORMHOLE_SERVER_ADDRESS_LISTS",
+    "WORMHOLE_SERVER_RELAY_ADDRESS_CONNECTIONS",
+];
+
 /// The program, serving. It is killed when this is dropped.
 pub(crate) struct Running {
     child: Child,
@@ -25,8 +36,8 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts the program with these arguments, and waits until it can be reached. It keeps everything in memory, where
-    /// they do not say otherwise.
+    /// Starts the program with these arguments, and waits until it can be reached. It keeps everything in memory and has
+    /// no limits by address, where they do not say otherwise.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::start_with(arguments, |_| {})
     }
@@ -40,6 +51,8 @@ impl Running {
     pub(crate) fn start_as(path: &str, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
         let mut command = clean(path, arguments);
         command.env("WORMHOLE_SERVER_CHANNEL_DB", ":memory:");
+        // All clients of these tests come from one address.
+        command.envs(BY_ADDRESS.map(|name| (name, "0")));
         change(&mut command);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = lines(child.stdout.take().unwrap());

@@ -231,7 +231,7 @@ fn c9_of_many_sides_at_once_on_three_nodes_two_are_admitted() {
         let nameplate = format!("{round}");
         for (node, bench) in nodes.iter_mut().enumerate() {
             for conn in 0..4 {
-                let ask = Ask::Claim { nameplate: nameplate.clone() };
+                let ask = Ask::Claim { nameplate: nameplate.clone(), make: true };
                 bench.start(conn, APP, &format!("{node}-{conn}"), ask);
             }
         }

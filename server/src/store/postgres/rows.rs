@@ -14,6 +14,7 @@ use wormhole_core::rng::Rng;
 use crate::json::Json;
 use crate::stamp::Stamp;
 use crate::store::listeners::Place;
+use crate::store::resting::Resting;
 use crate::store::rows::Rows;
 pub(super) use crate::store::rows::Totals;
 use crate::store::rules::{Claim, Mailbox, Nameplate, Opening};
@@ -76,6 +77,7 @@ pub(super) struct Turn<'t> {
     pub(super) rng: Rng,
     /// What all mailboxes hold, as far as this node knows.
     pub(super) totals: &'t Cell<Totals>,
+    pub(super) resting: &'t RefCell<Resting>,
     /// Rows that were found or made, and are locked. A row that was not found is made: if somebody else made it
     /// meanwhile, that fails, and changes nothing of theirs.
     pub(super) locked: BTreeSet<Key>,
@@ -127,6 +129,9 @@ impl Rows for Turn<'_> {
     }
     fn rng(&mut self) -> &mut Rng {
         &mut self.rng
+    }
+    fn resting<T>(&mut self, with: impl FnOnce(&mut Resting) -> T) -> T {
+        with(&mut self.resting.borrow_mut())
     }
 
     async fn totals(&mut self) -> Result<Totals, Error> {

@@ -15,6 +15,7 @@ use wormhole_core::rng::Rng;
 use crate::json::Json;
 use crate::stamp::Stamp;
 use crate::store::listeners::Place;
+use crate::store::resting::Resting;
 use crate::store::rows::{Rows, Totals};
 use crate::store::rules::{Mailbox, Nameplate};
 use crate::store::{Limits, Message};
@@ -25,6 +26,7 @@ pub(super) struct Tables {
     pub(super) limits: Limits,
     pub(super) now: Stamp,
     rng: Rng,
+    resting: Resting,
     totals: Totals,
     /// How many nameplates each application has, if it has any.
     names: BTreeMap<String, usize>,
@@ -32,7 +34,8 @@ pub(super) struct Tables {
 
 impl Tables {
     pub(super) fn new(db: Connection, limits: Limits, now: Stamp, rng: Rng) -> Result<Self, Error> {
-        let mut tables = Self { db, limits, now, rng, totals: Totals::default(), names: BTreeMap::new() };
+        let (resting, totals) = (Resting::default(), Totals::default());
+        let mut tables = Self { db, limits, now, rng, resting, totals, names: BTreeMap::new() };
         tables.count()?;
         Ok(tables)
     }
@@ -121,6 +124,9 @@ impl Rows for Tables {
     }
     fn rng(&mut self) -> &mut Rng {
         &mut self.rng
+    }
+    fn resting<T>(&mut self, with: impl FnOnce(&mut Resting) -> T) -> T {
+        with(&mut self.resting)
     }
 
     async fn totals(&mut self) -> Result<Totals, Error> {
