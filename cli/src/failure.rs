@@ -123,6 +123,7 @@ const fn of_server(fault: &ServerFault) -> &'static str {
         }
         ServerFault::Said(_) => NEW_CODE,
         ServerFault::Gone => "Look at your network, then try again with a new code.",
+        ServerFault::Untold => "Tell them that you have it.",
         ServerFault::OutOfTurn | ServerFault::Malformed | ServerFault::TooLong | ServerFault::Silent => {
             "Choose another server with --relay-url; both sides need the same."
         }

@@ -102,6 +102,9 @@ pub enum ServerFault {
     Silent,
     /// The connection to it was lost, and could not be made again in time.
     Gone,
+    /// It did not take in time what tells the other side that all has come: it is complete here, and the other side
+    /// may wait for it in vain.
+    Untold,
 }
 
 /// The other side did not do its part.
@@ -314,6 +317,9 @@ impl fmt::Display for ServerFault {
             Self::TooLong => f.write_str("the mailbox server sent a message that is too long to be taken"),
             Self::Silent => f.write_str("the mailbox server is there but does not answer"),
             Self::Gone => f.write_str("the connection to the mailbox server was lost and is not coming back"),
+            Self::Untold => f.write_str(
+                "all has come, but the mailbox server did not take the answer, and the other side may not know",
+            ),
         }
     }
 }
@@ -423,9 +429,13 @@ impl core::error::Error for ServerFault {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Unreachable { why, .. } => Some(why),
-            Self::Said(_) | Self::OutOfTurn | Self::Malformed | Self::TooLong | Self::Silent | Self::Gone => {
-                None
-            }
+            Self::Said(_)
+            | Self::OutOfTurn
+            | Self::Malformed
+            | Self::TooLong
+            | Self::Silent
+            | Self::Gone
+            | Self::Untold => None,
         }
     }
 }
