@@ -51,7 +51,7 @@
 //!                        Race     = listener, relay, handshake           Sender, Receiver
 //! ```
 //!
-//! - [`code`], [`words`]: what people say to each other.
+//! - [`code`], [`words`], [`uri`]: what people say to each other.
 //! - [`wormhole`]: the session with the mailbox server, and through it with the other side.
 //! - [`transcribe`]: one small message each way, and no more.
 //! - [`transit`]: the connection for content. [`transfer`]: text, files and directories.
@@ -78,6 +78,7 @@ pub mod transcribe;
 pub mod transfer;
 pub mod transit;
 pub mod untrusted;
+pub mod uri;
 mod vigil;
 pub mod wire;
 pub mod words;

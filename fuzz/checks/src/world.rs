@@ -351,7 +351,10 @@ where
     }
 
     fn start(&mut self, op: Op<M::Request>) {
-        assert!(!self.is_quiet() || matches!(op, Op::Close { .. } | Op::Dismiss { .. }), "it asks for something after its end");
+        assert!(
+            !self.is_quiet() || matches!(op, Op::Close { .. } | Op::Dismiss { .. }),
+            "it asks for something after its end"
+        );
         match op {
             Op::Open { conn, target } => {
                 self.begin(conn, Stage::Dialling);
