@@ -12,6 +12,7 @@ mod claiming;
 mod client;
 mod clients;
 mod envelope;
+mod guarding;
 mod mailboxes;
 mod pairing;
 mod raw;
