@@ -192,6 +192,8 @@ fn the_limits_are_there_where_nobody_says_anything() {
         "mailbox-bytes = \"8388608\"",
         "send-buffer = \"2097152\"",
         "app-nameplates = \"100000\"",
+        "all-mailboxes = \"1000000\"",
+        "all-bytes = \"1073741824\"",
         "list-pause = \"1\"",
         "address-connections = \"50\"",
         "address-connects = \"10\"",

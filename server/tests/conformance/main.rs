@@ -7,7 +7,6 @@
 
 mod binding;
 mod claiming;
-#[expect(dead_code, reason = "each test program uses its part")]
 #[path = "../program/client.rs"]
 mod client;
 mod clients;
@@ -26,3 +25,4 @@ mod table;
 mod talk;
 mod transport;
 mod upkeep;
+mod working;

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use wormhole_core::defaults::MESSAGE_LIMIT;
-use wormhole_server::limits;
 
 use crate::client::{Client, rest, tcp};
 use crate::raw::{BINARY, CLOSE, PING, PONG, Raw, TEXT, asking, frame, head, http};
