@@ -40,6 +40,9 @@ pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(60);
 /// The whole race for a transit connection.
 pub const TRANSIT_LIMIT: Duration = Duration::from_secs(120);
 
+/// The most bits of work that are done for a server: some seconds on a computer of our days, and each bit more doubles it.
+pub const WORK_BITS: u32 = 24;
+
 /// The longest message to or from a mailbox server that we take.
 pub const MESSAGE_LIMIT: usize = 4 << 20;
 /// Content of one transit record that we send.

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use core::fmt;
 
+use crate::defaults::WORK_BITS;
 use crate::driver::Why;
 use crate::untrusted::Text;
 
@@ -105,6 +106,13 @@ pub enum ServerFault {
     /// It did not take in time what tells the other side that all has come: it is complete here, and the other side
     /// may wait for it in vain.
     Untold,
+    /// It asks for more work than [`crate::defaults::WORK_BITS`] before it serves.
+    TooMuchWork {
+        /// How much it asks for.
+        bits: u32,
+    },
+    /// It asks for something before it serves that is not known here.
+    UnknownPermission,
 }
 
 /// The other side did not do its part.
@@ -320,6 +328,13 @@ impl fmt::Display for ServerFault {
             Self::Untold => f.write_str(
                 "all has come, but the mailbox server did not take the answer, and the other side may not know",
             ),
+            Self::TooMuchWork { bits } => write!(
+                f,
+                "the mailbox server asks for {bits} bits of work before it serves, and more than {WORK_BITS} are not done"
+            ),
+            Self::UnknownPermission => {
+                f.write_str("the mailbox server asks for a permission that this program cannot get")
+            }
         }
     }
 }
@@ -435,7 +450,9 @@ impl core::error::Error for ServerFault {
             | Self::TooLong
             | Self::Silent
             | Self::Gone
-            | Self::Untold => None,
+            | Self::Untold
+            | Self::TooMuchWork { .. }
+            | Self::UnknownPermission => None,
         }
     }
 }

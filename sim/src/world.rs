@@ -388,7 +388,11 @@ fn is_odd(error: &Error) -> bool {
     match error {
         CoreError::Misuse(_) => true,
         CoreError::Server(fault) => match fault {
-            ServerFault::OutOfTurn | ServerFault::Malformed | ServerFault::TooLong => true,
+            ServerFault::OutOfTurn
+            | ServerFault::Malformed
+            | ServerFault::TooLong
+            | ServerFault::TooMuchWork { .. }
+            | ServerFault::UnknownPermission => true,
             ServerFault::Unreachable { .. }
             | ServerFault::Said(_)
             | ServerFault::Silent
