@@ -5,7 +5,7 @@ use wormhole_transfer::Error;
 
 use crate::client::{Ending, Part};
 use crate::fault::Sort;
-use crate::plan::Plan;
+use crate::plan::{Plan, Scenario};
 
 /// What became of a user.
 #[derive(Clone, Debug)]
@@ -44,8 +44,10 @@ fn in_talk(plan: &Plan, fates: &[Fate], talk: usize) -> Option<String> {
     let all: Vec<_> =
         plan.users.iter().zip(fates).enumerate().filter(|(_, (user, _))| user.talk == talk).collect();
     let failures = || all.iter().filter_map(|(_, (_, fate))| fate.ended.as_ref()?.outcome.as_ref().err());
+    // A third who comes late with a code that was used up finds whoever has its nameplate next.
+    let stray = plan.talks.len() > 1 && plan.talks.contains(&Scenario::Third);
     // Whoever cannot reach the server at all is told so at once, and does not try for long.
-    let mended = plan.sorts.iter().all(|sort| sort.is_mended()) && !failures().any(is_unreached);
+    let mended = plan.sorts.iter().all(|sort| sort.is_mended()) && !failures().any(is_unreached) && !stray;
     let stopped = all.iter().any(|(_, (_, fate))| fate.is_stopped);
     let ignorant = failures().any(|error| is_ignorant(plan, error));
     all.iter().find_map(|(index, (user, fate))| match &fate.ended.as_ref()?.outcome {
