@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -144,6 +145,11 @@ impl Client {
             self.expect(&record, &number.to_be_bytes())?;
         }
         wormhole.stored().await?;
+        let more =
+            poll_fn(|cx| Poll::Ready(matches!(pin!(wormhole.receive()).poll(cx), Poll::Ready(Ok(_))))).await;
+        if more {
+            self.net.lock().fail("a record came that nobody has sent".into());
+        }
         Ok(())
     }
 
