@@ -7,7 +7,8 @@
 //!
 //! # Example
 //!
-//! A driver's loop: start what is asked for, report what came of it. Here nothing but the dial comes of anything.
+//! A driver's loop: start what is asked for, report what came of it. Here the dial succeeds, and the server says
+//! welcome and nothing else.
 //!
 //! ```
 //! use wormhole_core::code::Code;
@@ -23,6 +24,8 @@
 //!     match wormhole.poll() {
 //!         Output::Do(Op::Open { conn, .. }) => {
 //!             wormhole.handle(Input::Opened { conn, peer: None }, Instant::START);
+//!             let bytes = br#"{"type": "welcome", "welcome": {}}"#.to_vec();
+//!             wormhole.handle(Input::Received { conn, bytes }, Instant::START);
 //!         }
 //!         Output::Do(Op::Write { bytes, .. }) => said.push(String::from_utf8(bytes)?),
 //!         Output::Do(_) => {}
@@ -51,7 +54,7 @@
 //!                        Race     = listener, relay, handshake           Sender, Receiver
 //! ```
 //!
-//! - [`code`], [`words`]: what people say to each other.
+//! - [`code`], [`words`], [`uri`]: what people say to each other.
 //! - [`wormhole`]: the session with the mailbox server, and through it with the other side.
 //! - [`transcribe`]: one small message each way, and no more.
 //! - [`transit`]: the connection for content. [`transfer`]: text, files and directories.
@@ -78,6 +81,7 @@ pub mod transcribe;
 pub mod transfer;
 pub mod transit;
 pub mod untrusted;
+pub mod uri;
 mod vigil;
 pub mod wire;
 pub mod words;

@@ -16,6 +16,8 @@ mod names;
 mod pake;
 #[cfg(test)]
 mod secretbox;
+#[cfg(test)]
+mod uri;
 
 #[cfg(test)]
 mod support {
