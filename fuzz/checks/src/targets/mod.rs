@@ -28,6 +28,7 @@ pub mod transcribe;
 pub mod transfer;
 pub mod untrusted;
 pub mod upgrade;
+pub mod uri;
 pub mod websocket;
 pub mod wormhole;
 
