@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use ppp::{HeaderResult, PartialResult};
+use ppp::PartialResult;
 
 /// What a header of version 1 begins with, and the most bytes that it has.
 const TEXT: &[u8] = b"PROXY ";
@@ -21,24 +21,23 @@ pub(crate) enum ProxyHeader {
 
 impl ProxyHeader {
     pub(crate) fn parse(bytes: &[u8]) -> Self {
-        if !bytes.starts_with(TEXT) && !TEXT.starts_with(bytes) {
-            let header = HeaderResult::parse(bytes);
-            return if header.is_incomplete() { Self::Begun } else { Self::of(header) };
+        if bytes.starts_with(TEXT) || TEXT.starts_with(bytes) {
+            return Self::text(bytes);
         }
-        // A line is read as a whole: half an address may be wrong, and half a port another one.
-        match bytes.iter().take(TEXT_BYTES).position(|byte| *byte == b'\n') {
-            Some(end) => Self::of(HeaderResult::parse(bytes.get(..=end).unwrap_or_default())),
-            None if bytes.len() < TEXT_BYTES => Self::Begun,
-            None => Self::Bad,
+        let header = ppp::v2::Header::try_from(bytes);
+        if header.is_incomplete() {
+            return Self::Begun;
         }
+        header.map_or(Self::Bad, |header| Self::From { peer: v2(&header), length: header.len() })
     }
 
-    fn of(header: HeaderResult<'_>) -> Self {
-        match header {
-            HeaderResult::V1(Ok(header)) => Self::From { peer: v1(&header), length: header.header.len() },
-            HeaderResult::V2(Ok(header)) => Self::From { peer: v2(&header), length: header.len() },
-            HeaderResult::V1(Err(_)) | HeaderResult::V2(Err(_)) => Self::Bad,
-        }
+    /// A line is read as a whole: half an address may be wrong, and half a port another one.
+    fn text(bytes: &[u8]) -> Self {
+        let Some(end) = bytes.iter().take(TEXT_BYTES).position(|byte| *byte == b'\n') else {
+            return if bytes.len() < TEXT_BYTES { Self::Begun } else { Self::Bad };
+        };
+        let header = ppp::v1::Header::try_from(bytes.get(..=end).unwrap_or_default());
+        header.map_or(Self::Bad, |header| Self::From { peer: v1(&header), length: header.header.len() })
     }
 }
 
@@ -100,7 +99,7 @@ mod tests {
 
     #[test]
     fn what_is_no_header_is_found_out() {
-        for other in ["GET / HTTP/1.1\r\n", "PROXY TCP4 nonsense 10.0.0.1 99 4000\r\n", "please relay aaaa"] {
+        for other in ["GET / HTTP/1.1\r\n", "PROXY TCP4 nonsense 10.0.0.1 99 4000\r\n", "please relay aaaa", "P of a TCP"] {
             assert_eq!(ProxyHeader::parse(other.as_bytes()), ProxyHeader::Bad, "{other}");
         }
         let endless = [b"PROXY TCP4 ".as_slice(), &[b'1'; 96]].concat();
