@@ -123,7 +123,13 @@ const fn of_server(fault: &ServerFault) -> &'static str {
         }
         ServerFault::Said(_) => NEW_CODE,
         ServerFault::Gone => "Look at your network, then try again with a new code.",
-        ServerFault::OutOfTurn | ServerFault::Malformed | ServerFault::TooLong | ServerFault::Silent => {
+        ServerFault::Untold => "Tell them that you have it.",
+        ServerFault::OutOfTurn
+        | ServerFault::Malformed
+        | ServerFault::TooLong
+        | ServerFault::Silent
+        | ServerFault::TooMuchWork { .. }
+        | ServerFault::UnknownPermission => {
             "Choose another server with --relay-url; both sides need the same."
         }
     }

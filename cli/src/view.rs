@@ -5,7 +5,8 @@ use std::future::pending;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
-use wormhole_core::wire::server::Welcome;
+use wormhole_core::defaults::WORK_BITS;
+use wormhole_core::wire::server::{Demand, Welcome};
 use wormhole_core::wormhole::Event as Session;
 use wormhole_tokio::transfer::Progress;
 
@@ -142,6 +143,13 @@ impl View {
     }
 
     fn welcome(&mut self, welcome: &Welcome) {
+        if let Some(Demand::Hashcash { bits, resource: _ }) = &welcome.demand
+            && *bits <= WORK_BITS
+        {
+            self.screen.note(format_args!(
+                "The server asks for {bits} bits of work before it serves. This may take some seconds ..."
+            ));
+        }
         // Each new connection brings it again.
         let Some(motd) = welcome.motd.as_ref().map(ToString::to_string) else { return };
         if self.said.as_ref() != Some(&motd) {

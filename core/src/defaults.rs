@@ -27,8 +27,9 @@ pub const STALL_LIMIT: Duration = Duration::from_secs(5 * 60);
 pub const CONFIRM_LIMIT: Duration = Duration::from_secs(60 * 60);
 /// How long `close` waits for the server before it gives up.
 pub const CLOSE_LIMIT: Duration = Duration::from_millis(3000);
-/// How long the server may take to have our blob, once the other side's is here, before `transcribe` gives up. The link is
-/// tried again meanwhile.
+/// How long the server may take to have our last word, without which the other side does not know that all is well:
+/// the blob of `transcribe` once the other side's is here, the answer to a text or an empty file. The link is tried
+/// again meanwhile.
 pub const STORE_LIMIT: Duration = Duration::from_secs(120);
 /// The longest wait between two tries to reach the server, before the random part of up to a second.
 pub const RECONNECT_LIMIT: Duration = Duration::from_secs(60);
@@ -38,6 +39,9 @@ pub const RELAY_DELAY: Duration = Duration::from_secs(2);
 pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(60);
 /// The whole race for a transit connection.
 pub const TRANSIT_LIMIT: Duration = Duration::from_secs(120);
+
+/// The most bits of work that are done for a server: some seconds on a computer of our days, and each bit more doubles it.
+pub const WORK_BITS: u32 = 24;
 
 /// The longest message to or from a mailbox server that we take.
 pub const MESSAGE_LIMIT: usize = 4 << 20;
@@ -54,8 +58,6 @@ pub const RELAY_HINTS: usize = 4;
 pub const ERROR_LIMIT: Duration = Duration::from_secs(2);
 /// How long we wait for the peer's `error` where its connection was lost: its own words say more.
 pub const LAST_WORDS_LIMIT: Duration = Duration::from_millis(300);
-/// How long the answer to a text, the last word of its receiver, may take to reach the server.
-pub const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How long the goodbye may take, all in all, where our own user ends the transfer.
 pub const CANCEL_LIMIT: Duration = Duration::from_millis(700);
 

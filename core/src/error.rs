@@ -3,6 +3,7 @@
 use alloc::string::String;
 use core::fmt;
 
+use crate::defaults::WORK_BITS;
 use crate::driver::Why;
 use crate::untrusted::Text;
 
@@ -102,6 +103,16 @@ pub enum ServerFault {
     Silent,
     /// The connection to it was lost, and could not be made again in time.
     Gone,
+    /// It did not take in time what tells the other side that all has come: it is complete here, and the other side
+    /// may wait for it in vain.
+    Untold,
+    /// It asks for more work than [`crate::defaults::WORK_BITS`] before it serves.
+    TooMuchWork {
+        /// How much it asks for.
+        bits: u32,
+    },
+    /// It asks for something before it serves that is not known here.
+    UnknownPermission,
 }
 
 /// The other side did not do its part.
@@ -314,6 +325,16 @@ impl fmt::Display for ServerFault {
             Self::TooLong => f.write_str("the mailbox server sent a message that is too long to be taken"),
             Self::Silent => f.write_str("the mailbox server is there but does not answer"),
             Self::Gone => f.write_str("the connection to the mailbox server was lost and is not coming back"),
+            Self::Untold => f.write_str(
+                "all has come, but the mailbox server did not take the answer, and the other side may not know",
+            ),
+            Self::TooMuchWork { bits } => write!(
+                f,
+                "the mailbox server asks for {bits} bits of work before it serves, and more than {WORK_BITS} are not done"
+            ),
+            Self::UnknownPermission => {
+                f.write_str("the mailbox server asks for a permission that this program cannot get")
+            }
         }
     }
 }
@@ -423,9 +444,15 @@ impl core::error::Error for ServerFault {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Unreachable { why, .. } => Some(why),
-            Self::Said(_) | Self::OutOfTurn | Self::Malformed | Self::TooLong | Self::Silent | Self::Gone => {
-                None
-            }
+            Self::Said(_)
+            | Self::OutOfTurn
+            | Self::Malformed
+            | Self::TooLong
+            | Self::Silent
+            | Self::Gone
+            | Self::Untold
+            | Self::TooMuchWork { .. }
+            | Self::UnknownPermission => None,
         }
     }
 }

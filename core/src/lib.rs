@@ -7,7 +7,8 @@
 //!
 //! # Example
 //!
-//! A driver's loop: start what is asked for, report what came of it. Here nothing but the dial comes of anything.
+//! A driver's loop: start what is asked for, report what came of it. Here the dial succeeds, and the server says
+//! welcome and nothing else.
 //!
 //! ```
 //! use wormhole_core::code::Code;
@@ -23,6 +24,8 @@
 //!     match wormhole.poll() {
 //!         Output::Do(Op::Open { conn, .. }) => {
 //!             wormhole.handle(Input::Opened { conn, peer: None }, Instant::START);
+//!             let bytes = br#"{"type": "welcome", "welcome": {}}"#.to_vec();
+//!             wormhole.handle(Input::Received { conn, bytes }, Instant::START);
 //!         }
 //!         Output::Do(Op::Write { bytes, .. }) => said.push(String::from_utf8(bytes)?),
 //!         Output::Do(_) => {}

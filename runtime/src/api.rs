@@ -13,7 +13,7 @@ pub use wormhole_core::untrusted::{Name, Text};
 pub use wormhole_core::wire::RawJson;
 pub use wormhole_core::wire::hints::{DirectHint, Hint, Priority};
 pub use wormhole_core::wire::peer::Versions;
-pub use wormhole_core::wire::server::Welcome;
+pub use wormhole_core::wire::server::{Demand, Welcome};
 pub use wormhole_core::wormhole::{Event, RECORD_BYTES};
 
 pub use crate::config::Config;

@@ -64,8 +64,6 @@ pub const LEDGER_QUEUE: usize = 10_000;
 pub const LEDGER_EVERY: Duration = Duration::from_secs(4 * 60);
 /// How long the usage database waits for whoever reads it.
 pub const LEDGER_BUSY: Duration = Duration::from_secs(5);
-/// A client that asks for the list of nameplates again waits until so long after the last time.
-pub const LIST_PAUSE: Duration = Duration::from_secs(1);
 /// Released nameplates that are remembered because they may not be given out yet; beyond them the oldest are.
 pub const RESTING_NAMEPLATES: usize = 100_000;
 /// Addresses of callers that are remembered; beyond them, those are forgotten that have been gone for the longest.
@@ -116,7 +114,7 @@ impl Default for Bounds {
             nesting: NESTING,
             orig_bytes: ORIG_BYTES,
             queue_bytes: QUEUE_BYTES,
-            list_pause: LIST_PAUSE,
+            list_pause: Duration::ZERO,
         }
     }
 }

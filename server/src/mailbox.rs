@@ -7,6 +7,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::mem;
 use core::net::SocketAddr;
 use core::ops::ControlFlow;
 use core::time::Duration;
@@ -200,10 +201,10 @@ impl Machine for Mailbox {
 
 impl Mailbox {
     /// A server that begins to listen as soon as it is polled.
-    pub fn new(options: Options) -> Self {
+    pub fn new(mut options: Options) -> Self {
         let (door, listen) = Door::open(options.listen.clone());
         let prune_at = Instant::START.plus(options.prune_every);
-        let Guard { addresses, work } = options.guard.clone();
+        let Guard { addresses, work } = mem::take(&mut options.guard);
         Self {
             rules: Rules { allow_list: options.allow_list, bounds: options.bounds.clone() },
             options,

@@ -22,13 +22,14 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Takes one more answer in; says whether the client is still within the limits.
+    /// Takes one more answer in; says whether the client is still within the limits. One that waits alone is: there is no
+    /// longer one than a message may be.
     #[must_use]
     pub(crate) fn push(&mut self, answer: Answer, limit_bytes: usize) -> bool {
         let weight = answer.weight();
         self.waiting_bytes = self.waiting_bytes.saturating_add(weight);
         self.waiting.push_back((answer, weight));
-        self.waiting_bytes <= limit_bytes
+        self.waiting_bytes <= limit_bytes || self.waiting.len() == 1
     }
 
     /// Takes in what the mailbox holds. It is bounded there, and so counts for nothing here.
@@ -101,6 +102,13 @@ mod tests {
         let live = limits::QUEUE_BYTES / 4;
         assert!((0..3).all(|_| outbox.push(Answer::Message(message(live)), limits::QUEUE_BYTES)));
         assert!(!outbox.push(Answer::Message(message(live)), limits::QUEUE_BYTES));
+    }
+
+    #[test]
+    fn one_answer_fits_whatever_the_limit_and_a_second_one_does_not() {
+        let mut outbox = Outbox::default();
+        assert!(outbox.push(Answer::Message(message(100)), 10));
+        assert!(!outbox.push(Answer::Message(message(100)), 10));
     }
 
     #[test]

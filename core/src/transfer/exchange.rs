@@ -14,7 +14,7 @@ use core::time::Duration;
 use super::ending::{Ending, Patience, farewell, is_silent};
 use super::{Config, Event};
 use crate::defaults::{
-    ANSWER_LIMIT, CANCEL_LIMIT, ERROR_LIMIT, LAST_WORDS_LIMIT, Limits, TRANSFER_TRANSIT_PURPOSE,
+    CANCEL_LIMIT, ERROR_LIMIT, LAST_WORDS_LIMIT, Limits, STORE_LIMIT, TRANSFER_TRANSIT_PURPOSE,
 };
 use crate::driver::{Conn, Conns, Input, Instant, Machine, Op, Output};
 use crate::error::{Awaited, Error, Misuse, PeerFault, ServerFault};
@@ -40,6 +40,9 @@ pub(crate) trait Conversation: Default {
 
     /// Whether content flows, so that the session is no longer needed.
     fn is_flowing(&self) -> bool;
+
+    /// Whether the content shows nothing of what the peer has heard from us.
+    fn is_unheard(&self) -> bool;
 
     /// What only the peer can do now. The session and the race have limits of their own, and our user has none.
     fn awaits(&self) -> Option<Awaited>;
@@ -175,6 +178,7 @@ impl<C: Conversation> Exchange<C> {
     /// The content is through, or cannot go on, or our user has had enough.
     pub(crate) fn finish(&mut self, outcome: Result<(), Error>) {
         match outcome {
+            Ok(()) if self.conversation.is_unheard() => self.end(Ok(()), None, STORE_LIMIT),
             // What the peer confirmed needs no further word.
             Ok(()) if self.conversation.is_flowing() => self.end(Ok(()), None, Duration::ZERO),
             // Nothing has flowed, so nothing has gone well: that is decided elsewhere.
@@ -209,7 +213,7 @@ impl<C: Conversation> Exchange<C> {
             }
             Order::Tell(event) => self.tell(event),
             Order::LetGo(conn) => self.out.push_back(Output::Do(Op::Close { conn })),
-            Order::Finish => self.end(Ok(()), None, ANSWER_LIMIT),
+            Order::Finish => self.end(Ok(()), None, STORE_LIMIT),
             Order::Abandon(error, words) => self.abandon(error, Text::from(words)),
             Order::Fail(error) => self.fail(error),
         }
@@ -353,8 +357,14 @@ impl<C: Conversation> Exchange<C> {
         match self.ending {
             Ending::No => {}
             Ending::Adrift => {
+                let verdict = if limit.is_zero() { verdict } else { self.unless_untold(verdict) };
                 self.ending = Ending::Last { verdict };
                 return;
+            }
+            Ending::Parting { verdict: Ok(()), .. } if verdict == Err(Error::Cancelled) => {
+                let gone = Patience::For(CANCEL_LIMIT);
+                self.ending = Ending::Parting { verdict, said: gone, heard: Patience::NONE, gone };
+                return self.close_session();
             }
             Ending::Parting { .. } | Ending::Closing { .. } | Ending::Last { .. } | Ending::Over => return,
         }
@@ -372,6 +382,11 @@ impl<C: Conversation> Exchange<C> {
         if is_done || limit.is_zero() || (is_cancelled && !self.session.is_linked()) {
             self.close_session();
         }
+    }
+
+    /// The verdict where no more can be said: a success that the peer may not know of has to be told to our user.
+    fn unless_untold(&self, verdict: Result<(), Error>) -> Result<(), Error> {
+        if verdict.is_ok() && !self.session.all_stored() { Err(ServerFault::Untold.into()) } else { verdict }
     }
 
     /// Nothing is dialled, heard or held any longer.
@@ -402,9 +417,10 @@ impl<C: Conversation> Exchange<C> {
                 self.ending = Ending::Last { verdict: result };
                 self.let_go();
             }
-            Ending::Parting { verdict, .. } | Ending::Closing { verdict, .. } => {
-                self.ending = Ending::Last { verdict };
+            Ending::Parting { verdict, .. } => {
+                self.ending = Ending::Last { verdict: self.unless_untold(verdict) };
             }
+            Ending::Closing { verdict, .. } => self.ending = Ending::Last { verdict },
             // A session tells of its end once.
             other @ (Ending::Adrift | Ending::Last { .. } | Ending::Over) => self.ending = other,
         }
@@ -419,10 +435,14 @@ impl<C: Conversation> Exchange<C> {
         }
         match &mut self.ending {
             Ending::No | Ending::Adrift | Ending::Last { .. } | Ending::Over => {}
-            Ending::Parting { said, heard, gone, .. } => {
+            Ending::Parting { verdict, said, heard, gone } => {
                 gone.pass(now);
                 let is_heard = heard.pass(now);
-                if said.pass(now) || (is_heard && self.session.all_stored()) {
+                let is_late = said.pass(now);
+                if is_late && verdict.is_ok() && !self.session.all_stored() {
+                    *verdict = Err(ServerFault::Untold.into());
+                }
+                if is_late || (is_heard && self.session.all_stored()) {
                     self.close_session();
                 }
             }

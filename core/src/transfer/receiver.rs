@@ -88,8 +88,8 @@ impl Receiver {
             | State::Waiting { .. }
             | State::Offered { .. }
             | State::Accepted { .. }
-            | State::Racing
-            | State::Flowing
+            | State::Racing { .. }
+            | State::Flowing { .. }
             | State::Over => Err(Misuse::OutOfTurn("no verifier waits to be compared")),
         }
     }
@@ -128,8 +128,8 @@ impl Receiver {
             | State::Comparing { .. }
             | State::Waiting { .. }
             | State::Accepted { .. }
-            | State::Racing
-            | State::Flowing
+            | State::Racing { .. }
+            | State::Flowing { .. }
             | State::Over => Err(Misuse::OutOfTurn("no offer waits for a decision")),
         }
     }
@@ -161,20 +161,24 @@ enum State {
     /// Our user decides.
     Offered { kind: Kind, way: Way },
     /// Our user has accepted, and the peer has still to be told where we are.
-    Accepted { way: Way },
-    /// The peer knows that we accept; there is no connection yet.
-    Racing,
+    Accepted { kind: Kind, way: Way },
+    /// The peer is told that we accept; there is no connection yet.
+    Racing { kind: Kind },
     /// Content flows.
-    Flowing,
+    Flowing { kind: Kind },
     /// It has ended.
     #[default]
     Over,
 }
 
-/// Whether what is offered is in the offer.
+/// What is offered, as far as it matters to how the transfer ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    /// It is in the offer.
     Text,
+    /// An empty file: nothing comes that would show that the peer has heard our answer.
+    Empty,
+    /// It begins to come once the peer has heard our answer.
     Content,
 }
 
@@ -210,9 +214,9 @@ impl Conversation for State {
             Self::Comparing { held } => comparing(held, heard, out),
             Self::Waiting { way } => waiting(way, heard, out),
             Self::Offered { kind, way } => offered(kind, way, heard, out),
-            Self::Accepted { way } => accepted(way, heard, out),
-            Self::Racing => racing(heard, out),
-            Self::Flowing => match heard {
+            Self::Accepted { kind, way } => accepted(kind, way, heard, out),
+            Self::Racing { kind } => racing(kind, heard, out),
+            Self::Flowing { kind } => match heard {
                 Heard::Said(Said::Offer(_)) => fail(SECOND_OFFER.into(), out),
                 Heard::Over => Self::Over,
                 Heard::Said(Said::Transit(_) | Said::Answer(_))
@@ -220,7 +224,7 @@ impl Conversation for State {
                 | Heard::Confirmed(_)
                 | Heard::OurHints(_)
                 | Heard::Settled(_)
-                | Heard::Accepted => Self::Flowing,
+                | Heard::Accepted => Self::Flowing { kind },
             },
             Self::Over => match heard {
                 Heard::Settled(settled) => let_go(Way::Settled(settled), out),
@@ -235,7 +239,11 @@ impl Conversation for State {
     }
 
     fn is_flowing(&self) -> bool {
-        *self == Self::Flowing
+        matches!(self, Self::Flowing { .. })
+    }
+
+    fn is_unheard(&self) -> bool {
+        matches!(self, Self::Flowing { kind: Kind::Empty })
     }
 
     fn awaits(&self) -> Option<Awaited> {
@@ -245,8 +253,8 @@ impl Conversation for State {
             | Self::Comparing { .. }
             | Self::Offered { .. }
             | Self::Accepted { .. }
-            | Self::Racing
-            | Self::Flowing
+            | Self::Racing { .. }
+            | Self::Flowing { .. }
             | Self::Over => None,
         }
     }
@@ -294,6 +302,7 @@ fn waiting(way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
 fn weigh(offer: Offer, way: Way, out: &mut Vec<Order>) -> State {
     let kind = match &offer {
         Offer::Text(_) => Kind::Text,
+        Offer::File { size: 0, .. } => Kind::Empty,
         Offer::File { .. } => Kind::Content,
         Offer::Directory { mode, .. } if mode.starts_with("zipfile") => Kind::Content,
         Offer::Directory { .. } => {
@@ -321,7 +330,7 @@ fn offered(kind: Kind, way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
                 State::Over
             }
             // A sender that has not said where it is can still call us, or meet us at a relay.
-            Kind::Content => answer(way.prepare(out), out),
+            Kind::Empty | Kind::Content => answer(kind, way.prepare(out), out),
         },
         Heard::Said(Said::Transit(theirs)) => {
             let way = way.prepare(out);
@@ -339,13 +348,13 @@ fn offered(kind: Kind, way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
     }
 }
 
-fn accepted(way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
+fn accepted(kind: Kind, way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
     match heard {
-        Heard::OurHints(ours) => answer(way.tell(ours, out), out),
-        Heard::Settled(settled) => answer(Way::Settled(settled), out),
+        Heard::OurHints(ours) => answer(kind, way.tell(ours, out), out),
+        Heard::Settled(settled) => answer(kind, Way::Settled(settled), out),
         Heard::Said(Said::Transit(theirs)) => {
             out.push(Order::Believe(theirs));
-            State::Accepted { way }
+            State::Accepted { kind, way }
         }
         Heard::Said(Said::Offer(_)) => {
             let_go(way, out);
@@ -353,38 +362,38 @@ fn accepted(way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
         }
         Heard::Over => let_go(way, out),
         Heard::Said(Said::Answer(_)) | Heard::Key | Heard::Confirmed(_) | Heard::Accepted => {
-            State::Accepted { way }
+            State::Accepted { kind, way }
         }
     }
 }
 
 /// Says yes, if the peer knows where we are.
-fn answer(way: Way, out: &mut Vec<Order>) -> State {
+fn answer(kind: Kind, way: Way, out: &mut Vec<Order>) -> State {
     let yes = Order::Say(TransferMessage::Answer(Answer::File(Ok(()))));
     match way {
-        Way::Unknown | Way::Preparing => State::Accepted { way },
+        Way::Unknown | Way::Preparing => State::Accepted { kind, way },
         Way::Told => {
             out.push(yes);
             out.push(Order::Dial);
-            State::Racing
+            State::Racing { kind }
         }
         Way::Settled(settled) => {
             out.push(yes);
             out.push(Order::Tell(Event::Settled(settled)));
-            State::Flowing
+            State::Flowing { kind }
         }
     }
 }
 
-fn racing(heard: Heard, out: &mut Vec<Order>) -> State {
+fn racing(kind: Kind, heard: Heard, out: &mut Vec<Order>) -> State {
     match heard {
         Heard::Settled(settled) => {
             out.push(Order::Tell(Event::Settled(settled)));
-            State::Flowing
+            State::Flowing { kind }
         }
         Heard::Said(Said::Transit(theirs)) => {
             out.push(Order::Believe(theirs));
-            State::Racing
+            State::Racing { kind }
         }
         Heard::Said(Said::Offer(_)) => fail(SECOND_OFFER.into(), out),
         Heard::Over => State::Over,
@@ -392,7 +401,7 @@ fn racing(heard: Heard, out: &mut Vec<Order>) -> State {
         | Heard::Key
         | Heard::Confirmed(_)
         | Heard::OurHints(_)
-        | Heard::Accepted => State::Racing,
+        | Heard::Accepted => State::Racing { kind },
     }
 }
 
@@ -482,9 +491,9 @@ mod tests {
             ("Offered, preparing", content(Way::Preparing)),
             ("Offered, told", content(Way::Told)),
             ("Offered, connected", content(settled())),
-            ("Accepted, preparing", State::Accepted { way: Way::Preparing }),
-            ("Racing", State::Racing),
-            ("Flowing", State::Flowing),
+            ("Accepted, preparing", State::Accepted { kind: Kind::Content, way: Way::Preparing }),
+            ("Racing", State::Racing { kind: Kind::Content }),
+            ("Flowing", State::Flowing { kind: Kind::Content }),
             ("Over", State::Over),
         ];
         let offer = |offer| Heard::Said(Said::Offer(offer));

@@ -143,6 +143,11 @@ impl Conversation for State {
         *self == Self::Flowing
     }
 
+    fn is_unheard(&self) -> bool {
+        // The peer's confirmation came after all that we said.
+        false
+    }
+
     fn awaits(&self) -> Option<Awaited> {
         match self {
             Self::Offered { .. } | Self::TextOffered => Some(Awaited::Decision),

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::json::{self, Json};
 use super::{AppId, MailboxId, Malformed, Phase, RawJson, Side};
 use crate::code::Nameplate;
+use crate::crypto::hashcash::is_resource;
 use crate::error::Mood;
 use crate::untrusted::Text;
 
@@ -19,6 +20,11 @@ pub const NAMEPLATES: usize = 10_000;
 /// A command to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToServer {
+    /// The work that the server has asked for, done: before `bind`.
+    SubmitPermissions {
+        /// A stamp of hashcash.
+        stamp: String,
+    },
     /// Who we are: the first command of each connection.
     Bind {
         /// The application.
@@ -60,6 +66,11 @@ impl ToServer {
     /// The JSON text, with an id that comes back in the acknowledgement.
     pub fn encode(&self, id: &str) -> Vec<u8> {
         let command = match self {
+            Self::SubmitPermissions { stamp } => Command {
+                method: Some("hashcash"),
+                stamp: Some(stamp),
+                ..Command::new("submit-permissions", id)
+            },
             Self::Bind { appid, side, client_version: (program, version) } => Command {
                 appid: Some(appid.as_str()),
                 side: Some(side.as_str()),
@@ -97,6 +108,10 @@ impl ToServer {
 struct Command<'a> {
     r#type: &'a str,
     id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stamp: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     appid: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -194,13 +209,52 @@ pub struct Welcome {
     pub error: Option<Text>,
     /// The version of the reference client that the server's operator recommends.
     pub current_cli_version: Option<Text>,
+    /// What has to be done before the server serves; nothing, where it serves everybody.
+    pub demand: Option<Demand>,
+}
+
+/// What a server asks for before it serves (`docs/server-protocol.md`, "Permission").
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Demand {
+    /// Work.
+    Hashcash {
+        /// How much: each bit more doubles it.
+        bits: u32,
+        /// What the stamp is for.
+        resource: String,
+    },
+    /// Something that we do not know, or cannot read.
+    Other,
+}
+
+impl Demand {
+    /// Of the ways that a server names, the easiest that we can go; `None` where it serves us as we are.
+    fn decode(required: Json<'_>) -> Option<Self> {
+        let [none, hashcash] = required.fields(["none", "hashcash"])?;
+        // A client in use cannot read it where this key is missing, so that `null` says no.
+        if none.is_some_and(|none| none.as_str() != "null") {
+            return None;
+        }
+        Some(hashcash.and_then(Self::hashcash).unwrap_or(Self::Other))
+    }
+
+    fn hashcash(asked: Json<'_>) -> Option<Self> {
+        let [bits, resource] = asked.fields(["bits", "resource"])?;
+        let bits = u32::try_from(bits?.number()?).ok()?;
+        let resource = resource?.string().filter(|resource| is_resource(resource))?;
+        Some(Self::Hashcash { bits, resource })
+    }
 }
 
 impl Welcome {
     fn decode(welcome: Option<Json<'_>>) -> Self {
-        let fields = welcome.and_then(|it| it.fields(["motd", "error", "current_cli_version"]));
-        let [motd, error, current_cli_version] = fields.unwrap_or_default().map(|it| it.and_then(text));
-        Self { motd, error, current_cli_version }
+        let fields =
+            welcome.and_then(|it| it.fields(["motd", "error", "current_cli_version", "permission-required"]));
+        let [motd, error, current_cli_version, required] = fields.unwrap_or_default();
+        let [motd, error, current_cli_version] =
+            [motd, error, current_cli_version].map(|it| it.and_then(text));
+        Self { motd, error, current_cli_version, demand: required.and_then(Demand::decode) }
     }
 }
 
@@ -322,6 +376,7 @@ mod tests {
             motd: Some(Text::from_wire(b"hi\xed\xa0\x80".to_vec())),
             error: Some(Text::from("no")),
             current_cli_version: Some(Text::from("1")),
+            demand: None,
         };
         assert_eq!(welcome(full), Ok(FromServer::Welcome(expected)));
         for text in
@@ -360,6 +415,35 @@ mod tests {
         ] {
             let message = format!(r#"{{"type": "message", {rest}}}"#);
             assert_eq!(FromServer::decode(message.as_bytes()), Ok(FromServer::Unknown), "{rest}");
+        }
+    }
+
+    #[test]
+    fn a_welcome_says_what_is_to_be_done_first() {
+        let demand = |required: &str| {
+            let text = format!(r#"{{"type":"welcome","welcome":{{"permission-required":{required}}}}}"#);
+            let FromServer::Welcome(welcome) = FromServer::decode(text.as_bytes()).unwrap() else {
+                panic!("{text}")
+            };
+            welcome.demand
+        };
+        let work = Demand::Hashcash { bits: 20, resource: "abc=".into() };
+        let hashcash = r#""hashcash":{"bits":20,"resource":"abc="}"#;
+        assert_eq!(demand(&format!(r#"{{"none":null,{hashcash}}}"#)), Some(work.clone()));
+        assert_eq!(demand(&format!("{{{hashcash}}}")), Some(work));
+        for nothing in [r#"{"none":{}}"#, &format!(r#"{{"none":{{}},{hashcash}}}"#), "null", "5", "[]"] {
+            assert_eq!(demand(nothing), None, "{nothing}");
+        }
+        for other in [
+            "{}",
+            r#"{"none":null}"#,
+            r#"{"coin":{}}"#,
+            r#"{"hashcash":null}"#,
+            r#"{"hashcash":{"bits":20}}"#,
+            r#"{"hashcash":{"bits":-1,"resource":"a"}}"#,
+            r#"{"hashcash":{"bits":20,"resource":"a:b"}}"#,
+        ] {
+            assert_eq!(demand(other), Some(Demand::Other), "{other}");
         }
     }
 

@@ -27,6 +27,7 @@ mod lister;
 mod mailbox;
 mod nameplate;
 mod order;
+mod permission;
 mod receive;
 mod route;
 #[cfg(test)]
@@ -193,6 +194,7 @@ pub struct Wormhole {
     conns: Conns,
     now: Instant,
     link: link::Link,
+    permission: permission::Permission,
     code: code::Code,
     allocator: allocator::Allocator,
     lister: lister::Lister,
@@ -252,6 +254,7 @@ impl Wormhole {
             conns,
             now: Instant::START,
             link: link::Link::default(),
+            permission: permission::Permission::default(),
             code: code::Code::default(),
             allocator: allocator::Allocator::default(),
             lister: lister::Lister::default(),
@@ -481,6 +484,7 @@ impl Machine for Wormhole {
             self.then(Task::Link(input));
         }
         self.then(Task::Link(link::Input::Tick));
+        self.then(Task::Permission(permission::Input::Tick));
         self.then(Task::Terminator(terminator::Input::Tick(self.now)));
         self.settle();
         if let Some(wait) = self.vigil.pass(self.now) {
@@ -518,7 +522,7 @@ impl Wormhole {
             terminator::Limit::Until(until) => until,
         });
         let (vigil, lonely) = (self.vigil.deadline(self.now), self.lonely.deadline(self.now));
-        [self.link.deadline(), vigil, lonely, closing].into_iter().flatten().min()
+        [self.link.deadline(), self.permission.deadline(), vigil, lonely, closing].into_iter().flatten().min()
     }
 
     /// For whom we wait now.
@@ -534,7 +538,8 @@ impl Wormhole {
         // Once the mailbox was named, being out of the server's reach is part of waiting for the peer.
         let asks = self.allocator.is_waiting() || self.nameplate.is_claiming();
         let may_ask = self.mailbox.is_unknown() || self.is_linked();
-        if !self.terminator.is_open() || self.is_confirmed() {
+        let is_at_work = self.permission.deadline().is_some();
+        if !self.terminator.is_open() || self.is_confirmed() || is_at_work {
             None
         } else if asks && may_ask && !self.mailbox.is_met() {
             Some((Wait::Server, limits.server))

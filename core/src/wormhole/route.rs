@@ -6,19 +6,20 @@ use data_encoding::HEXLOWER;
 
 use super::{
     Event, UNTAKEN_BYTES, UNTAKEN_RECORDS, UNTAKEN_RECORDS_WITHOUT_ROOM, Wormhole, allocator, code, input,
-    key, link, lister, mailbox, nameplate, order, receive, send, terminator,
+    key, link, lister, mailbox, nameplate, order, permission, receive, send, terminator,
 };
 use crate::driver::{Op, Output, Target, Why};
 use crate::error::{Error, Misuse, PeerFault, ServerFault};
 use crate::untrusted::Text;
 use crate::wire::peer::Versions;
-use crate::wire::server::{FromServer, ToServer};
+use crate::wire::server::{FromServer, ToServer, Welcome};
 
 /// An input that waits for its machine. They are worked off in the order in which they came up, so that what a
 /// machine says first leaves first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Task {
     Link(link::Input),
+    Permission(permission::Input),
     Code(code::Input),
     Allocator(allocator::Input),
     Lister(lister::Input),
@@ -53,20 +54,24 @@ impl Wormhole {
         while let Some(task) = self.tasks.pop_front() {
             match task {
                 Task::Link(input) => self.link(input),
+                Task::Permission(input) => {
+                    let outputs = self.permission.handle(input, self.now, &mut self.rng);
+                    each(outputs, |it| self.after_permission(it));
+                }
                 Task::Code(input) => each(self.code.handle(input), |it| self.after_code(it)),
                 Task::Allocator(input) => {
-                    let outputs = self.allocator.handle(input, self.link.line(), &mut self.rng);
+                    let outputs = self.allocator.handle(input, self.permission.line(), &mut self.rng);
                     each(outputs, |it| self.after_allocator(it));
                 }
                 Task::Lister(input) => {
-                    each(self.lister.handle(input, self.link.line()), |it| self.after_lister(it));
+                    each(self.lister.handle(input, self.permission.line()), |it| self.after_lister(it));
                 }
                 Task::Typing(input) => each(self.typing.handle(input), |it| self.after_typing(it)),
                 Task::Nameplate(input) => {
-                    each(self.nameplate.handle(input, self.link.line()), |it| self.after_nameplate(it));
+                    each(self.nameplate.handle(input, self.permission.line()), |it| self.after_nameplate(it));
                 }
                 Task::Mailbox(input) => {
-                    each(self.mailbox.handle(input, self.link.line()), |it| self.after_mailbox(it));
+                    each(self.mailbox.handle(input, self.permission.line()), |it| self.after_mailbox(it));
                 }
                 Task::Order(input) => each(self.order.handle(input), |it| self.after_order(it)),
                 Task::Key(input) => self.key(input),
@@ -101,16 +106,7 @@ impl Wormhole {
             Out::Close(conn) => self.ask(Op::Close { conn }),
             Out::Up => {
                 self.tell(Event::LinkUp);
-                self.say(&ToServer::Bind {
-                    appid: self.config.appid.clone(),
-                    side: self.side.clone(),
-                    client_version: self.config.client_version.clone(),
-                });
-                // `docs/server-protocol.md`, "Reconnection", fixes this order.
-                self.then(Task::Nameplate(nameplate::Input::LinkUp));
-                self.then(Task::Mailbox(mailbox::Input::LinkUp));
-                self.then(Task::Lister(lister::Input::LinkUp));
-                self.then(Task::Allocator(allocator::Input::LinkUp));
+                self.then(Task::Permission(permission::Input::LinkUp));
             }
             Out::Heard(bytes) => match FromServer::decode(&bytes) {
                 Ok(message) => self.heard(message),
@@ -120,6 +116,7 @@ impl Wormhole {
                 // The server would send it again on every new link.
                 let is_for_good = why == Why::TooLong;
                 self.tell(Event::LinkDown { why });
+                self.then(Task::Permission(permission::Input::LinkDown));
                 self.then(Task::Allocator(allocator::Input::LinkDown));
                 if is_for_good {
                     self.fault(ServerFault::TooLong);
@@ -134,10 +131,7 @@ impl Wormhole {
 
     fn heard(&mut self, message: FromServer) {
         match message {
-            FromServer::Welcome(mut welcome) => match welcome.error.take() {
-                Some(text) => self.fault(Error::Unwelcome(text)),
-                None => self.tell(Event::Welcome(welcome)),
-            },
+            FromServer::Welcome(welcome) => self.welcomed(welcome),
             FromServer::Nameplates(nameplates) => {
                 self.then(Task::Lister(lister::Input::Nameplates(nameplates)));
             }
@@ -158,6 +152,43 @@ impl Wormhole {
             FromServer::Error(text) => self.fault(ServerFault::Said(text)),
             FromServer::Ack | FromServer::Pong | FromServer::Unknown => {}
         }
+    }
+
+    fn welcomed(&mut self, mut welcome: Welcome) {
+        let demand = welcome.demand.clone();
+        match (welcome.error.take(), &demand) {
+            // What was to be given back cannot be, without work for nothing.
+            (Some(text), Some(_)) => return self.turn_away(Error::Unwelcome(text)),
+            (Some(text), None) => self.fault(Error::Unwelcome(text)),
+            (None, _) => self.tell(Event::Welcome(welcome)),
+        }
+        self.then(Task::Permission(permission::Input::Welcome(demand)));
+    }
+
+    fn after_permission(&mut self, output: permission::Output) {
+        use permission::Output as Out;
+        match output {
+            Out::Submit(stamp) => self.say(&ToServer::SubmitPermissions { stamp }),
+            Out::Granted => {
+                self.say(&ToServer::Bind {
+                    appid: self.config.appid.clone(),
+                    side: self.side.clone(),
+                    client_version: self.config.client_version.clone(),
+                });
+                // `docs/server-protocol.md`, "Reconnection", fixes this order.
+                self.then(Task::Nameplate(nameplate::Input::LinkUp));
+                self.then(Task::Mailbox(mailbox::Input::LinkUp));
+                self.then(Task::Lister(lister::Input::LinkUp));
+                self.then(Task::Allocator(allocator::Input::LinkUp));
+            }
+            Out::Impossible(fault) => self.turn_away(fault.into()),
+        }
+    }
+
+    /// The server hears nothing of us: there is nothing to wait for.
+    fn turn_away(&mut self, error: Error) {
+        self.fault(error);
+        self.then(Task::Terminator(terminator::Input::GiveUp));
     }
 
     fn after_code(&mut self, output: code::Output) {
@@ -306,7 +337,10 @@ impl Wormhole {
                 self.then(Task::Mailbox(mailbox::Input::Close(mood)));
             }
             Out::Hurry => self.then(Task::Link(link::Input::Dial)),
-            Out::StopLink => self.then(Task::Link(link::Input::Stop)),
+            Out::StopLink => {
+                self.then(Task::Permission(permission::Input::LinkDown));
+                self.then(Task::Link(link::Input::Stop));
+            }
             Out::Closed(result) => self.then(Task::Closed(result)),
         }
     }

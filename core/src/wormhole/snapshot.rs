@@ -9,7 +9,7 @@ use super::link::{Line, Link, Reached};
 use super::route::Task;
 use super::{
     Config, Event, Untaken, Wormhole, allocator, code, input, key, link, lister, mailbox, nameplate, order,
-    receive, send, terminator,
+    permission, receive, send, terminator,
 };
 use crate::driver::{Conns, Instant, Output, Why};
 use crate::error::{Mood, SnapshotFault};
@@ -111,6 +111,7 @@ impl Wormhole {
             conns,
             now: Instant::START,
             link: Link::restored(snapshot.link),
+            permission: permission::Permission::default(),
             code: snapshot.code,
             allocator: snapshot.allocator,
             lister: snapshot.lister,

@@ -240,6 +240,8 @@ enum Happening {
     HearSealed(usize),
     Cut,
     Refuse,
+    /// From the next connection on, the server asks for this.
+    Ask(usize),
     Tick(u64),
     Command(usize),
     Take,
@@ -280,6 +282,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         8 => (0..FRAMES).prop_map(Happening::Hear),
         8 => (0..PHASES.len()).prop_map(Happening::HearSealed),
         1 => Just(Happening::Cut),
+        1 => (0..WELCOMES).prop_map(Happening::Ask),
         1 => Just(Happening::Refuse),
         2 => (0..5000_u64).prop_map(Happening::Tick),
         3 => (0..8_usize).prop_map(Happening::Command),
@@ -287,6 +290,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
+const WELCOMES: usize = 4;
 const FRAMES: usize = 15;
 const PHASES: [&str; 14] = [
     "version",
@@ -327,6 +331,16 @@ fn frame(index: usize) -> Value {
     }
 }
 
+fn welcome(index: usize) -> Value {
+    let work = |bits: u32| json!({"permission-required": {"hashcash": {"bits": bits, "resource": "r"}}});
+    match index {
+        0 => json!({}),
+        1 => work(3),
+        2 => work(30),
+        _ => json!({"permission-required": {"none": null}}),
+    }
+}
+
 /// A wormhole whose server is the test.
 pub(crate) struct Alone {
     pub(crate) wormhole: Wormhole,
@@ -335,6 +349,8 @@ pub(crate) struct Alone {
     conn: Option<Conn>,
     /// Refuses dials.
     pub(crate) refuses: bool,
+    /// What it says on each connection.
+    pub(crate) welcome: Value,
     now: Instant,
     side: String,
     pake: Vec<u8>,
@@ -346,6 +362,14 @@ impl Alone {
     }
 
     pub(crate) fn with(limits: Limits) -> Self {
+        Self::made(limits, json!({}))
+    }
+
+    pub(crate) fn welcomed(welcome: Value) -> Self {
+        Self::made(Limits::default(), welcome)
+    }
+
+    fn made(limits: Limits, welcome: Value) -> Self {
         let config = Config::new(APPID).unwrap().mailbox("ws://example.com/v1").limits(limits);
         let mut alone = Self {
             wormhole: Wormhole::new(config, [1; 32], Conns::all()),
@@ -353,6 +377,7 @@ impl Alone {
             events: Vec::new(),
             conn: None,
             refuses: false,
+            welcome,
             now: Instant::START,
             side: String::new(),
             pake: Vec::new(),
@@ -364,7 +389,7 @@ impl Alone {
     pub(crate) fn claiming() -> Self {
         let mut alone = Self::new();
         alone.wormhole.set_code(code()).unwrap();
-        alone.hear(&json!({"type": "welcome", "welcome": {}}));
+        alone.pump();
         alone
     }
 
@@ -430,6 +455,12 @@ impl Alone {
         }
     }
 
+    /// What it has said since the last time.
+    pub(crate) fn heard_by_the_server(&mut self) -> Vec<Value> {
+        self.pump();
+        self.said.drain(..).collect()
+    }
+
     fn suffer(&mut self, happening: &Happening) {
         match happening {
             Happening::Hear(index) => self.hear(&frame(*index)),
@@ -440,6 +471,7 @@ impl Alone {
                 self.hear_sealed(&self.key(), phase, plain.as_bytes());
             }
             Happening::Cut => self.cut(),
+            Happening::Ask(index) => self.welcome = welcome(*index),
             Happening::Refuse => {
                 self.cut();
                 self.pump();
@@ -493,6 +525,8 @@ impl Alone {
                 Output::Do(Op::Open { conn, .. }) => {
                     self.conn = Some(conn);
                     self.wormhole.handle(Input::Opened { conn, peer: None }, self.now);
+                    let bytes = json!({"type": "welcome", "welcome": self.welcome}).to_string().into_bytes();
+                    self.wormhole.handle(Input::Received { conn, bytes }, self.now);
                 }
                 Output::Do(Op::Write { bytes, .. }) => self.note(serde_json::from_slice(&bytes).unwrap()),
                 Output::Do(Op::Close { conn }) if self.conn == Some(conn) => {

@@ -7,6 +7,8 @@ mod network;
 #[cfg(test)]
 mod pairs;
 #[cfg(test)]
+mod permission;
+#[cfg(test)]
 #[cfg(feature = "serde")]
 mod snapshots;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use wormhole_core::crypto::TransitKey;
-use wormhole_core::defaults::{ANSWER_LIMIT, CLOSE_LIMIT};
+use wormhole_core::defaults::{CLOSE_LIMIT, ERROR_LIMIT};
 use wormhole_core::driver::{Address, Conn, Conns, Input, Instant, Machine, Op, Output, Why};
 use wormhole_core::error::Error;
 use wormhole_core::transfer::Offer;
@@ -78,7 +78,7 @@ proptest! {
             _ => world.receiver().cancel(),
         }
         // Whatever ended it before may have had more to say.
-        world.run(ANSWER_LIMIT + CLOSE_LIMIT);
+        world.run(ERROR_LIMIT + CLOSE_LIMIT);
         prop_assert!(world.closed(ours).is_some());
         prop_assert!(world.net.left_open().iter().all(|(node, _)| *node != ours));
         prop_assert!(!world.net.is_at_server(ours));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wormhole_core::defaults::{
-    ANSWER_LIMIT, CANCEL_LIMIT, CLOSE_LIMIT, LAST_WORDS_LIMIT, RELAY_DELAY, TRANSIT_LIMIT,
+    CANCEL_LIMIT, CLOSE_LIMIT, LAST_WORDS_LIMIT, RELAY_DELAY, STORE_LIMIT, TRANSIT_LIMIT,
 };
 use wormhole_core::driver::Target;
 use wormhole_core::error::{Error, PeerFault, ServerFault, TransitFault};
@@ -86,10 +86,37 @@ fn the_receiver_of_a_text_leaves_only_when_its_answer_is_stored() {
     world.rest();
     world.net.server.is_deaf = true;
     world.receiver().accept().unwrap();
-    world.run(ANSWER_LIMIT / 2);
+    world.run(STORE_LIMIT / 2);
     assert_eq!(world.closed(1), None);
-    world.run(ANSWER_LIMIT);
-    assert_eq!(world.closed(1), Some(&Ok(())), "but not for ever");
+    world.run(STORE_LIMIT);
+    assert_eq!(world.closed(1), Some(&Err(ServerFault::Untold.into())), "but not for ever");
+}
+
+#[test]
+fn who_waits_for_an_answer_to_be_stored_may_leave_at_once() {
+    let mut world = World::new(vec![sender(config(), Offer::Text("hi".into())), receiver(config())]);
+    world.rest();
+    world.net.server.is_deaf = true;
+    world.receiver().accept().unwrap();
+    world.run(Duration::from_secs(1));
+    world.receiver().cancel();
+    world.run(CANCEL_LIMIT);
+    assert_eq!(world.closed(1), Some(&Err(Error::Cancelled)));
+}
+
+#[test]
+fn the_receiver_of_an_empty_file_leaves_only_when_its_answer_is_stored() {
+    let mut world = offered(file(0));
+    let lost = world.net.cut_server();
+    world.tell(lost);
+    world.receiver().accept().unwrap();
+    world.run(TRANSIT_LIMIT / 4);
+    world.receiver().finish(Ok(()));
+    world.run(CLOSE_LIMIT);
+    assert_eq!((world.closed(0), world.closed(1)), (None, None));
+    world.net.server_up = true;
+    world.run(TRANSIT_LIMIT / 4);
+    assert_eq!(world.closed(1), Some(&Ok(())));
 }
 
 #[test]

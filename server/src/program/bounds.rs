@@ -89,12 +89,16 @@ pub(crate) fn bounds(said: &Reader<'_>) -> Result<Bounds, Fault> {
 pub(crate) fn store(said: &Reader<'_>) -> Result<Limits, Fault> {
     Ok(Limits {
         nameplates: count(said.limit("app-nameplates")?),
+        mailboxes: count(said.limit("all-mailboxes")?),
+        bytes: match said.need::<u64>("all-bytes")? {
+            0 => usize::MAX,
+            bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
+        },
         nameplate_digits: said.within("nameplate-digits", 1..=MOST_DIGITS)?,
         nameplate_rest: said.seconds("nameplate-rest")?,
         mailbox_messages: count(said.limit("mailbox-messages")?),
         mailbox_bytes: count(said.limit("mailbox-bytes")?),
         expiry: said.some_seconds("mailbox-expiry")?,
-        ..Limits::default()
     })
 }
 

@@ -207,6 +207,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "What may wait for a client that does not read, before it is closed with 1013",
     ),
     one("app-nameplates", "COUNT", &["100000"], "Nameplates of one application"),
+    one("all-mailboxes", "COUNT", &["1000000"], "Mailboxes of all applications"),
+    one("all-bytes", "BYTES", &["1073741824"], "Bytes of messages in all mailboxes"),
     one(
         "nameplate-digits",
         "COUNT",

@@ -7,11 +7,11 @@
 
 mod binding;
 mod claiming;
-#[expect(dead_code, reason = "each test program uses its part")]
 #[path = "../program/client.rs"]
 mod client;
 mod clients;
 mod envelope;
+mod guarding;
 mod mailboxes;
 mod pairing;
 mod raw;
@@ -25,3 +25,4 @@ mod table;
 mod talk;
 mod transport;
 mod upkeep;
+mod working;

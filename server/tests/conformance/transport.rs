@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use wormhole_core::defaults::MESSAGE_LIMIT;
-use wormhole_server::limits;
 
 use crate::client::{Client, rest, tcp};
 use crate::raw::{BINARY, CLOSE, PING, PONG, Raw, TEXT, asking, frame, head, http};
@@ -211,19 +210,20 @@ fn m15_two_messages_in_one_segment_are_answered_in_order() {
 
 #[test]
 fn m16_a_message_of_the_greatest_size_is_accepted_and_no_longer_one() {
-    let server = mailbox(&[]);
+    let most = 1 << 20;
+    let server = mailbox(&["--message-bytes", "1048576"]);
     let ping = |size: usize| {
         let (before, after) = (r#"{"type":"ping","ping":""#, r#""}"#);
         format!("{before}{}{after}", "x".repeat(size - before.len() - after.len()))
     };
     let mut raw = Raw::connect(server.at("mailbox"));
     raw.hear();
-    raw.send(TEXT, ping(limits::COMMAND_BYTES).as_bytes());
+    raw.send(TEXT, ping(most).as_bytes());
     raw.hear();
     assert_eq!(raw.hear()["type"], "pong");
-    raw.send(TEXT, ping(limits::COMMAND_BYTES + 1).as_bytes());
+    raw.send(TEXT, ping(most + 1).as_bytes());
     assert_eq!(raw.hear()["error"], "the message is too long");
-    assert!(raw.closing().is_some());
+    assert_eq!(raw.closing(), Some(1009));
     // What is longer than any message is not even read.
     let mut raw = Raw::connect(server.at("mailbox"));
     raw.hear();

@@ -16,14 +16,15 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 /// Where the program is.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wormhole-server");
 
-/// The limits by address.
-const BY_ADDRESS: [&str; 7] = [
+/// The limits by address, and one that would make tests wait.
+const BY_ADDRESS: [&str; 8] = [
     "WORMHOLE_SERVER_ADDRESS_CONNECTIONS",
     "WORMHOLE_SERVER_ADDRESS_CONNECTS",
     "WORMHOLE_SERVER_ADDRESS_ALLOCATES",
     "WORMHOLE_SERVER_ADDRESS_CLAIMS",
     "WORMHOLE_SERVER_ADDRESS_JOINS",
     "WORMHOLE_SERVER_ADDRESS_LISTS",
+    "WORMHOLE_SERVER_LIST_PAUSE",
     "WORMHOLE_SERVER_RELAY_ADDRESS_CONNECTIONS",
 ];
 

@@ -116,7 +116,13 @@ impl MailboxWorld {
 
 impl RelayWorld {
     pub(crate) fn relay() -> Self {
-        Self::new(relay::Relay::new(relay::Options::new(Address::new("127.0.0.1", 4001))), ())
+        Self::relay_with(|_| {})
+    }
+
+    pub(crate) fn relay_with(change: impl FnOnce(&mut relay::Options)) -> Self {
+        let mut options = relay::Options::new(Address::new("127.0.0.1", 4001));
+        change(&mut options);
+        Self::new(relay::Relay::new(options), ())
     }
 
     /// All bytes that a client has heard since it was last asked.
