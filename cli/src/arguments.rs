@@ -10,6 +10,8 @@ use wormhole_core::defaults;
 use wormhole_core::error::Misuse;
 use wormhole_core::wire::hints::{DirectHint, parse_relay_argument};
 
+use crate::qr;
+
 /// Variable that names the transit relay. Empty means the default, as with the reference.
 pub(crate) const HELPER_VARIABLE: &str = "WORMHOLE_TRANSIT_HELPER";
 
@@ -72,7 +74,7 @@ pub(crate) struct Send {
     /// Text to send; "-" reads it from standard input
     #[arg(long, value_name = "TEXT")]
     pub(crate) text: Option<OsString>,
-    /// Use this code, made up by you or by the receiver, instead of a new one
+    /// Use this code or link, made up by you or by the receiver, instead of a new code
     #[arg(long, value_name = "CODE", conflicts_with = "code_length")]
     pub(crate) code: Option<String>,
     /// Words in a new code
@@ -81,12 +83,19 @@ pub(crate) struct Send {
     /// Compare a verifier with the receiver before anything is sent
     #[arg(short, long)]
     pub(crate) verify: bool,
+    /// Show the code as a QR code even where it may not look well
+    #[arg(long, num_args = 0, default_missing_value = "1", env = "WORMHOLE_QR", overrides_with = "no_qr")]
+    #[arg(hide_env_values = true, value_parser = qr::Wish::parse)]
+    qr: Option<qr::Wish>,
+    /// Show no QR code
+    #[arg(long, overrides_with = "qr")]
+    no_qr: bool,
 }
 
 /// Options of `receive`.
 #[derive(Debug, Args)]
 pub(crate) struct Receive {
-    /// The sender's code; without it, it is asked for
+    /// The sender's code or link (wormhole-transfer:...); without it, it is asked for
     #[arg(value_name = "CODE")]
     pub(crate) code: Option<String>,
     /// Take a file or directory without asking
@@ -116,7 +125,19 @@ pub(crate) struct Demo {
     pub(crate) path: Option<PathBuf>,
 }
 
+impl Send {
+    /// Whether a QR code is wanted: an option goes before the environment.
+    pub(crate) fn qr(&self) -> qr::Wish {
+        if self.no_qr { qr::Wish::Never } else { self.qr.unwrap_or_default() }
+    }
+}
+
 impl Common {
+    /// The same, where both sides meet at this mailbox server.
+    pub(crate) fn at(&self, mailbox: String) -> Self {
+        Self { relay_url: Some(mailbox), ..self.clone() }
+    }
+
     /// The mailbox server; an empty value is none.
     pub(crate) fn mailbox(&self) -> &str {
         self.relay_url.as_deref().filter(|url| !url.is_empty()).unwrap_or(defaults::MAILBOX)

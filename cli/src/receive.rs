@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use wormhole_core::code::Code;
 use wormhole_core::defaults;
 use wormhole_core::untrusted::Text;
+use wormhole_core::uri::Role;
 use wormhole_core::wormhole::Event as Session;
 use wormhole_tokio::transfer::{Destination, Event, Incoming, Offer, Receiver};
 
@@ -16,6 +17,7 @@ use crate::arguments::{Common, Receive};
 use crate::code_prompt::{self, Told};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
+use crate::link::Invitation;
 use crate::prompt::{self, Answer};
 use crate::screen::{Screen, shown};
 use crate::sides::{self, or_interrupted};
@@ -30,13 +32,20 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     // An empty code is none, as with the reference.
     let code = options.code.as_deref().filter(|code| !code.trim().is_empty());
-    let code = code.map(sides::code).transpose()?;
+    let invitation = code.map(|code| Invitation::parse(code, Role::Follower)).transpose()?;
+    let common = &match &invitation {
+        Some(invitation) => {
+            let mailbox = invitation.mailbox(common.mailbox(), options.accept_file);
+            common.at(or_interrupted(interrupts, mailbox).await??)
+        }
+        None => common.clone(),
+    };
     let config = sides::config(common, false)?;
     let mut receiver = Receiver::new(config)?;
     let mut view = View::new(Screen::new(common.hide_progress), common.mailbox());
-    let stage = match code {
-        Some(code) => {
-            receiver.set_code(code)?;
+    let stage = match invitation {
+        Some(invitation) => {
+            receiver.set_code(invitation.code)?;
             view.wait(WAITING);
             Stage::Talking
         }

@@ -8,13 +8,16 @@ use wormhole_core::code::Code;
 use wormhole_core::crypto::Verifier;
 use wormhole_core::defaults;
 use wormhole_core::untrusted::Name;
+use wormhole_core::uri::{Role, Uri};
 use wormhole_core::wormhole::{Event as Session, RECORD_BYTES};
 use wormhole_tokio::transfer::{Content, Event, OurOffer, Sender};
 
 use crate::arguments::{Common, Send};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
+use crate::link::Invitation;
 use crate::prompt::{self, Answer};
+use crate::qr;
 use crate::screen::Screen;
 use crate::sides::{self, or_interrupted};
 use crate::sizes::Bytes;
@@ -22,19 +25,28 @@ use crate::view::View;
 
 /// `wormhole send`.
 pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interrupts) -> Result<(), Failure> {
-    let code = options.code.as_deref().map(sides::code).transpose()?;
+    let invitation = options.code.as_deref().map(|code| Invitation::parse(code, Role::Leader)).transpose()?;
+    let common = &match &invitation {
+        Some(invitation) => {
+            common.at(or_interrupted(interrupts, invitation.mailbox(common.mailbox(), false)).await??)
+        }
+        None => common.clone(),
+    };
     let config = sides::config(common, options.verify)?;
     let screen = Screen::new(common.hide_progress);
     let content = or_interrupted(interrupts, content(options, &screen)).await??;
     announce(&content, &screen);
     let is_text = matches!(content.offer(), OurOffer::Text(_));
     let mut sender = Sender::new(config, content)?;
-    match code {
-        Some(code) => sender.set_code(code)?,
+    match invitation {
+        Some(invitation) => sender.set_code(invitation.code)?,
         None => sender.allocate_code(options.code_length.map_or(defaults::CODE_WORDS, usize::from))?,
     }
     let view = View::new(screen, common.mailbox());
-    Sending::new(sender, view, is_text, options.verify).until_done(interrupts).await
+    let sending = Sending::new(sender, view, is_text, options.verify);
+    // A link does not say for which application it is, so there is one for the usual only.
+    let qr = if common.appid == defaults::TRANSFER_APPID { options.qr() } else { qr::Wish::Never };
+    Sending { qr, ..sending }.until_done(interrupts).await
 }
 
 /// What to send. All that may take its time happens on a thread.
@@ -113,6 +125,7 @@ pub(crate) struct Sending {
     /// A text needs no connection and no confirmation of its own.
     is_text: bool,
     verify: bool,
+    qr: qr::Wish,
     /// What the user looks at.
     verifier: Option<Verifier>,
     /// What they say to it.
@@ -121,7 +134,7 @@ pub(crate) struct Sending {
 
 impl Sending {
     pub(crate) const fn new(sender: Sender, view: View, is_text: bool, verify: bool) -> Self {
-        Self { sender, view, is_text, verify, verifier: None, asked: None }
+        Self { sender, view, is_text, verify, qr: qr::Wish::Never, verifier: None, asked: None }
     }
 
     /// Runs the conversation until there is a code.
@@ -227,9 +240,18 @@ impl Sending {
 
     fn show_code(&self, code: &Code) {
         let verify = if self.verify { "--verify " } else { "" };
-        self.view.screen.note(format_args!(
-            "Wormhole code is: {code}\nOn the other computer, please run:\n\nwormhole receive {verify}{code}\n"
-        ));
+        self.view.screen.note(format_args!("Wormhole code is: {code}"));
+        if let Some(qr) = self.link(code).and_then(|link| qr::of(&link, self.qr)) {
+            self.view.screen.note(qr);
+        }
+        self.view
+            .screen
+            .note(format_args!("On the other computer, please run:\n\nwormhole receive {verify}{code}\n"));
+    }
+
+    /// The code as a link, with the server if it is not the public one.
+    fn link(&self, code: &Code) -> Option<Uri> {
+        Uri::new(code.clone()).mailbox(self.view.mailbox()).ok()
     }
 
     fn ask(&mut self) {

@@ -55,6 +55,11 @@ impl View {
         }
     }
 
+    /// The mailbox server's URL.
+    pub(crate) fn mailbox(&self) -> &str {
+        &self.mailbox
+    }
+
     /// Shows what both sides show alike, and passes over the rest.
     pub(crate) fn session(&mut self, event: &Session) {
         match event {

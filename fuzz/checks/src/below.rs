@@ -37,6 +37,19 @@ impl Below {
         })
     }
 
+    /// The connection of the next caller at a listener.
+    pub fn awaited(&self, of: Conn) -> Option<Conn> {
+        self.asked()
+            .iter()
+            .rev()
+            .find_map(|op| if let Op::Accept { at, conn } = op { (*at == of).then_some(*conn) } else { None })
+    }
+
+    /// Whether bytes are copied from one connection to another, here below.
+    pub fn is_joined(&self) -> bool {
+        self.asked().iter().any(|op| matches!(op, Op::Join { .. }))
+    }
+
     /// How many reads of this connection were asked for.
     pub fn reads(&self, of: Conn) -> usize {
         self.asked().iter().filter(|op| matches!(op, Op::Read { conn } if *conn == of)).count()

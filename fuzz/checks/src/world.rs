@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use wormhole_core::driver::{Conn, Input, Instant, Machine, Op, Output, Target, Why};
@@ -134,6 +135,11 @@ where
         self.polls = polls;
     }
 
+    /// Whether the machine was polled after its last input.
+    pub const fn is_polled(&self) -> bool {
+        self.polls
+    }
+
     /// Polls until there is nothing more.
     pub fn poll(&mut self) {
         for left in (0..OUTPUTS).rev() {
@@ -191,6 +197,11 @@ where
 
     /// A dial or an accept succeeds.
     pub fn open(&mut self, conn: Conn) -> bool {
+        self.open_from(conn, Some(([192, 0, 2, 1], 9).into()))
+    }
+
+    /// A dial or an accept succeeds, and this is the other end.
+    pub fn open_from(&mut self, conn: Conn, peer: Option<SocketAddr>) -> bool {
         let Some(line) = self.lines.get_mut(&conn) else { return false };
         if !matches!(line.stage, Stage::Dialling | Stage::Awaited(_)) {
             return false;
@@ -198,7 +209,6 @@ where
         line.stage = Stage::Open;
         // Where nobody polls, the close may wait to be asked for.
         line.is_late = line.is_closing || !self.polls;
-        let peer = Some(([192, 0, 2, 1], 9).into());
         self.handle(Input::Opened { conn, peer });
         true
     }
@@ -265,6 +275,21 @@ where
     /// The connections and listeners that have not ended.
     pub fn live(&self) -> Vec<Conn> {
         self.lines.keys().copied().collect()
+    }
+
+    /// Who gets the next caller of each listener, in the order of the listeners.
+    pub fn awaited(&self) -> Vec<Conn> {
+        let at = |(conn, line): (&Conn, &Line)| {
+            if let Stage::Awaited(at) = line.stage { Some((at, *conn)) } else { None }
+        };
+        let awaited: BTreeMap<Conn, Conn> = self.lines.iter().filter_map(at).collect();
+        awaited.into_values().collect()
+    }
+
+    /// Whether it stands and the machine has not asked for its end.
+    pub fn is_served(&self, conn: Conn) -> bool {
+        let stands = |line: &Line| matches!(line.stage, Stage::Open | Stage::Joined) && !line.is_closing;
+        self.lines.get(&conn).is_some_and(stands)
     }
 
     /// How many of them stand, or are to stand.
