@@ -99,7 +99,12 @@ mod tests {
 
     #[test]
     fn what_is_no_header_is_found_out() {
-        for other in ["GET / HTTP/1.1\r\n", "PROXY TCP4 nonsense 10.0.0.1 99 4000\r\n", "please relay aaaa", "P of a TCP"] {
+        for other in [
+            "GET / HTTP/1.1\r\n",
+            "PROXY TCP4 nonsense 10.0.0.1 99 4000\r\n",
+            "please relay aaaa",
+            "P of a TCP",
+        ] {
             assert_eq!(ProxyHeader::parse(other.as_bytes()), ProxyHeader::Bad, "{other}");
         }
         let endless = [b"PROXY TCP4 ".as_slice(), &[b'1'; 96]].concat();
