@@ -15,8 +15,9 @@ use wormhole_tokio::transfer::{Content, Event, OurOffer, Sender};
 use crate::arguments::{Common, Send};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
-use crate::link::Invitation;
-use crate::prompt::{self, Answer};
+use crate::json::{self, Kind};
+use crate::link::{self, Invitation};
+use crate::prompt::{self, Answer, Question};
 use crate::qr;
 use crate::screen::Screen;
 use crate::sides::{self, or_interrupted};
@@ -25,7 +26,9 @@ use crate::view::View;
 
 /// `wormhole send`.
 pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interrupts) -> Result<(), Failure> {
-    let invitation = options.code.as_deref().map(|code| Invitation::parse(code, Role::Leader)).transpose()?;
+    let given = link::given(options.code.as_deref(), options.code_file.as_deref());
+    let given = or_interrupted(interrupts, given).await??;
+    let invitation = given.map(|code| Invitation::parse(&code, Role::Leader)).transpose()?;
     let common = &match &invitation {
         Some(invitation) => {
             common.at(or_interrupted(interrupts, invitation.mailbox(common.mailbox(), false)).await??)
@@ -46,6 +49,8 @@ pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interr
     let sending = Sending::new(sender, view, is_text, options.verify);
     // A link does not say for which application it is, so there is one for the usual only.
     let qr = if common.appid == defaults::TRANSFER_APPID { options.qr() } else { qr::Wish::Never };
+    #[cfg(feature = "clipboard")]
+    let sending = Sending { copy: options.copy, ..sending };
     Sending { qr, ..sending }.until_done(interrupts).await
 }
 
@@ -61,7 +66,7 @@ async fn content(options: &Send, screen: &Screen) -> Result<Content, Failure> {
             Some(text) => Ok(Content::text(text)),
             None => Err(not_text("what --text has")),
         },
-        (None, None) => match prompt::ask("Text to send: ".to_owned()).await {
+        (None, None) => match prompt::ask(Question::new(Kind::Text, "Text to send: ")).await {
             Ok(Some(text)) => Ok(Content::text(text)),
             Ok(None) | Err(_) => {
                 Err(Failure::Here("there is no text to send: the input has ended".to_owned()))
@@ -98,6 +103,7 @@ fn read_text() -> Result<Content, Failure> {
 
 /// Says what will be sent.
 pub(crate) fn announce(content: &Content, screen: &Screen) {
+    json::ours(content.offer());
     match content.offer() {
         OurOffer::Text(text) => {
             screen.note(format_args!("Sending text message ({})", Bytes(text.len() as u64)));
@@ -126,6 +132,8 @@ pub(crate) struct Sending {
     is_text: bool,
     verify: bool,
     qr: qr::Wish,
+    #[cfg(feature = "clipboard")]
+    copy: bool,
     /// What the user looks at.
     verifier: Option<Verifier>,
     /// What they say to it.
@@ -134,7 +142,17 @@ pub(crate) struct Sending {
 
 impl Sending {
     pub(crate) const fn new(sender: Sender, view: View, is_text: bool, verify: bool) -> Self {
-        Self { sender, view, is_text, verify, qr: qr::Wish::Never, verifier: None, asked: None }
+        Self {
+            sender,
+            view,
+            is_text,
+            verify,
+            qr: qr::Wish::Never,
+            #[cfg(feature = "clipboard")]
+            copy: false,
+            verifier: None,
+            asked: None,
+        }
     }
 
     /// Runs the conversation until there is a code.
@@ -187,6 +205,7 @@ impl Sending {
 
     /// Shows what happened; gives the outcome with the last of it.
     fn see(&mut self, event: Event) -> Option<Result<(), Failure>> {
+        json::event(&event);
         match event {
             Event::Session(event) => self.see_session(&event),
             Event::Offered(_)
@@ -217,8 +236,8 @@ impl Sending {
         match event {
             Session::Code(code) => self.show_code(code),
             Session::CodeConsumed => {
-                // Nobody reads it, which changes nothing for the transfer.
-                let _ = self.view.screen.result("Note: code has been consumed and can no longer be used.");
+                // Where nobody reads it, that changes nothing for the transfer.
+                let _ = self.view.screen.aside("Note: code has been consumed and can no longer be used.");
             }
             Session::Verifier(verifier) if self.verify => {
                 self.verifier = Some(verifier.clone());
@@ -240,8 +259,14 @@ impl Sending {
 
     fn show_code(&self, code: &Code) {
         let verify = if self.verify { "--verify " } else { "" };
-        self.view.screen.note(format_args!("Wormhole code is: {code}"));
-        if let Some(qr) = self.link(code).and_then(|link| qr::of(&link, self.qr)) {
+        let link = self.link(code);
+        json::code(code, link.as_ref());
+        #[cfg(feature = "clipboard")]
+        if self.copy {
+            crate::clipboard::copy(code.to_string());
+        }
+        self.view.screen.say(format_args!("Wormhole code is: {code}"));
+        if let Some(qr) = link.and_then(|link| qr::of(&link, self.qr)) {
             self.view.screen.note(qr);
         }
         self.view
@@ -256,7 +281,10 @@ impl Sending {
 
     fn ask(&mut self) {
         if let Some(verifier) = &self.verifier {
-            self.asked = Some(prompt::ask(format!("Verifier {verifier}. ok? (yes/no): ")));
+            self.asked = Some(prompt::ask(Question::new(
+                Kind::Verifier,
+                format!("Verifier {verifier}. ok? (yes/no): "),
+            )));
         }
     }
 
