@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use wormhole_core::code::Code;
 use wormhole_core::crypto::Verifier;
-use wormhole_core::defaults;
 use wormhole_core::untrusted::Name;
 use wormhole_core::wormhole::{Event as Session, RECORD_BYTES};
 use wormhole_tokio::transfer::{Content, Event, OurOffer, Sender};
@@ -16,14 +15,16 @@ use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::prompt::{self, Answer};
 use crate::screen::Screen;
+use crate::secret::Secret;
 use crate::sides::{self, or_interrupted};
 use crate::sizes::Bytes;
+use crate::verifier;
 use crate::view::View;
 
 /// `wormhole send`.
 pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interrupts) -> Result<(), Failure> {
-    let code = options.code.as_deref().map(sides::code).transpose()?;
-    let config = sides::config(common, options.verify)?;
+    let code = common.secret.known(options.code.as_deref())?;
+    let config = or_interrupted(interrupts, sides::config(common, common.appid())).await??;
     let screen = Screen::new(common.hide_progress);
     let content = or_interrupted(interrupts, content(options, &screen)).await??;
     announce(&content, &screen);
@@ -31,15 +32,16 @@ pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interr
     let mut sender = Sender::new(config, content)?;
     match code {
         Some(code) => sender.set_code(code)?,
-        None => sender.allocate_code(options.code_length.map_or(defaults::CODE_WORDS, usize::from))?,
+        None => sender.allocate_code(common.secret.words())?,
     }
     let view = View::new(screen, common.mailbox());
-    Sending::new(sender, view, is_text, options.verify).until_done(interrupts).await
+    Sending::new(sender, view, is_text, &common.secret).until_done(interrupts).await
 }
 
 /// What to send. All that may take its time happens on a thread.
 async fn content(options: &Send, screen: &Screen) -> Result<Content, Failure> {
     match (&options.path, &options.text) {
+        (Some(path), _) if options.ignore_unsendable_files => readable(path.clone(), screen).await,
         (Some(path), _) => open(path.clone()).await,
         (None, Some(text)) if text == "-" => {
             screen.note("Reading text message from stdin..");
@@ -64,6 +66,16 @@ pub(crate) async fn open(path: PathBuf) -> Result<Content, Failure> {
         Ok(content) => Ok(content?),
         Err(_) => Err(no_thread()),
     }
+}
+
+/// As [`open`], but what cannot be sent of a directory is said and left out.
+async fn readable(path: PathBuf, screen: &Screen) -> Result<Content, Failure> {
+    let opened = prompt::on_a_thread(move || Content::open_readable(&path)).await;
+    let (content, left_out) = opened.map_err(|_| no_thread())??;
+    for error in left_out {
+        screen.note(format_args!("{error} (left out)"));
+    }
+    Ok(content)
 }
 
 fn no_thread() -> Failure {
@@ -112,7 +124,7 @@ pub(crate) struct Sending {
     view: View,
     /// A text needs no connection and no confirmation of its own.
     is_text: bool,
-    verify: bool,
+    secret: Secret,
     /// What the user looks at.
     verifier: Option<Verifier>,
     /// What they say to it.
@@ -120,8 +132,8 @@ pub(crate) struct Sending {
 }
 
 impl Sending {
-    pub(crate) const fn new(sender: Sender, view: View, is_text: bool, verify: bool) -> Self {
-        Self { sender, view, is_text, verify, verifier: None, asked: None }
+    pub(crate) fn new(sender: Sender, view: View, is_text: bool, secret: &Secret) -> Self {
+        Self { sender, view, is_text, secret: secret.clone(), verifier: None, asked: None }
     }
 
     /// Runs the conversation until there is a code.
@@ -207,7 +219,8 @@ impl Sending {
                 // Nobody reads it, which changes nothing for the transfer.
                 let _ = self.view.screen.result("Note: code has been consumed and can no longer be used.");
             }
-            Session::Verifier(verifier) if self.verify => {
+            Session::Verifier(verifier) if self.secret.verify => {
+                self.view.screen.note(verifier::words(verifier));
                 self.verifier = Some(verifier.clone());
                 self.ask();
             }
@@ -226,7 +239,14 @@ impl Sending {
     }
 
     fn show_code(&self, code: &Code) {
-        let verify = if self.verify { "--verify " } else { "" };
+        let verify = if self.secret.verify { "--verify " } else { "" };
+        if self.secret.zero {
+            self.view.screen.note(format_args!(
+                "On the other computer, please run:\n\nwormhole receive {verify}-0\n\n\
+                 Anybody who uses the same server can do so: -0 keeps no secret."
+            ));
+            return;
+        }
         self.view.screen.note(format_args!(
             "Wormhole code is: {code}\nOn the other computer, please run:\n\nwormhole receive {verify}{code}\n"
         ));
@@ -234,7 +254,7 @@ impl Sending {
 
     fn ask(&mut self) {
         if let Some(verifier) = &self.verifier {
-            self.asked = Some(prompt::ask(format!("Verifier {verifier}. ok? (yes/no): ")));
+            self.asked = Some(prompt::ask(format!("{} ok? (yes/no): ", verifier::line(verifier))));
         }
     }
 
