@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use wormhole_tests::{
-    Channel, Kind, Outcome, Program, Route, Sample, Scene, Servers, Terminal, Who, new_code, ok, quiet,
+    Channel, Kind, Program, Route, Sample, Scene, Servers, Terminal, Who, new_code, ok, quiet,
 };
 
 const OURS: &str = env!("CARGO_BIN_EXE_wormhole");
@@ -208,7 +208,7 @@ fn a_file_of_settings_says_what_options_say() {
     let settings = from.path().join("settings.toml");
     let text = format!(
         "relay-url = \"{url}\"\ntransit-helper = \"{relay}\"\nlisten = false\nhide-progress = true\n\
-         [send]\ncode-length = 4\nqr = true\n[receive]\naccept-file = true\noutput-file = \"{}/\"\n",
+         code-length = 4\n[send]\nqr = true\n[receive]\naccept-file = true\noutput-file = \"{}/\"\n",
         place.display()
     );
     ok(fs::write(&settings, text), "a file");
