@@ -1,11 +1,18 @@
 //! What is given as a code: a code, or a `wormhole-transfer:` link with one in it.
 
+use std::env;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
 use wormhole_core::code::Code;
 use wormhole_core::uri::{Role, Uri};
 
 use crate::failure::Failure;
-use crate::prompt;
-use crate::screen::note;
+use crate::json::Kind;
+use crate::prompt::{self, Question};
+use crate::screen::{note, shown};
 use crate::sides;
 
 /// A code, and where both sides meet, if the link says so.
@@ -13,6 +20,41 @@ use crate::sides;
 pub(crate) struct Invitation {
     pub(crate) code: Code,
     pub(crate) server: Option<String>,
+}
+
+/// Names the code where the command line does not.
+const VARIABLE: &str = "WORMHOLE_CODE";
+/// The longest first line of a file that is read as a code.
+const LINE_BYTES: u64 = 8 << 10;
+
+/// The code or link of the command line, else of the file, else of the environment; an empty one is none, as with the
+/// reference.
+pub(crate) async fn given(typed: Option<&str>, file: Option<&Path>) -> Result<Option<String>, Failure> {
+    let text = match (typed, file) {
+        (Some(typed), _) => Some(typed.to_owned()),
+        (None, Some(file)) => {
+            let path = file.to_owned();
+            // A pipe may take its time.
+            let read = prompt::on_a_thread(move || first_line(&path)).await;
+            let named = |why: &dyn Display| {
+                Failure::Here(format!("the code cannot be read from {}: {why}", shown(file)))
+            };
+            let line =
+                read.map_err(|_| named(&"no thread can be started"))?.map_err(|error| named(&error))?;
+            if line.trim().is_empty() {
+                return Err(named(&"its first line is empty"));
+            }
+            Some(line)
+        }
+        (None, None) => env::var(VARIABLE).ok(),
+    };
+    Ok(text.filter(|text| !text.trim().is_empty()))
+}
+
+fn first_line(path: &Path) -> io::Result<String> {
+    let mut line = String::new();
+    BufReader::new(File::open(path)?.take(LINE_BYTES)).read_line(&mut line)?;
+    Ok(line)
 }
 
 impl Invitation {
@@ -39,7 +81,7 @@ impl Invitation {
         match &self.server {
             Some(theirs) if theirs != ours => {
                 note(format_args!("The link names another mailbox server: {theirs}"));
-                let question = || prompt::ask("Connect to it? (Y/n): ".to_owned());
+                let question = || prompt::ask(Question::new(Kind::Server, "Connect to it? (Y/n): "));
                 if consents || prompt::accepts(question().await.unwrap_or_default().as_deref()) {
                     Ok(theirs.clone())
                 } else {

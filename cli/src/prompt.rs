@@ -7,18 +7,45 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
+use crate::json::{self, Kind};
+use crate::mode::mode;
+
 /// The longest line that is taken as an answer.
 const LINE_LIMIT: u64 = 1 << 20;
 
 /// An answer that is awaited: the line without its end, or `None` where the input has ended.
 pub(crate) type Answer = oneshot::Receiver<Option<String>>;
 
-/// Asks on standard error, where no result is written, and reads one line of standard input.
-pub(crate) fn ask(question: String) -> Answer {
+/// A question, as people see it, and what it is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    kind: Kind,
+    text: String,
+}
+
+impl Question {
+    pub(crate) fn new(kind: Kind, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into() }
+    }
+}
+
+impl From<String> for Question {
+    fn from(text: String) -> Self {
+        Self::new(Kind::Other, text)
+    }
+}
+
+/// Asks on standard error, where no result is written, and reads one line of standard input. A program is asked, and
+/// answers, in JSON.
+pub(crate) fn ask(question: impl Into<Question>) -> Answer {
+    let Question { kind, text } = question.into();
     on_a_thread(move || {
+        if mode().json {
+            return json::ask(kind, text.trim_end(), LINE_LIMIT);
+        }
         let mut error = io::stderr().lock();
         // A question that nobody can see is still answered by a pipe.
-        let _ = write!(error, "{question}").and_then(|()| error.flush());
+        let _ = write!(error, "{text}").and_then(|()| error.flush());
         drop(error);
         line()
     })
@@ -58,6 +85,11 @@ fn line() -> Option<String> {
     Some(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
+/// What an answer to `ok? [y/N]` means.
+pub(crate) fn agrees(line: Option<&str>) -> bool {
+    line.is_some_and(|line| ["y", "yes"].contains(&line.trim().to_ascii_lowercase().as_str()))
+}
+
 /// What an answer to `ok? (Y/n)` means.
 pub(crate) fn accepts(answer: Option<&str>) -> bool {
     answer.is_some_and(|line| {
@@ -92,6 +124,12 @@ mod tests {
         for line in [Some("n"), Some("no"), Some("ok"), Some("q"), None] {
             assert!(!accepts(line), "{line:?}");
         }
+    }
+
+    #[test]
+    fn what_is_dangerous_needs_a_plain_yes() {
+        assert!(agrees(Some("y")) && agrees(Some(" YES ")));
+        assert!([Some(""), Some("yep"), Some("n"), None].iter().all(|line| !agrees(*line)));
     }
 
     #[test]

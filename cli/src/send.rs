@@ -15,24 +15,29 @@ use wormhole_tokio::transfer::{Content, Event, OurOffer, Sender};
 use crate::arguments::{Common, Send};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
-use crate::link::Invitation;
-use crate::prompt::{self, Answer};
+use crate::json::{self, Kind};
+use crate::link;
+use crate::prompt::{self, Answer, Question};
 use crate::qr;
 use crate::screen::Screen;
+use crate::secret::Secret;
 use crate::sides::{self, or_interrupted};
 use crate::sizes::Bytes;
+use crate::verifier;
 use crate::view::View;
 
 /// `wormhole send`.
 pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interrupts) -> Result<(), Failure> {
-    let invitation = options.code.as_deref().map(|code| Invitation::parse(code, Role::Leader)).transpose()?;
+    let given = link::given(options.code.as_deref(), options.code_file.as_deref());
+    let given = or_interrupted(interrupts, given).await??;
+    let invitation = common.secret.known(given.as_deref(), Role::Leader)?;
     let common = &match &invitation {
         Some(invitation) => {
             common.at(or_interrupted(interrupts, invitation.mailbox(common.mailbox(), false)).await??)
         }
         None => common.clone(),
     };
-    let config = sides::config(common, options.verify)?;
+    let config = or_interrupted(interrupts, sides::config(common, common.appid())).await??;
     let screen = Screen::new(common.hide_progress);
     let content = or_interrupted(interrupts, content(options, &screen)).await??;
     announce(&content, &screen);
@@ -40,18 +45,21 @@ pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interr
     let mut sender = Sender::new(config, content)?;
     match invitation {
         Some(invitation) => sender.set_code(invitation.code)?,
-        None => sender.allocate_code(options.code_length.map_or(defaults::CODE_WORDS, usize::from))?,
+        None => sender.allocate_code(common.secret.words())?,
     }
     let view = View::new(screen, common.mailbox());
-    let sending = Sending::new(sender, view, is_text, options.verify);
+    let sending = Sending::new(sender, view, is_text, &common.secret);
     // A link does not say for which application it is, so there is one for the usual only.
-    let qr = if common.appid == defaults::TRANSFER_APPID { options.qr() } else { qr::Wish::Never };
+    let qr = if common.appid() == defaults::TRANSFER_APPID { options.qr() } else { qr::Wish::Never };
+    #[cfg(feature = "clipboard")]
+    let sending = Sending { copy: options.copy, ..sending };
     Sending { qr, ..sending }.until_done(interrupts).await
 }
 
 /// What to send. All that may take its time happens on a thread.
 async fn content(options: &Send, screen: &Screen) -> Result<Content, Failure> {
     match (&options.path, &options.text) {
+        (Some(path), _) if options.ignore_unsendable_files => readable(path.clone(), screen).await,
         (Some(path), _) => open(path.clone()).await,
         (None, Some(text)) if text == "-" => {
             screen.note("Reading text message from stdin..");
@@ -61,7 +69,7 @@ async fn content(options: &Send, screen: &Screen) -> Result<Content, Failure> {
             Some(text) => Ok(Content::text(text)),
             None => Err(not_text("what --text has")),
         },
-        (None, None) => match prompt::ask("Text to send: ".to_owned()).await {
+        (None, None) => match prompt::ask(Question::new(Kind::Text, "Text to send: ")).await {
             Ok(Some(text)) => Ok(Content::text(text)),
             Ok(None) | Err(_) => {
                 Err(Failure::Here("there is no text to send: the input has ended".to_owned()))
@@ -76,6 +84,16 @@ pub(crate) async fn open(path: PathBuf) -> Result<Content, Failure> {
         Ok(content) => Ok(content?),
         Err(_) => Err(no_thread()),
     }
+}
+
+/// As [`open`], but what cannot be sent of a directory is said and left out.
+async fn readable(path: PathBuf, screen: &Screen) -> Result<Content, Failure> {
+    let opened = prompt::on_a_thread(move || Content::open_readable(&path)).await;
+    let (content, left_out) = opened.map_err(|_| no_thread())??;
+    for error in left_out {
+        screen.note(format_args!("{error} (left out)"));
+    }
+    Ok(content)
 }
 
 fn no_thread() -> Failure {
@@ -98,6 +116,7 @@ fn read_text() -> Result<Content, Failure> {
 
 /// Says what will be sent.
 pub(crate) fn announce(content: &Content, screen: &Screen) {
+    json::ours(content.offer());
     match content.offer() {
         OurOffer::Text(text) => {
             screen.note(format_args!("Sending text message ({})", Bytes(text.len() as u64)));
@@ -124,8 +143,10 @@ pub(crate) struct Sending {
     view: View,
     /// A text needs no connection and no confirmation of its own.
     is_text: bool,
-    verify: bool,
+    secret: Secret,
     qr: qr::Wish,
+    #[cfg(feature = "clipboard")]
+    copy: bool,
     /// What the user looks at.
     verifier: Option<Verifier>,
     /// What they say to it.
@@ -133,8 +154,18 @@ pub(crate) struct Sending {
 }
 
 impl Sending {
-    pub(crate) const fn new(sender: Sender, view: View, is_text: bool, verify: bool) -> Self {
-        Self { sender, view, is_text, verify, qr: qr::Wish::Never, verifier: None, asked: None }
+    pub(crate) fn new(sender: Sender, view: View, is_text: bool, secret: &Secret) -> Self {
+        Self {
+            sender,
+            view,
+            is_text,
+            secret: secret.clone(),
+            qr: qr::Wish::Never,
+            #[cfg(feature = "clipboard")]
+            copy: false,
+            verifier: None,
+            asked: None,
+        }
     }
 
     /// Runs the conversation until there is a code.
@@ -187,6 +218,7 @@ impl Sending {
 
     /// Shows what happened; gives the outcome with the last of it.
     fn see(&mut self, event: Event) -> Option<Result<(), Failure>> {
+        json::event(&event);
         match event {
             Event::Session(event) => self.see_session(&event),
             Event::Offered(_)
@@ -217,10 +249,11 @@ impl Sending {
         match event {
             Session::Code(code) => self.show_code(code),
             Session::CodeConsumed => {
-                // Nobody reads it, which changes nothing for the transfer.
-                let _ = self.view.screen.result("Note: code has been consumed and can no longer be used.");
+                // Where nobody reads it, that changes nothing for the transfer.
+                let _ = self.view.screen.aside("Note: code has been consumed and can no longer be used.");
             }
-            Session::Verifier(verifier) if self.verify => {
+            Session::Verifier(verifier) if self.secret.verify => {
+                self.view.screen.note(verifier::words(verifier));
                 self.verifier = Some(verifier.clone());
                 self.ask();
             }
@@ -239,9 +272,23 @@ impl Sending {
     }
 
     fn show_code(&self, code: &Code) {
-        let verify = if self.verify { "--verify " } else { "" };
-        self.view.screen.note(format_args!("Wormhole code is: {code}"));
-        if let Some(qr) = self.link(code).and_then(|link| qr::of(&link, self.qr)) {
+        let verify = if self.secret.verify { "--verify " } else { "" };
+        if self.secret.zero {
+            json::code(code, None);
+            self.view.screen.note(format_args!(
+                "On the other computer, please run:\n\nwormhole receive {verify}-0\n\n\
+                 Anybody who uses the same server can do so: -0 keeps no secret."
+            ));
+            return;
+        }
+        let link = self.link(code);
+        json::code(code, link.as_ref());
+        #[cfg(feature = "clipboard")]
+        if self.copy {
+            crate::clipboard::copy(code.to_string());
+        }
+        self.view.screen.say(format_args!("Wormhole code is: {code}"));
+        if let Some(qr) = link.and_then(|link| qr::of(&link, self.qr)) {
             self.view.screen.note(qr);
         }
         self.view
@@ -256,7 +303,10 @@ impl Sending {
 
     fn ask(&mut self) {
         if let Some(verifier) = &self.verifier {
-            self.asked = Some(prompt::ask(format!("Verifier {verifier}. ok? (yes/no): ")));
+            self.asked = Some(prompt::ask(Question::new(
+                Kind::Verifier,
+                format!("{} ok? (yes/no): ", verifier::line(verifier)),
+            )));
         }
     }
 

@@ -62,6 +62,11 @@ impl Below {
         closes == 1
     }
 
+    /// How many writes to this connection were asked for.
+    pub fn count_writes(&self, to: Conn) -> usize {
+        self.asked().iter().filter(|op| matches!(op, Op::Write { conn, .. } if *conn == to)).count()
+    }
+
     /// What was written to this connection.
     pub fn writes(&self, to: Conn) -> Vec<Vec<u8>> {
         let write = |op: &Op| {

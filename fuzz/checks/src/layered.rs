@@ -105,7 +105,7 @@ fn go_on(
 ) -> usize {
     loop {
         let new = told(layer);
-        let writes = below.writes(conn).len();
+        let writes = below.count_writes(conn);
         if new.is_empty() && writes == taken {
             return taken;
         }

@@ -53,6 +53,8 @@ pub struct World<M: Machine> {
     is_over: bool,
     /// Whether each input is followed by polling.
     polls: bool,
+    /// Something was handed in since it was polled.
+    is_behind: bool,
 }
 
 /// What the world knows of one connection or listener.
@@ -115,9 +117,16 @@ where
             unnoticed: BTreeSet::new(),
             is_over: false,
             polls: true,
+            is_behind: false,
         };
         world.poll();
         world
+    }
+
+    /// The machine, for a command, which may have outputs.
+    pub const fn machine_mut(&mut self) -> &mut M {
+        self.is_behind = true;
+        &mut self.machine
     }
 
     /// The time.
@@ -137,7 +146,7 @@ where
 
     /// Whether the machine was polled after its last input.
     pub const fn is_polled(&self) -> bool {
-        self.polls
+        !self.is_behind
     }
 
     /// Polls until there is nothing more.
@@ -151,6 +160,7 @@ where
                     assert!(deadline.is_none() || !self.is_quiet(), "it waits after its end");
                     self.deadline = deadline;
                     self.gone.clear();
+                    self.is_behind = false;
                     return;
                 }
             }
@@ -159,6 +169,7 @@ where
 
     /// Hands an input in, which must be one that a driver might hand in.
     pub fn handle(&mut self, input: Input<M::Reply>) {
+        self.is_behind = true;
         self.machine.handle(input, self.now);
         if self.polls {
             self.poll();
@@ -207,8 +218,8 @@ where
             return false;
         }
         line.stage = Stage::Open;
-        // Where nobody polls, the close may wait to be asked for.
-        line.is_late = line.is_closing || !self.polls;
+        // Where it was not polled, the close may wait to be asked for.
+        line.is_late = line.is_closing || self.is_behind || !self.polls;
         self.handle(Input::Opened { conn, peer });
         true
     }

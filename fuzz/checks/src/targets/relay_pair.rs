@@ -119,7 +119,7 @@ impl Pair {
     /// The system takes one write, if there is one. Answers whether there was.
     fn take(&mut self, of: Conn) -> bool {
         let Some((_, _, taken)) = self.done.iter_mut().find(|(conn, ..)| *conn == of) else { return false };
-        let there = self.below.writes(of).len() > *taken;
+        let there = self.below.count_writes(of) > *taken;
         if there {
             *taken += 1;
             self.happen(Input::Sent { conn: of });
