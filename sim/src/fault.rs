@@ -235,6 +235,14 @@ impl Fault {
         matches!(self, Self::Dial { kind, why, from, until } if *kind == dial && why == so && (*from..*until).contains(&now))
     }
 
+    /// From when until when it has dials of this kind fail, if it does.
+    pub(crate) fn away(&self, dial: Kind) -> Option<(Instant, Instant)> {
+        match self {
+            Self::Dial { kind, from, until, .. } => (*kind == dial).then_some((*from, *until)),
+            Self::Link(_) | Self::Host(_) | Self::OddServer => None,
+        }
+    }
+
     /// What it does to the n-th connection of this kind.
     pub(crate) fn on_link(&self, kind: Kind, nth: u64) -> Option<OnLink> {
         match self {
