@@ -89,8 +89,9 @@ impl Receiver {
             | State::Offered { .. }
             | State::Accepted { .. }
             | State::Racing { .. }
-            | State::Flowing { .. }
-            | State::Over => Err(Misuse::OutOfTurn("no verifier waits to be compared")),
+            | State::Flowing { .. } => Err(Misuse::OutOfTurn("no verifier waits to be compared")),
+            // The other side may have ended it while our user looked.
+            State::Over => Err(Misuse::Closed),
         }
     }
 
