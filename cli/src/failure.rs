@@ -171,15 +171,22 @@ const fn of_transit(fault: &TransitFault) -> &'static str {
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self {
+impl Failure {
+    /// What happened, without advice.
+    pub(crate) fn what(&self) -> String {
+        match self {
             Self::Transfer(error) => error.to_string(),
             Self::Code(fault) => fault.to_string(),
             Self::Usage(what) | Self::Here(what) => what.clone(),
             Self::NoCode => "the input ended before a code was typed".to_owned(),
             Self::Interrupted => "interrupted".to_owned(),
-        };
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = self.what();
         // What others say may already end as a sentence.
         f.write_str(what.trim_end_matches('.'))?;
         match self.advice() {
