@@ -7,6 +7,7 @@ use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use wormhole_core::defaults;
 
+use crate::diagnosis::Diagnosis;
 use crate::failure::EXIT_CODES;
 use crate::network::Network;
 use crate::secret::Secret;
@@ -38,6 +39,8 @@ pub(crate) struct Common {
     pub(crate) network: Network,
     #[command(flatten)]
     pub(crate) secret: Secret,
+    #[command(flatten)]
+    pub(crate) diagnosis: Diagnosis,
     /// Show no progress bar
     #[arg(long, global = true)]
     pub(crate) hide_progress: bool,
@@ -65,7 +68,7 @@ pub(crate) struct Send {
     #[arg(value_name = "PATH", conflicts_with = "text")]
     pub(crate) path: Option<PathBuf>,
     /// Text to send; "-" reads it from standard input
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) text: Option<OsString>,
     /// Use this code, made up by you or by the receiver, instead of a new one
     #[arg(long, value_name = "CODE")]

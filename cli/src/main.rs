@@ -6,6 +6,7 @@
 mod arguments;
 mod code_prompt;
 mod demo;
+mod diagnosis;
 mod failure;
 mod interrupts;
 mod network;
@@ -18,6 +19,7 @@ mod sides;
 mod sizes;
 mod ssh;
 mod terminal;
+mod timing;
 mod verifier;
 mod view;
 
@@ -33,6 +35,7 @@ fn main() {
     let arguments = Arguments::parse();
     let outcome = run(&arguments);
     terminal::restore();
+    arguments.common.diagnosis.end();
     let code = match &outcome {
         Ok(()) => 0,
         Err(failure) => {
@@ -45,6 +48,7 @@ fn main() {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
+    arguments.common.diagnosis.begin()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Here(format!("the program cannot start: {error}")))?;
     runtime.block_on(async {

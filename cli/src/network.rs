@@ -73,6 +73,11 @@ impl Network {
         Ok(told.0.into_iter().collect())
     }
 
+    /// What stands before the path of the content, as with the reference.
+    pub(crate) const fn via(&self) -> &'static str {
+        if self.tor { "tor" } else { "" }
+    }
+
     /// What of it cannot be together.
     fn check(&self) -> Result<(), Failure> {
         let usage = |why: &str| Err(Failure::Usage(why.to_owned()));
@@ -96,8 +101,7 @@ impl Network {
         let config = config.relay_hints(self.relays()?);
         if self.tor {
             let at = self.find_tor().await?;
-            let tor = Proxy::parse(&format!("socks5://{at}"))?.isolated();
-            return Ok(config.proxy(tor).listen(false));
+            return Ok(config.proxy(Proxy::parse(&format!("tor://{at}"))?).listen(false));
         }
         let config = match self.proxy() {
             Some(proxy) => config.proxy(proxy.clone()),
@@ -151,9 +155,9 @@ fn proxy(url: &str) -> Result<Via, Misuse> {
 
 /// A place of Tor's, looked at as a proxy's address is.
 fn socks(place: &str) -> Result<String, String> {
-    match Proxy::parse(&format!("socks5://{place}")) {
-        Ok(_) if !place.contains('@') => Ok(place.to_owned()),
-        Ok(_) | Err(_) => Err("a host and a port are wanted, as in 127.0.0.1:9050".to_owned()),
+    match Proxy::parse(&format!("tor://{place}")) {
+        Ok(_) => Ok(place.to_owned()),
+        Err(_) => Err("a host and a port are wanted, as in 127.0.0.1:9050".to_owned()),
     }
 }
 

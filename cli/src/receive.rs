@@ -1,6 +1,7 @@
 //! The receiving side: the code, the consent, the place, and the conversation as its user sees it.
 
 use std::future::pending;
+use std::iter;
 use std::path::{self, Path, PathBuf};
 use std::sync::mpsc;
 
@@ -19,6 +20,7 @@ use crate::prompt::{self, Answer};
 use crate::screen::{Screen, shown};
 use crate::sides::{self, or_interrupted};
 use crate::sizes::Bytes;
+use crate::timing;
 use crate::verifier;
 use crate::view::View;
 
@@ -40,7 +42,11 @@ pub(crate) async fn run(
     }
     let config = or_interrupted(interrupts, sides::config(common, common.appid())).await??;
     let mut receiver = Receiver::new(config)?;
-    let mut view = View::new(Screen::new(common.hide_progress), common.mailbox());
+    let screen = Screen::new(common.hide_progress);
+    let mut view = View::new(screen, common.mailbox()).of(common, "recv");
+    if view.traces() {
+        receiver.trace();
+    }
     let stage = match code {
         Some(code) => {
             receiver.set_code(code)?;
@@ -164,6 +170,7 @@ impl Receiving {
     /// Runs the conversation to its end.
     pub(crate) async fn until_done(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         loop {
+            self.view.steps(iter::from_fn(|| self.receiver.transition()));
             tokio::select! {
                 biased;
                 () = interrupts.next() => return self.leave(Failure::Interrupted, interrupts).await,
@@ -234,7 +241,10 @@ impl Receiving {
             Event::Answered | Event::OurHints(_) | Event::TheirHints(_) | Event::Sent | Event::Complete => {}
             Event::Offered(offer) => self.offered(offer),
             Event::Stored(path) => self.stored(&path),
-            Event::Connected(path) => self.view.begin("Receiving", path, &self.receiver.progress()),
+            Event::Connected(path) => {
+                self.view.begin("Receiving", path, &self.receiver.progress());
+                timing::at("rx file");
+            }
             Event::Closed(outcome) => {
                 self.view.end(&self.receiver.progress());
                 if let Stage::Asked(Some(_)) | Stage::Comparing(Some(_)) = self.stage {
@@ -318,6 +328,7 @@ impl Receiving {
                 drop(self.receiver.refuse());
             }
             Offer::File { .. } | Offer::Directory { .. } => {
+                timing::begin_to_ask("permission");
                 self.is_directory = matches!(offer, Offer::Directory { .. });
                 let destination = self.wishes.destination();
                 // Asking a disk may take its time.
@@ -342,11 +353,13 @@ impl Receiving {
 
     /// Accepts the file or directory. Where there is no place for it, that refuses it, and the reason is the outcome.
     fn accept(&mut self) {
+        timing::end("permission");
         self.stage = Stage::Talking;
         drop(self.receiver.accept(&self.wishes.destination()));
     }
 
     fn stored(&mut self, path: &Path) {
+        timing::end("rx file");
         self.view.end(&self.receiver.progress());
         if self.is_directory {
             // It happened as it came; scripts look for the line.

@@ -1,6 +1,7 @@
 //! The sending side: what to send, the code, and the conversation as its user sees it.
 
 use std::io::{self, Read};
+use std::iter;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::screen::Screen;
 use crate::secret::Secret;
 use crate::sides::{self, or_interrupted};
 use crate::sizes::Bytes;
+use crate::timing;
 use crate::verifier;
 use crate::view::View;
 
@@ -29,12 +31,15 @@ pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interr
     let content = or_interrupted(interrupts, content(options, &screen)).await??;
     announce(&content, &screen);
     let is_text = matches!(content.offer(), OurOffer::Text(_));
+    let view = View::new(screen, common.mailbox()).of(common, "send");
     let mut sender = Sender::new(config, content)?;
+    if view.traces() {
+        sender.trace();
+    }
     match code {
         Some(code) => sender.set_code(code)?,
         None => sender.allocate_code(common.secret.words())?,
     }
-    let view = View::new(screen, common.mailbox());
     Sending::new(sender, view, is_text, &common.secret).until_done(interrupts).await
 }
 
@@ -170,6 +175,7 @@ impl Sending {
     /// Runs the conversation to its end.
     pub(crate) async fn until_done(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         loop {
+            self.view.steps(iter::from_fn(|| self.sender.transition()));
             tokio::select! {
                 biased;
                 () = interrupts.next() => return self.leave(interrupts).await,
@@ -194,12 +200,18 @@ impl Sending {
             | Event::TheirHints(_)
             | Event::Stored(_)
             | Event::Complete => {}
-            Event::Connected(path) => self.view.begin("Sending", path, &self.sender.progress()),
+            Event::Connected(path) => {
+                self.view.begin("Sending", path, &self.sender.progress());
+                timing::at("tx file");
+            }
             Event::Sent => {
+                timing::end("tx file");
+                timing::at("get ack");
                 self.view.end(&self.sender.progress());
                 self.view.screen.note("File sent.. waiting for confirmation");
             }
             Event::Closed(outcome) => {
+                timing::end("get ack");
                 self.view.end(&self.sender.progress());
                 if self.asked.is_some() {
                     // The question is still on the last line.

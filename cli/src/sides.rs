@@ -30,7 +30,7 @@ pub(crate) fn code(typed: &str) -> Result<Code, CodeFault> {
 /// A command that came too late is no failure: the end is on its way as an event, and says why.
 pub(crate) fn unless_over(commanded: Result<(), Misuse>) -> Result<(), Failure> {
     match commanded {
-        Err(Misuse::Closed) => Ok(()),
+        Err(Misuse::Closed | Misuse::OutOfTurn(_)) => Ok(()),
         commanded => commanded.map_err(Failure::from),
     }
 }

@@ -7,10 +7,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use wormhole_core::defaults::WORK_BITS;
 use wormhole_core::wire::server::{Demand, Welcome};
-use wormhole_core::wormhole::Event as Session;
+use wormhole_core::wormhole::{Event as Session, Transition};
 use wormhole_tokio::transfer::Progress;
 
+use crate::arguments::Common;
+use crate::diagnosis::Trace;
 use crate::screen::Screen;
+use crate::timing;
 
 /// How long a wait is borne in silence.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -20,6 +23,10 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// One side's view.
 pub(crate) struct View {
     pub(crate) screen: Screen,
+    /// Stands before the path of the content, for who goes through Tor.
+    via: &'static str,
+    /// Shows what the machines do.
+    trace: Option<Trace>,
     /// The mailbox server's URL, to say whose words are shown.
     mailbox: String,
     /// What is said if nothing happens until then.
@@ -46,6 +53,8 @@ impl View {
     pub(crate) fn new(screen: Screen, mailbox: &str) -> Self {
         Self {
             screen,
+            via: "",
+            trace: None,
             mailbox: mailbox.to_owned(),
             waiting: None,
             redraw: None,
@@ -55,8 +64,26 @@ impl View {
         }
     }
 
+    /// The same, for one side of a transfer as the options want it.
+    pub(crate) fn of(self, common: &Common, role: &'static str) -> Self {
+        Self { via: common.network.via(), trace: common.diagnosis.trace(role), ..self }
+    }
+
+    /// Whether steps of machines are shown.
+    pub(crate) const fn traces(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    /// Shows steps of machines, where that is wanted.
+    pub(crate) fn steps(&self, steps: impl Iterator<Item = Transition>) {
+        if let Some(trace) = &self.trace {
+            steps.for_each(|step| trace.show(&step, &self.screen));
+        }
+    }
+
     /// Shows what both sides show alike, and passes over the rest.
     pub(crate) fn session(&mut self, event: &Session) {
+        timing::session(event);
         match event {
             Session::Welcome(welcome) => self.welcome(welcome),
             Session::LinkDown { why } if self.link == Link::Fine => {
@@ -89,7 +116,8 @@ impl View {
     pub(crate) fn begin(&mut self, doing: &str, path: impl Display, progress: &Progress) {
         self.waiting = None;
         self.link = Link::Done;
-        self.screen.note(format_args!("{doing} ({path}).."));
+        timing::at("transit connected");
+        self.screen.note(format_args!("{doing} ({}{path})..", self.via));
         self.screen.begin(progress.total());
         let now = Instant::now();
         self.flow = (Some(now), Duration::ZERO);
@@ -116,7 +144,9 @@ impl View {
     /// Waits for the moment when there is something to show. May be dropped half-way.
     pub(crate) async fn due(&self) {
         let waiting = self.waiting.map(|(at, _)| at);
-        match waiting.into_iter().chain(self.redraw).min() {
+        // Not every step is told as an event.
+        let look = self.trace.is_some().then(|| Instant::now() + REDRAW);
+        match waiting.into_iter().chain(self.redraw).chain(look).min() {
             Some(at) => sleep_until(at).await,
             None => pending().await,
         }

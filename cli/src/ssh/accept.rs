@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use wormhole_core::untrusted::Name;
@@ -40,8 +41,11 @@ pub(super) async fn run(
     let (key, text) = or_interrupted(interrupts, choose(options, &screen)).await??;
     or_interrupted(interrupts, agree(options, &key, &screen)).await??;
     let mut sender = Sender::new(config(common, interrupts).await?, Content::text(text))?;
+    let view = View::new(screen, common.mailbox()).of(common, "send");
+    if view.traces() {
+        sender.trace();
+    }
     sender.set_code(code)?;
-    let view = View::new(screen, common.mailbox());
     Accepting { sender, view, compare: common.secret.verify, asked: None }.until_done(interrupts).await
 }
 
@@ -157,6 +161,7 @@ struct Accepting {
 impl Accepting {
     async fn until_done(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         loop {
+            self.view.steps(iter::from_fn(|| self.sender.transition()));
             tokio::select! {
                 biased;
                 () = interrupts.next() => return self.leave(interrupts).await,

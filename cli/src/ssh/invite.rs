@@ -1,6 +1,7 @@
 //! The side that lets somebody in: it takes one public key, shows it, and adds it to the authorized keys.
 
 use std::future::pending;
+use std::iter;
 
 use tokio::sync::oneshot;
 use wormhole_core::untrusted::Name;
@@ -31,13 +32,17 @@ pub(super) async fn run(
     let authorized = or_interrupted(interrupts, looked).await?.unwrap_or_else(|_| Err(no_thread()))?;
     announce(&authorized, &screen)?;
     let mut receiver = Receiver::new(config(common, interrupts).await?)?;
+    let view = View::new(screen, common.mailbox()).of(common, "recv");
+    if view.traces() {
+        receiver.trace();
+    }
     match code {
         Some(code) => receiver.set_code(code)?,
         None => receiver.allocate_code(common.secret.words())?,
     }
     let inviting = Inviting {
         receiver,
-        view: View::new(screen, common.mailbox()),
+        view,
         authorized,
         stage: Stage::Talking,
         compare: common.secret.verify,
@@ -128,6 +133,7 @@ impl Stage {
 impl Inviting {
     async fn until_done(mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         loop {
+            self.view.steps(iter::from_fn(|| self.receiver.transition()));
             tokio::select! {
                 biased;
                 () = interrupts.next() => return self.leave(interrupts).await,
