@@ -5,18 +5,20 @@ use std::path::PathBuf;
 
 use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
+use clap_complete::ArgValueCompleter;
 use wormhole_core::defaults;
 
+use crate::completion::{self, Shell};
 use crate::diagnosis::Diagnosis;
-use crate::failure::EXIT_CODES;
 use crate::network::Network;
 use crate::secret::Secret;
 use crate::ssh::Ssh;
+use crate::{help, qr};
 
 /// Send text, files and directories to another computer with a short code that is read aloud.
 #[derive(Debug, Parser)]
 #[command(name = "wormhole", version, max_term_width = 100, disable_help_subcommand = false)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_long_help = help::WORMHOLE)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -38,12 +40,20 @@ pub(crate) struct Common {
     #[command(flatten)]
     pub(crate) network: Network,
     #[command(flatten)]
-    pub(crate) secret: Secret,
-    #[command(flatten)]
     pub(crate) diagnosis: Diagnosis,
+    /// Say nothing but the code, questions and errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Say what happens in JSON, for programs
+    ///
+    /// Standard output has an object a line, and answers are lines of standard input. docs/json.md describes them.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
     /// Show no progress bar
     #[arg(long, global = true)]
     pub(crate) hide_progress: bool,
+    #[command(flatten)]
+    pub(crate) secret: Secret,
 }
 
 /// What to do.
@@ -56,13 +66,23 @@ pub(crate) enum Command {
     #[command(aliases = ["rx", "recv", "recieve"])]
     Receive(Receive),
     /// Give somebody access with their SSH key, or get it with yours
+    #[command(after_long_help = help::SSH)]
     Ssh(Ssh),
+    /// Find out what works from here: servers, addresses, the clock
+    #[command(after_long_help = help::DOCTOR)]
+    Doctor,
+    /// Write what makes a shell complete commands and codes
+    Completions(Completions),
+    /// Write a manual page
+    #[command(hide = true)]
+    Man(Man),
     /// Show a whole transfer on this computer, with servers of its own
     Demo(Demo),
 }
 
 /// Options of `send`.
 #[derive(Debug, Args)]
+#[command(after_long_help = help::SEND)]
 pub(crate) struct Send {
     /// File or directory to send; without it and without --text, a text is asked for
     #[arg(value_name = "PATH", conflicts_with = "text")]
@@ -70,20 +90,49 @@ pub(crate) struct Send {
     /// Text to send; "-" reads it from standard input
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) text: Option<OsString>,
-    /// Use this code, made up by you or by the receiver, instead of a new one
-    #[arg(long, value_name = "CODE")]
+    /// Use this code or link, made up by you or by the receiver, instead of a new code
+    #[arg(long, value_name = "CODE", conflicts_with = "code_length")]
     pub(crate) code: Option<String>,
+    /// Read that code from a file
+    ///
+    /// From its first line, so that it does not stand in the list of processes. The variable WORMHOLE_CODE does as well.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["code", "code_length"])]
+    pub(crate) code_file: Option<PathBuf>,
+    /// Copy the code to the clipboard
+    ///
+    /// By the desktop's own program (wl-copy, xclip, xsel, pbcopy, clip), else by the terminal (OSC 52).
+    #[cfg(feature = "clipboard")]
+    #[arg(long)]
+    pub(crate) copy: bool,
+    #[command(flatten)]
+    pub(crate) secret: Secret,
     /// Leave out of a directory what cannot be sent, instead of sending nothing
     #[arg(long)]
     pub(crate) ignore_unsendable_files: bool,
+    /// Show a QR code even where it may not look well
+    ///
+    /// It has the link for the other side, with the mailbox server where that is not the public one. Without this option it
+    /// is shown on a terminal that is wide enough. [env: WORMHOLE_QR=true|false]
+    #[arg(long, num_args = 0, default_missing_value = "1", env = "WORMHOLE_QR", overrides_with = "no_qr")]
+    #[arg(hide_env_values = true, value_parser = qr::Wish::parse)]
+    qr: Option<qr::Wish>,
+    /// Show no QR code
+    #[arg(long, overrides_with = "qr")]
+    no_qr: bool,
 }
 
 /// Options of `receive`.
 #[derive(Debug, Args)]
+#[command(after_long_help = help::RECEIVE)]
 pub(crate) struct Receive {
-    /// The sender's code; without it, it is asked for
-    #[arg(value_name = "CODE")]
+    /// The sender's code or link (wormhole-transfer:...); without it, it is asked for
+    #[arg(value_name = "CODE", add = ArgValueCompleter::new(completion::codes))]
     pub(crate) code: Option<String>,
+    /// Read the code or link from a file
+    ///
+    /// From its first line, so that it does not stand in the list of processes. The variable WORMHOLE_CODE does as well.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["code", "allocate"])]
+    pub(crate) code_file: Option<PathBuf>,
     /// Take a file or directory without asking
     #[arg(long, env = "WORMHOLE_ACCEPT_FILE", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     #[arg(hide_env_values = true)]
@@ -94,9 +143,28 @@ pub(crate) struct Receive {
     /// Make the code on this side; the sender gives it to `send --code`
     #[arg(short, long, conflicts_with = "code")]
     pub(crate) allocate: bool,
+    #[command(flatten)]
+    pub(crate) secret: Secret,
     /// Take a text only, and refuse files and directories
     #[arg(short = 't', long)]
     pub(crate) only_text: bool,
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::COMPLETIONS)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// The command that it describes; without it, the whole program
+    #[arg(value_name = "COMMAND")]
+    pub(crate) of: Option<String>,
 }
 
 /// Options of `demo`.
@@ -107,7 +175,34 @@ pub(crate) struct Demo {
     pub(crate) path: Option<PathBuf>,
 }
 
+impl Command {
+    /// As it is typed.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Send(_) => "send",
+            Self::Receive(_) => "receive",
+            Self::Ssh(_) => "ssh",
+            Self::Doctor => "doctor",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
+            Self::Demo(_) => "demo",
+        }
+    }
+}
+
+impl Send {
+    /// Whether a QR code is wanted: an option goes before the environment.
+    pub(crate) fn qr(&self) -> qr::Wish {
+        if self.no_qr { qr::Wish::Never } else { self.qr.unwrap_or_default() }
+    }
+}
+
 impl Common {
+    /// The same, where both sides meet at this mailbox server.
+    pub(crate) fn at(&self, mailbox: String) -> Self {
+        Self { relay_url: Some(mailbox), ..self.clone() }
+    }
+
     /// The mailbox server; an empty value is none.
     pub(crate) fn mailbox(&self) -> &str {
         self.relay_url.as_deref().filter(|url| !url.is_empty()).unwrap_or(defaults::MAILBOX)
@@ -179,12 +274,6 @@ mod tests {
             parse(&["wormhole", "--relay-url", "", "send"]).unwrap().common.mailbox(),
             defaults::MAILBOX
         );
-    }
-
-    #[test]
-    fn the_last_of_listen_and_no_listen_counts() {
-        assert!(parse(&["wormhole", "--listen", "--no-listen", "send"]).unwrap().common.network.no_listen);
-        assert!(!parse(&["wormhole", "send", "--no-listen", "--listen"]).unwrap().common.network.no_listen);
     }
 
     #[test]

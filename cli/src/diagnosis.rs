@@ -39,13 +39,6 @@ impl Diagnosis {
         }
     }
 
-    /// The command has ended.
-    pub(crate) fn end(&self) {
-        if self.dump_timing.is_some() {
-            timing::write();
-        }
-    }
-
     /// What shows the machines of one side, if they are to be shown.
     pub(crate) fn trace(&self, role: &'static str) -> Option<Trace> {
         self.debug_state.clone().map(|machines| Trace { role, machines })

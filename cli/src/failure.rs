@@ -25,12 +25,6 @@ pub(crate) enum Failure {
     Terminated,
 }
 
-/// What the help says about the exit code.
-pub(crate) const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed, 2 wrong usage (also a code that is none), 3 the codes differ, 4 refused (by a person, or \
-for what exists already or lacks room), 5 the mailbox server failed, 6 the other side went away, 130 interrupted, \
-143 terminated.";
-
 const FAILED: i32 = 1;
 const USAGE: i32 = 2;
 const WRONG_CODE: i32 = 3;
@@ -261,16 +255,23 @@ const fn of_transit(fault: &TransitFault) -> &'static str {
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self {
+impl Failure {
+    /// What happened, without advice.
+    pub(crate) fn what(&self) -> String {
+        match self {
             Self::Transfer(error) => error.to_string(),
             Self::Code(fault) => fault.to_string(),
             Self::Usage(what) | Self::Here(what) => what.clone(),
             Self::NoCode => "the input ended before a code was typed".to_owned(),
             Self::Interrupted => "interrupted".to_owned(),
             Self::Terminated => "terminated".to_owned(),
-        };
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = self.what();
         // What others say may already end as a sentence.
         f.write_str(what.trim_end_matches('.'))?;
         match self.advice() {
@@ -362,7 +363,7 @@ mod tests {
     #[test]
     fn the_help_names_each_exit_code() {
         for code in [0, FAILED, USAGE, WRONG_CODE, REFUSED, SERVER, PEER_GONE, INTERRUPTED, TERMINATED] {
-            assert!(EXIT_CODES.contains(&format!(" {code} ")), "{code}");
+            assert!(crate::help::WORMHOLE.contains(&format!(" {code} ")), "{code}");
         }
     }
 

@@ -7,18 +7,45 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
+use crate::json::{self, Kind};
+use crate::mode::mode;
+
 /// The longest line that is taken as an answer.
 const LINE_LIMIT: u64 = 1 << 20;
 
 /// An answer that is awaited: the line without its end, or `None` where the input has ended.
 pub(crate) type Answer = oneshot::Receiver<Option<String>>;
 
-/// Asks on standard error, where no result is written, and reads one line of standard input.
-pub(crate) fn ask(question: String) -> Answer {
+/// A question, as people see it, and what it is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    kind: Kind,
+    text: String,
+}
+
+impl Question {
+    pub(crate) fn new(kind: Kind, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into() }
+    }
+}
+
+impl From<String> for Question {
+    fn from(text: String) -> Self {
+        Self::new(Kind::Other, text)
+    }
+}
+
+/// Asks on standard error, where no result is written, and reads one line of standard input. A program is asked, and
+/// answers, in JSON.
+pub(crate) fn ask(question: impl Into<Question>) -> Answer {
+    let Question { kind, text } = question.into();
     on_a_thread(move || {
+        if mode().json {
+            return json::ask(kind, text.trim_end(), LINE_LIMIT);
+        }
         let mut error = io::stderr().lock();
         // A question that nobody can see is still answered by a pipe.
-        let _ = write!(error, "{question}").and_then(|()| error.flush());
+        let _ = write!(error, "{text}").and_then(|()| error.flush());
         drop(error);
         line()
     })

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use wormhole_core::code::Code;
 use wormhole_core::untrusted::Text;
+use wormhole_core::uri::{Role, Uri};
 use wormhole_core::wormhole::Event as Session;
 use wormhole_tokio::transfer::{Destination, Event, Incoming, Offer, Receiver};
 
@@ -16,7 +17,10 @@ use crate::arguments::{Common, Receive};
 use crate::code_prompt::{self, Told};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
-use crate::prompt::{self, Answer};
+use crate::json::{self, Kind};
+use crate::link::{self, Invitation};
+use crate::mode::mode;
+use crate::prompt::{self, Answer, Question};
 use crate::screen::{Screen, shown};
 use crate::sides::{self, or_interrupted};
 use crate::sizes::Bytes;
@@ -30,31 +34,40 @@ pub(crate) async fn run(
     options: &Receive,
     interrupts: &mut Interrupts,
 ) -> Result<(), Failure> {
-    // An empty code is none, as with the reference.
-    let code = options.code.as_deref().filter(|code| !code.trim().is_empty());
-    let code = common.secret.known(code)?;
-    match (&code, options.allocate) {
-        (Some(_), true) => {
-            return Err(Failure::Usage("Cannot specify a code when using --allocate".to_owned()));
+    let secret = options.secret.with(&common.secret);
+    let is_given = options.code.is_some() || options.code_file.is_some() || options.allocate;
+    let invitation = match secret.zero_code(&common.secret, is_given)? {
+        Some(code) => Some(Invitation { code, server: None }),
+        None if options.allocate => None,
+        None => {
+            secret.makes_none()?;
+            let given = link::given(options.code.as_deref(), options.code_file.as_deref());
+            let given = or_interrupted(interrupts, given).await??;
+            given.map(|code| Invitation::parse(&code, Role::Follower)).transpose()?
         }
-        (None, false) => common.secret.makes_none()?,
-        (Some(_), false) | (None, true) => {}
-    }
-    let config = or_interrupted(interrupts, sides::config(common, common.appid())).await??;
-    let mut receiver = Receiver::new(config)?;
+    };
+    let common = &match &invitation {
+        Some(invitation) => {
+            let mailbox = invitation.mailbox(common.mailbox(), options.accept_file);
+            common.at(or_interrupted(interrupts, mailbox).await??)
+        }
+        None => common.clone(),
+    };
+    let config = sides::config(common, common.appid(), secret.verify);
+    let mut receiver = Receiver::new(or_interrupted(interrupts, config).await??)?;
     let screen = Screen::new(common.hide_progress);
     let mut view = View::new(screen, common.mailbox()).of(common, "recv");
     if view.traces() {
         receiver.trace();
     }
-    let stage = match code {
-        Some(code) => {
-            receiver.set_code(code)?;
+    let stage = match invitation {
+        Some(invitation) => {
+            receiver.set_code(invitation.code)?;
             view.wait(WAITING);
             Stage::Talking
         }
         None if options.allocate => {
-            receiver.allocate_code(common.secret.words())?;
+            receiver.allocate_code(secret.words())?;
             Stage::Talking
         }
         None => {
@@ -66,7 +79,7 @@ pub(crate) async fn run(
         accept: options.accept_file,
         place: options.output_file.clone(),
         only_text: options.only_text,
-        compare: common.secret.verify,
+        compare: secret.verify,
         show_code: options.allocate,
     };
     Receiving { stage, ..Receiving::new(receiver, view, wishes) }.until_done(interrupts).await
@@ -199,7 +212,7 @@ impl Receiving {
                 if self.wishes.accept {
                     self.accept();
                 } else {
-                    self.stage = Stage::Asked(Some(prompt::ask("ok? (Y/n): ".to_owned())));
+                    self.stage = Stage::Asked(Some(prompt::ask(Question::new(Kind::Accept, "ok? (Y/n): "))));
                 }
             }
             Local::Compared(line) => self.compared(line.as_deref())?,
@@ -227,7 +240,7 @@ impl Receiving {
                     *wanted = Some((typed, answer));
                 }
             }
-            Told::NoCode(fault) => return Err(fault.into()),
+            Told::NoCode(failure) => return Err(failure),
             Told::Ended => return Err(Failure::NoCode),
             Told::Interrupted => return Err(Failure::Interrupted),
         }
@@ -236,6 +249,7 @@ impl Receiving {
 
     /// Shows what happened; gives the outcome with the last of it.
     fn see(&mut self, event: Event) -> Option<Result<(), Failure>> {
+        json::event(&event);
         match event {
             Event::Session(event) => self.see_session(&event),
             Event::Answered | Event::OurHints(_) | Event::TheirHints(_) | Event::Sent | Event::Complete => {}
@@ -263,12 +277,21 @@ impl Receiving {
         match event {
             Session::Welcome(_) => {
                 if let Stage::Connecting = self.stage {
-                    self.stage = Stage::Typing { told: code_prompt::start(), wanted: None };
+                    self.stage =
+                        Stage::Typing { told: code_prompt::start(self.view.mailbox()), wanted: None };
                 }
             }
             Session::Nameplates(_) => self.answer_tab(),
             Session::Code(code) if self.wishes.show_code => {
-                self.view.screen.note(format_args!(
+                json::code(
+                    code,
+                    Uri::new(code.clone())
+                        .mailbox(self.view.mailbox())
+                        .ok()
+                        .map(|uri| uri.for_role(Role::Leader))
+                        .as_ref(),
+                );
+                self.view.screen.say(format_args!(
                     "Allocated code: {code}\nOn the other computer, please run:\n   wormhole send --code {code} <filename>"
                 ));
             }
@@ -295,7 +318,7 @@ impl Receiving {
     }
 
     fn compare(&mut self) {
-        self.stage = Stage::Comparing(Some(prompt::ask(verifier::QUESTION.to_owned())));
+        self.stage = Stage::Comparing(Some(prompt::ask(verifier::question())));
     }
 
     /// What the user says of the verifier; asked again until it is a whole word.
@@ -340,9 +363,14 @@ impl Receiving {
     }
 
     fn take_text(&mut self, text: &Text) {
-        let text = text.to_string();
-        // A text that cannot be shown was not received.
-        match self.view.screen.result(text.strip_suffix('\n').unwrap_or(&text)) {
+        let shown = text.to_string();
+        // A text that cannot be shown was not received. A program has it with the offer.
+        let outcome = if mode().json {
+            json::text(text)
+        } else {
+            self.view.screen.result(shown.strip_suffix('\n').unwrap_or(&shown))
+        };
+        match outcome {
             Ok(()) => drop(self.receiver.accept_text()),
             Err(error) => {
                 self.failure = Some(Failure::Here(format!("the text cannot be shown: {error}")));

@@ -10,6 +10,8 @@ use std::path::Path;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wormhole_core::untrusted::Text;
 
+use crate::json::{self, Line};
+use crate::mode::mode;
 use crate::sizes::Bytes;
 
 /// Line of a progress bar, close to the reference's.
@@ -38,7 +40,8 @@ impl Screen {
     /// The screen of a program with one side. Only a terminal gets a bar.
     pub(crate) fn new(hide_progress: bool) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let meter = if hide_progress || bars.is_hidden() { Meter::Hidden } else { Meter::Bar(None) };
+        let meter =
+            if hide_progress || mode().quiet || bars.is_hidden() { Meter::Hidden } else { Meter::Bar(None) };
         Self { prefix: "", bars, meter }
     }
 
@@ -52,8 +55,15 @@ impl Screen {
         Self { prefix, bars: bars.clone(), meter }
     }
 
-    /// Shows text on standard error, each of its lines behind the prefix.
+    /// Shows text on standard error, each of its lines behind the prefix; not where the user wants quiet.
     pub(crate) fn note(&self, text: impl Display) {
+        if !mode().quiet {
+            self.say(text);
+        }
+    }
+
+    /// Shows what the user has to know, as [`Screen::note`] does.
+    pub(crate) fn say(&self, text: impl Display) {
         let text = text.to_string();
         self.bars.suspend(|| {
             for line in text.split('\n') {
@@ -62,8 +72,16 @@ impl Screen {
         });
     }
 
+    /// Writes a line to standard output that is no result.
+    pub(crate) fn aside(&self, line: impl Display) -> io::Result<()> {
+        if mode().quiet || mode().json { Ok(()) } else { self.result(line) }
+    }
+
     /// Writes a line to standard output.
     pub(crate) fn result(&self, line: impl Display) -> io::Result<()> {
+        if mode().json {
+            return json::tell(&Line::Output { text: line.to_string() });
+        }
         self.bars.suspend(|| {
             let mut output = io::stdout().lock();
             writeln!(output, "{}{line}", self.prefix)?;

@@ -7,14 +7,19 @@ use std::time::Duration;
 
 use wormhole_core::code::Code;
 use wormhole_core::crypto::Verifier;
+use wormhole_core::defaults;
 use wormhole_core::untrusted::Name;
+use wormhole_core::uri::{Role, Uri};
 use wormhole_core::wormhole::{Event as Session, RECORD_BYTES};
 use wormhole_tokio::transfer::{Content, Event, OurOffer, Sender};
 
 use crate::arguments::{Common, Send};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
-use crate::prompt::{self, Answer};
+use crate::json::{self, Kind};
+use crate::link::{self, Invitation};
+use crate::prompt::{self, Answer, Question};
+use crate::qr;
 use crate::screen::Screen;
 use crate::secret::Secret;
 use crate::sides::{self, or_interrupted};
@@ -25,8 +30,27 @@ use crate::view::View;
 
 /// `wormhole send`.
 pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interrupts) -> Result<(), Failure> {
-    let code = common.secret.known(options.code.as_deref())?;
-    let config = or_interrupted(interrupts, sides::config(common, common.appid())).await??;
+    let secret = options.secret.with(&common.secret);
+    let is_given = options.code.is_some() || options.code_file.is_some();
+    let invitation = match secret.zero_code(&common.secret, is_given)? {
+        Some(code) => Some(Invitation { code, server: None }),
+        None => {
+            let given = link::given(options.code.as_deref(), options.code_file.as_deref());
+            let given = or_interrupted(interrupts, given).await??;
+            given.map(|code| Invitation::parse(&code, Role::Leader)).transpose()?
+        }
+    };
+    let common = &match &invitation {
+        Some(invitation) => {
+            common.at(or_interrupted(interrupts, invitation.mailbox(common.mailbox(), false)).await??)
+        }
+        None => common.clone(),
+    };
+    if invitation.is_some() && common.secret.has_length() {
+        return Err(Failure::Usage("the code has its words already: leave -c away".to_owned()));
+    }
+    let config = sides::config(common, common.appid(), secret.verify);
+    let config = or_interrupted(interrupts, config).await??;
     let screen = Screen::new(common.hide_progress);
     let content = or_interrupted(interrupts, content(options, &screen)).await??;
     announce(&content, &screen);
@@ -36,11 +60,16 @@ pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interr
     if view.traces() {
         sender.trace();
     }
-    match code {
-        Some(code) => sender.set_code(code)?,
-        None => sender.allocate_code(common.secret.words())?,
+    match invitation {
+        Some(invitation) => sender.set_code(invitation.code)?,
+        None => sender.allocate_code(secret.words())?,
     }
-    Sending::new(sender, view, is_text, &common.secret).until_done(interrupts).await
+    let sending = Sending::new(sender, view, is_text, secret);
+    // A link does not say for which application it is, so there is one for the usual only.
+    let qr = if common.appid() == defaults::TRANSFER_APPID { options.qr() } else { qr::Wish::Never };
+    #[cfg(feature = "clipboard")]
+    let sending = Sending { copy: options.copy, ..sending };
+    Sending { qr, ..sending }.until_done(interrupts).await
 }
 
 /// What to send. All that may take its time happens on a thread.
@@ -56,7 +85,7 @@ async fn content(options: &Send, screen: &Screen) -> Result<Content, Failure> {
             Some(text) => Ok(Content::text(text)),
             None => Err(not_text("what --text has")),
         },
-        (None, None) => match prompt::ask("Text to send: ".to_owned()).await {
+        (None, None) => match prompt::ask(Question::new(Kind::Text, "Text to send: ")).await {
             Ok(Some(text)) => Ok(Content::text(text)),
             Ok(None) | Err(_) => {
                 Err(Failure::Here("there is no text to send: the input has ended".to_owned()))
@@ -103,6 +132,7 @@ fn read_text() -> Result<Content, Failure> {
 
 /// Says what will be sent.
 pub(crate) fn announce(content: &Content, screen: &Screen) {
+    json::ours(content.offer());
     match content.offer() {
         OurOffer::Text(text) => {
             screen.note(format_args!("Sending text message ({})", Bytes(text.len() as u64)));
@@ -130,6 +160,9 @@ pub(crate) struct Sending {
     /// A text needs no connection and no confirmation of its own.
     is_text: bool,
     secret: Secret,
+    qr: qr::Wish,
+    #[cfg(feature = "clipboard")]
+    copy: bool,
     /// What the user looks at.
     verifier: Option<Verifier>,
     /// What they say to it.
@@ -137,8 +170,18 @@ pub(crate) struct Sending {
 }
 
 impl Sending {
-    pub(crate) fn new(sender: Sender, view: View, is_text: bool, secret: &Secret) -> Self {
-        Self { sender, view, is_text, secret: secret.clone(), verifier: None, asked: None }
+    pub(crate) const fn new(sender: Sender, view: View, is_text: bool, secret: Secret) -> Self {
+        Self {
+            sender,
+            view,
+            is_text,
+            secret,
+            qr: qr::Wish::Never,
+            #[cfg(feature = "clipboard")]
+            copy: false,
+            verifier: None,
+            asked: None,
+        }
     }
 
     /// Runs the conversation until there is a code.
@@ -192,6 +235,7 @@ impl Sending {
 
     /// Shows what happened; gives the outcome with the last of it.
     fn see(&mut self, event: Event) -> Option<Result<(), Failure>> {
+        json::event(&event);
         match event {
             Event::Session(event) => self.see_session(&event),
             Event::Offered(_)
@@ -228,8 +272,8 @@ impl Sending {
         match event {
             Session::Code(code) => self.show_code(code),
             Session::CodeConsumed => {
-                // Nobody reads it, which changes nothing for the transfer.
-                let _ = self.view.screen.result("Note: code has been consumed and can no longer be used.");
+                // Where nobody reads it, that changes nothing for the transfer.
+                let _ = self.view.screen.aside("Note: code has been consumed and can no longer be used.");
             }
             Session::Verifier(verifier) if self.secret.verify => {
                 self.view.screen.note(verifier::words(verifier));
@@ -253,20 +297,39 @@ impl Sending {
     fn show_code(&self, code: &Code) {
         let verify = if self.secret.verify { "--verify " } else { "" };
         if self.secret.zero {
+            json::code(code, None);
             self.view.screen.note(format_args!(
                 "On the other computer, please run:\n\nwormhole receive {verify}-0\n\n\
                  Anybody who uses the same server can do so: -0 keeps no secret."
             ));
             return;
         }
-        self.view.screen.note(format_args!(
-            "Wormhole code is: {code}\nOn the other computer, please run:\n\nwormhole receive {verify}{code}\n"
-        ));
+        let link = self.link(code);
+        json::code(code, link.as_ref());
+        #[cfg(feature = "clipboard")]
+        if self.copy {
+            crate::clipboard::copy(code.to_string());
+        }
+        self.view.screen.say(format_args!("Wormhole code is: {code}"));
+        if let Some(qr) = link.and_then(|link| qr::of(&link, self.qr)) {
+            self.view.screen.note(qr);
+        }
+        self.view
+            .screen
+            .note(format_args!("On the other computer, please run:\n\nwormhole receive {verify}{code}\n"));
+    }
+
+    /// The code as a link, with the server if it is not the public one.
+    fn link(&self, code: &Code) -> Option<Uri> {
+        Uri::new(code.clone()).mailbox(self.view.mailbox()).ok()
     }
 
     fn ask(&mut self) {
         if let Some(verifier) = &self.verifier {
-            self.asked = Some(prompt::ask(format!("{} ok? (yes/no): ", verifier::line(verifier))));
+            self.asked = Some(prompt::ask(Question::new(
+                Kind::Verifier,
+                format!("{} ok? (yes/no): ", verifier::line(verifier)),
+            )));
         }
     }
 

@@ -11,11 +11,11 @@ use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 
 /// The command line as the transfer takes it, in this namespace.
-pub(crate) async fn config(common: &Common, appid: &str) -> Result<Config, Failure> {
+pub(crate) async fn config(common: &Common, appid: &str, verify: bool) -> Result<Config, Failure> {
     let config = Config::new(appid)
         .mailbox(common.mailbox())
         .client_version(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
-        .verify(common.secret.verify);
+        .verify(verify);
     let config = common.network.apply(config).await?;
     config.session().map_err(|fault| Failure::Usage(fault.to_string()))?;
     Ok(config)

@@ -122,7 +122,7 @@ fn record() -> MutexGuard<'static, Option<Record>> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
 
@@ -132,10 +132,10 @@ mod tests {
             Moment { name: "welcome", waiting: None, start: 1.5, stop: None },
             Moment { name: "permission", waiting: Some("user"), start: 2.0, stop: Some(2.25) },
         ];
-        let written: Value = serde_json::from_str(&super::json(&moments)).unwrap();
+        let written: Value = serde_json::from_str(&json(&moments)).unwrap();
         assert_eq!(
             written,
-            json!([
+            serde_json::json!([
                 {"name": "welcome", "start": 1.5, "stop": null, "details": {}},
                 {"name": "permission", "start": 2.0, "stop": 2.25, "details": {"waiting": "user"}},
             ])

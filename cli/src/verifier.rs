@@ -6,11 +6,16 @@ use std::fmt::Write as _;
 use wormhole_core::crypto::Verifier;
 use wormhole_core::words::{even, odd};
 
+use crate::json::Kind;
+use crate::prompt::Question;
+
 /// Words on one line of the screen.
 const WORDS_A_LINE: usize = 4;
 
 /// What is asked where the reference only shows the verifier.
-pub(crate) const QUESTION: &str = "Does the other side have the same? (yes/no): ";
+pub(crate) fn question() -> Question {
+    Question::new(Kind::Verifier, "Does the other side have the same? (yes/no): ")
+}
 
 /// All of the verifier in words, as in codes: a word a byte.
 pub(crate) fn words(verifier: &Verifier) -> String {

@@ -12,6 +12,7 @@ use wormhole_tokio::transfer::Progress;
 
 use crate::arguments::Common;
 use crate::diagnosis::Trace;
+use crate::json;
 use crate::screen::Screen;
 use crate::timing;
 
@@ -81,6 +82,11 @@ impl View {
         }
     }
 
+    /// The mailbox server's URL.
+    pub(crate) fn mailbox(&self) -> &str {
+        &self.mailbox
+    }
+
     /// Shows what both sides show alike, and passes over the rest.
     pub(crate) fn session(&mut self, event: &Session) {
         timing::session(event);
@@ -119,6 +125,7 @@ impl View {
         timing::at("transit connected");
         self.screen.note(format_args!("{doing} ({}{path})..", self.via));
         self.screen.begin(progress.total());
+        json::progress(progress);
         let now = Instant::now();
         self.flow = (Some(now), Duration::ZERO);
         self.redraw = Some(now + REDRAW);
@@ -133,6 +140,7 @@ impl View {
         if self.redraw.take().is_some() {
             self.screen.at(progress.done(), progress.total());
             self.screen.end();
+            json::progress(progress);
         }
     }
 
@@ -164,6 +172,7 @@ impl View {
         if self.redraw.is_some_and(|at| at <= now) {
             self.redraw = Some(now + REDRAW);
             self.screen.at(progress.done(), progress.total());
+            json::progress(progress);
         }
     }
 

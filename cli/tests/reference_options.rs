@@ -263,7 +263,7 @@ fn timing_that_cannot_be_written_is_said_before_anything_happens() {
 fn the_version_the_help_and_the_exit_codes_are_on_standard_output() {
     for arguments in [&["--help"][..], &["help"]] {
         let outcome = ours(arguments, &[]).expect_code("help", 0);
-        for wanted in ["send", "receive", "ssh", "Exit codes: 0 done", "143 terminated"] {
+        for wanted in ["send", "receive", "ssh", "Exit status: 0 done", "130 and 143"] {
             assert!(outcome.output.contains(wanted), "{wanted} is missing: {}", outcome.output);
         }
     }

@@ -32,7 +32,10 @@ pub(super) async fn run(
     options: &Accept,
     interrupts: &mut Interrupts,
 ) -> Result<(), Failure> {
-    let Some(code) = common.secret.known(options.code.as_deref())? else {
+    let secret = options.secret.with(&common.secret);
+    secret.makes_none()?;
+    let given = options.code.as_deref().map(sides::code).transpose()?;
+    let Some(code) = secret.zero_code(&common.secret, given.is_some())?.or(given) else {
         return Err(Failure::Usage(
             "the code of the invitation is wanted: `wormhole ssh accept CODE`".to_owned(),
         ));
@@ -40,13 +43,13 @@ pub(super) async fn run(
     let screen = Screen::new(true);
     let (key, text) = or_interrupted(interrupts, choose(options, &screen)).await??;
     or_interrupted(interrupts, agree(options, &key, &screen)).await??;
-    let mut sender = Sender::new(config(common, interrupts).await?, Content::text(text))?;
+    let mut sender = Sender::new(config(common, &secret, interrupts).await?, Content::text(text))?;
     let view = View::new(screen, common.mailbox()).of(common, "send");
     if view.traces() {
         sender.trace();
     }
     sender.set_code(code)?;
-    Accepting { sender, view, compare: common.secret.verify, asked: None }.until_done(interrupts).await
+    Accepting { sender, view, compare: secret.verify, asked: None }.until_done(interrupts).await
 }
 
 /// The key that is sent, and the text of its file.
@@ -188,7 +191,7 @@ impl Accepting {
                         verifier::line(verifier),
                         verifier::words(verifier)
                     ));
-                    self.asked = Some(prompt::ask(verifier::QUESTION.to_owned()));
+                    self.asked = Some(prompt::ask(verifier::question()));
                 }
                 None
             }
@@ -210,7 +213,7 @@ impl Accepting {
         match prompt::confirms(line) {
             Some(same) => sides::unless_over(self.sender.confirm_verifier(same)),
             None => {
-                self.asked = Some(prompt::ask(verifier::QUESTION.to_owned()));
+                self.asked = Some(prompt::ask(verifier::question()));
                 Ok(())
             }
         }

@@ -25,28 +25,29 @@ pub(super) async fn run(
     options: &Invite,
     interrupts: &mut Interrupts,
 ) -> Result<(), Failure> {
-    let code = common.secret.known(None)?;
+    let secret = options.secret.with(&common.secret);
+    let code = secret.zero_code(&common.secret, false)?;
     let screen = Screen::new(true);
     let user = options.user.clone();
     let looked = prompt::on_a_thread(move || look(user.as_deref()));
     let authorized = or_interrupted(interrupts, looked).await?.unwrap_or_else(|_| Err(no_thread()))?;
     announce(&authorized, &screen)?;
-    let mut receiver = Receiver::new(config(common, interrupts).await?)?;
+    let mut receiver = Receiver::new(config(common, &secret, interrupts).await?)?;
     let view = View::new(screen, common.mailbox()).of(common, "recv");
     if view.traces() {
         receiver.trace();
     }
     match code {
         Some(code) => receiver.set_code(code)?,
-        None => receiver.allocate_code(common.secret.words())?,
+        None => receiver.allocate_code(secret.words())?,
     }
     let inviting = Inviting {
         receiver,
         view,
         authorized,
         stage: Stage::Talking,
-        compare: common.secret.verify,
-        zero: common.secret.zero,
+        compare: secret.verify,
+        zero: secret.zero,
         yes: options.yes,
         key: None,
         failure: None,
@@ -155,7 +156,7 @@ impl Inviting {
                     self.stage = Stage::Talking;
                     sides::unless_over(self.receiver.confirm_verifier(same))?;
                 }
-                None => self.stage = Stage::Comparing(Some(prompt::ask(verifier::QUESTION.to_owned()))),
+                None => self.stage = Stage::Comparing(Some(prompt::ask(verifier::question()))),
             },
             Local::Answered(line) if prompt::agrees(line.as_deref()) => self.add(),
             Local::Answered(_) => {
@@ -206,7 +207,7 @@ impl Inviting {
                     verifier::line(verifier),
                     verifier::words(verifier)
                 ));
-                self.stage = Stage::Comparing(Some(prompt::ask(verifier::QUESTION.to_owned())));
+                self.stage = Stage::Comparing(Some(prompt::ask(verifier::question())));
                 Ok(())
             }
             Session::LinkUp
