@@ -363,7 +363,8 @@ mod tests {
     #[test]
     fn the_help_names_each_exit_code() {
         for code in [0, FAILED, USAGE, WRONG_CODE, REFUSED, SERVER, PEER_GONE, INTERRUPTED, TERMINATED] {
-            assert!(crate::help::WORMHOLE.contains(&format!(" {code} ")), "{code}");
+            let mut words = crate::help::WORMHOLE.split_whitespace();
+            assert!(words.any(|word| word == code.to_string()), "{code}");
         }
     }
 

@@ -60,6 +60,12 @@ fn main() {
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.common.diagnosis.begin()?;
+    match &arguments.command {
+        Command::Send(_) | Command::Receive(_) | Command::Ssh(_) => {}
+        command @ (Command::Doctor | Command::Completions(_) | Command::Man(_) | Command::Demo(_)) => {
+            arguments.common.secret.refuse(command.name())?;
+        }
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Here(format!("the program cannot start: {error}")))?;
     runtime.block_on(async {

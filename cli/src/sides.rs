@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use wormhole_core::code::Code;
+use wormhole_core::defaults::PROGRAM;
 use wormhole_core::error::{CodeFault, Misuse};
 use wormhole_tokio::transfer::Config;
 
@@ -14,7 +15,7 @@ use crate::interrupts::Interrupts;
 pub(crate) async fn config(common: &Common, appid: &str, verify: bool) -> Result<Config, Failure> {
     let config = Config::new(appid)
         .mailbox(common.mailbox())
-        .client_version(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+        .client_version(PROGRAM, env!("CARGO_PKG_VERSION"))
         .verify(verify);
     let config = common.network.apply(config).await?;
     config.session().map_err(|fault| Failure::Usage(fault.to_string()))?;

@@ -38,6 +38,8 @@ pub(crate) struct View {
     flow: (Option<Instant>, Duration),
     /// The server's words that were shown last.
     said: Option<String>,
+    /// Whether another version was recommended.
+    advised: bool,
     link: Link,
 }
 
@@ -61,6 +63,7 @@ impl View {
             redraw: None,
             flow: (None, Duration::ZERO),
             said: None,
+            advised: false,
             link: Link::Fine,
         }
     }
@@ -176,6 +179,18 @@ impl View {
         }
     }
 
+    /// What the server says of this program's version, once. Of another program's it may say what it wants.
+    fn advise(&mut self, welcome: &Welcome) {
+        let ours = env!("CARGO_PKG_VERSION");
+        if let Some(theirs) = welcome.current_version.as_ref().map(|version| version.short().to_string())
+            && theirs != ours
+            && !self.advised
+        {
+            self.advised = true;
+            self.screen.note(format_args!("Server claims {theirs} is current, but ours is {ours}"));
+        }
+    }
+
     fn welcome(&mut self, welcome: &Welcome) {
         if let Some(Demand::Hashcash { bits, resource: _ }) = &welcome.demand
             && *bits <= WORK_BITS
@@ -184,6 +199,7 @@ impl View {
                 "The server asks for {bits} bits of work before it serves. This may take some seconds ..."
             ));
         }
+        self.advise(welcome);
         // Each new connection brings it again.
         let Some(motd) = welcome.motd.as_ref().map(ToString::to_string) else { return };
         if self.said.as_ref() != Some(&motd) {

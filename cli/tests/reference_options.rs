@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use wormhole_tests::hostile::LyingServer;
 use wormhole_tests::{
     Channel, Kind, Outcome, Peers, Program, Route, Sample, Scene, Servers, Who, expect_names, new_code, ok,
     quiet,
@@ -257,6 +258,36 @@ fn timing_that_cannot_be_written_is_said_before_anything_happens() {
     let outcome = outcome.expect_code("without a place", 1);
     assert!(outcome.error.contains("/missing/file.json"), "{}", outcome.error);
     assert!(!outcome.error.contains("code is"), "{}", outcome.error);
+}
+
+#[test]
+fn a_version_of_another_program_is_no_advice_and_one_of_ours_is() {
+    for (welcome, advice) in [
+        (json!({"current_cli_version": "99.0"}), None),
+        (json!({"current_versions": {"another": "99.0", "wormhole-cli": env!("CARGO_PKG_VERSION")}}), None),
+        (
+            json!({"current_versions": {"wormhole-cli": "99.0\u{1b}[2J"}}),
+            Some(r"Server claims 99.0\x1b[2J is current"),
+        ),
+    ] {
+        let server = LyingServer::start(move |client| {
+            client.serve_until("bind");
+            client.say(&json!({"type": "welcome", "welcome": welcome}));
+            client.say(&json!({"type": "error", "error": "enough"}));
+            client.serve();
+        });
+        let outcome =
+            ours(&["--relay-url", &server.url(), "receive", "4-a-b"], &[]).expect_code("who is told", 5);
+        assert!(outcome.error.contains("enough"), "{}", outcome.error);
+        match advice {
+            Some(advice) => assert!(outcome.error.contains(advice), "{}", outcome.error),
+            None => assert!(
+                !outcome.error.contains("99.0") && !outcome.error.contains("current"),
+                "{}",
+                outcome.error
+            ),
+        }
+    }
 }
 
 #[test]
