@@ -22,6 +22,7 @@ use crate::interrupts::Interrupts;
 use crate::prompt;
 use crate::receive::{Receiving, Wishes};
 use crate::screen::{Screen, shown};
+use crate::secret::Secret;
 use crate::send::{self, Sending};
 use crate::sides::or_interrupted;
 use crate::sizes::Bytes;
@@ -59,11 +60,10 @@ async fn demo(common: &Common, options: &Demo) -> Result<(), Failure> {
     send::announce(&content, &sender_screen);
     let mut sender = Sender::new(config.clone(), content)?;
     sender.allocate_code(wormhole_core::defaults::CODE_WORDS)?;
-    let mut sending = Sending::new(sender, View::new(sender_screen, &url), false, false);
+    let mut sending = Sending::new(sender, View::new(sender_screen, &url), false, Secret::default());
 
     let receiver = Receiver::new(config)?;
-    let wishes =
-        Wishes { accept: true, place: Some(copy.path().to_owned()), show_verifier: false, show_code: false };
+    let wishes = Wishes { accept: true, place: Some(copy.path().to_owned()), ..Wishes::default() };
     let mut receiving = Receiving::new(receiver, View::new(screen("receiver | "), &url), wishes);
 
     let both = async {
@@ -98,7 +98,7 @@ fn unix_time() -> f64 {
 }
 
 fn config(common: &Common, url: &str, hint: &str) -> Config {
-    Config::new(&common.appid).mailbox(url).relays([hint]).listen(!common.no_listen)
+    Config::new(common.appid()).mailbox(url).relays([hint]).listen(!common.network.no_listen())
 }
 
 /// What is sent. A made-up file is removed with it.

@@ -1,13 +1,13 @@
 //! The receiving side: the code, the consent, the place, and the conversation as its user sees it.
 
 use std::future::pending;
+use std::iter;
 use std::path::{self, Path, PathBuf};
 use std::sync::mpsc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use wormhole_core::code::Code;
-use wormhole_core::defaults;
 use wormhole_core::untrusted::Text;
 use wormhole_core::uri::{Role, Uri};
 use wormhole_core::wormhole::Event as Session;
@@ -24,6 +24,8 @@ use crate::prompt::{self, Answer, Question};
 use crate::screen::{Screen, shown};
 use crate::sides::{self, or_interrupted};
 use crate::sizes::Bytes;
+use crate::timing;
+use crate::verifier;
 use crate::view::View;
 
 /// `wormhole receive`.
@@ -32,13 +34,18 @@ pub(crate) async fn run(
     options: &Receive,
     interrupts: &mut Interrupts,
 ) -> Result<(), Failure> {
-    let given = if options.allocate {
-        None
-    } else {
-        let given = link::given(options.code.as_deref(), options.code_file.as_deref());
-        or_interrupted(interrupts, given).await??
+    let secret = options.secret.with(&common.secret);
+    let is_given = options.code.is_some() || options.code_file.is_some() || options.allocate;
+    let invitation = match secret.zero_code(&common.secret, is_given)? {
+        Some(code) => Some(Invitation { code, server: None }),
+        None if options.allocate => None,
+        None => {
+            secret.makes_none()?;
+            let given = link::given(options.code.as_deref(), options.code_file.as_deref());
+            let given = or_interrupted(interrupts, given).await??;
+            given.map(|code| Invitation::parse(&code, Role::Follower)).transpose()?
+        }
     };
-    let invitation = given.map(|code| Invitation::parse(&code, Role::Follower)).transpose()?;
     let common = &match &invitation {
         Some(invitation) => {
             let mailbox = invitation.mailbox(common.mailbox(), options.accept_file);
@@ -46,9 +53,13 @@ pub(crate) async fn run(
         }
         None => common.clone(),
     };
-    let config = sides::config(common, false)?;
-    let mut receiver = Receiver::new(config)?;
-    let mut view = View::new(Screen::new(common.hide_progress), common.mailbox());
+    let config = sides::config(common, common.appid(), secret.verify);
+    let mut receiver = Receiver::new(or_interrupted(interrupts, config).await??)?;
+    let screen = Screen::new(common.hide_progress);
+    let mut view = View::new(screen, common.mailbox()).of(common, "recv");
+    if view.traces() {
+        receiver.trace();
+    }
     let stage = match invitation {
         Some(invitation) => {
             receiver.set_code(invitation.code)?;
@@ -56,7 +67,7 @@ pub(crate) async fn run(
             Stage::Talking
         }
         None if options.allocate => {
-            receiver.allocate_code(options.code_length.map_or(defaults::CODE_WORDS, usize::from))?;
+            receiver.allocate_code(secret.words())?;
             Stage::Talking
         }
         None => {
@@ -67,7 +78,8 @@ pub(crate) async fn run(
     let wishes = Wishes {
         accept: options.accept_file,
         place: options.output_file.clone(),
-        show_verifier: options.verify,
+        only_text: options.only_text,
+        compare: secret.verify,
         show_code: options.allocate,
     };
     Receiving { stage, ..Receiving::new(receiver, view, wishes) }.until_done(interrupts).await
@@ -76,13 +88,16 @@ pub(crate) async fn run(
 const WAITING: &str = "Waiting for sender...";
 
 /// What the user said beforehand.
+#[derive(Default)]
 pub(crate) struct Wishes {
     /// Takes a file or directory without asking.
     pub(crate) accept: bool,
     /// Where to put it.
     pub(crate) place: Option<PathBuf>,
-    /// Shows the verifier.
-    pub(crate) show_verifier: bool,
+    /// Takes nothing but a text.
+    pub(crate) only_text: bool,
+    /// Compares the verifier with the sender before anything is shown.
+    pub(crate) compare: bool,
     /// Shows the code, which was made on this side.
     pub(crate) show_code: bool,
 }
@@ -117,6 +132,8 @@ enum Stage {
     },
     /// For nothing.
     Talking,
+    /// To say whether the sender has the same verifier.
+    Comparing(Option<Answer>),
     /// Whether there is a place for what is offered is being found out.
     Placing(oneshot::Receiver<Place>),
     /// To say whether what is offered may come.
@@ -136,6 +153,7 @@ enum Local {
     Told(Option<Told>),
     Placed(Place),
     Answered(Option<String>),
+    Compared(Option<String>),
 }
 
 impl Stage {
@@ -145,6 +163,7 @@ impl Stage {
             Self::Connecting | Self::Talking => pending().await,
             Self::Typing { told, .. } => Local::Told(told.recv().await),
             Self::Placing(found) => Local::Placed(found.await.unwrap_or(Place::Taken)),
+            Self::Comparing(question) => Local::Compared(prompt::answered(question).await),
             Self::Asked(question) => Local::Answered(prompt::answered(question).await),
         }
     }
@@ -164,6 +183,7 @@ impl Receiving {
     /// Runs the conversation to its end.
     pub(crate) async fn until_done(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         loop {
+            self.view.steps(iter::from_fn(|| self.receiver.transition()));
             tokio::select! {
                 biased;
                 () = interrupts.next() => return self.leave(Failure::Interrupted, interrupts).await,
@@ -195,6 +215,7 @@ impl Receiving {
                     self.stage = Stage::Asked(Some(prompt::ask(Question::new(Kind::Accept, "ok? (Y/n): "))));
                 }
             }
+            Local::Compared(line) => self.compared(line.as_deref())?,
             Local::Answered(line) if prompt::accepts(line.as_deref()) => self.accept(),
             Local::Answered(_) => {
                 self.stage = Stage::Talking;
@@ -234,10 +255,13 @@ impl Receiving {
             Event::Answered | Event::OurHints(_) | Event::TheirHints(_) | Event::Sent | Event::Complete => {}
             Event::Offered(offer) => self.offered(offer),
             Event::Stored(path) => self.stored(&path),
-            Event::Connected(path) => self.view.begin("Receiving", path, &self.receiver.progress()),
+            Event::Connected(path) => {
+                self.view.begin("Receiving", path, &self.receiver.progress());
+                timing::at("rx file");
+            }
             Event::Closed(outcome) => {
                 self.view.end(&self.receiver.progress());
-                if let Stage::Asked(Some(_)) = self.stage {
+                if let Stage::Asked(Some(_)) | Stage::Comparing(Some(_)) = self.stage {
                     // The question is still on the last line.
                     self.view.screen.note("");
                 }
@@ -271,8 +295,13 @@ impl Receiving {
                     "Allocated code: {code}\nOn the other computer, please run:\n   wormhole send --code {code} <filename>"
                 ));
             }
-            Session::Verifier(verifier) if self.wishes.show_verifier => {
-                self.view.screen.note(format_args!("Verifier {verifier}."));
+            Session::Verifier(verifier) if self.wishes.compare => {
+                self.view.screen.note(format_args!(
+                    "{}\n{}",
+                    verifier::line(verifier),
+                    verifier::words(verifier)
+                ));
+                self.compare();
             }
             Session::LinkUp
             | Session::LinkDown { .. }
@@ -286,6 +315,20 @@ impl Receiving {
             | Session::CodeConsumed
             | Session::Closed(_) => {}
         }
+    }
+
+    fn compare(&mut self) {
+        self.stage = Stage::Comparing(Some(prompt::ask(verifier::question())));
+    }
+
+    /// What the user says of the verifier; asked again until it is a whole word.
+    fn compared(&mut self, line: Option<&str>) -> Result<(), Failure> {
+        let Some(same) = prompt::confirms(line) else {
+            self.compare();
+            return Ok(());
+        };
+        self.stage = Stage::Talking;
+        sides::unless_over(self.receiver.confirm_verifier(same))
     }
 
     /// The list that the Tab key waits for is there.
@@ -302,7 +345,13 @@ impl Receiving {
     fn offered(&mut self, offer: Offer) {
         match &offer {
             Offer::Text(text) => self.take_text(text),
+            Offer::File { .. } | Offer::Directory { .. } if self.wishes.only_text => {
+                self.view.screen.note("This is no text, and --only-text takes nothing else.");
+                // Where the end came first, it says why.
+                drop(self.receiver.refuse());
+            }
             Offer::File { .. } | Offer::Directory { .. } => {
+                timing::begin_to_ask("permission");
                 self.is_directory = matches!(offer, Offer::Directory { .. });
                 let destination = self.wishes.destination();
                 // Asking a disk may take its time.
@@ -332,12 +381,18 @@ impl Receiving {
 
     /// Accepts the file or directory. Where there is no place for it, that refuses it, and the reason is the outcome.
     fn accept(&mut self) {
+        timing::end("permission");
         self.stage = Stage::Talking;
         drop(self.receiver.accept(&self.wishes.destination()));
     }
 
     fn stored(&mut self, path: &Path) {
+        timing::end("rx file");
         self.view.end(&self.receiver.progress());
+        if self.is_directory {
+            // It happened as it came; scripts look for the line.
+            self.view.screen.note("Unpacking zipfile..");
+        }
         let what = if self.is_directory { "files" } else { "file" };
         let whole = path::absolute(path).unwrap_or_else(|_| path.to_owned());
         self.view.screen.note(format_args!("Received {what} written to: {}", shown(&whole)));
