@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use wormhole_core::defaults;
 use wormhole_core::error::Misuse;
 use wormhole_core::wire::hints::{DirectHint, parse_relay_argument};
@@ -96,6 +96,10 @@ pub(crate) struct Receive {
     /// Where to put it: a new name, a directory to put it into, or a file to replace
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output_file: Option<PathBuf>,
+    /// What to do where something of that name exists: ask, put a number into the new name, replace a file, or refuse
+    /// [default: a file named with -o is replaced; otherwise ask where somebody can answer, else refuse]
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) on_conflict: Option<Conflict>,
     /// Show the verifier, to be compared with the sender's
     #[arg(short, long)]
     pub(crate) verify: bool,
@@ -106,6 +110,19 @@ pub(crate) struct Receive {
     #[arg(short, long, value_name = "NUMWORDS", value_parser = clap::value_parser!(u8).range(1..=64))]
     #[arg(requires = "allocate")]
     pub(crate) code_length: Option<u8>,
+}
+
+/// What to do where something of that name exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Conflict {
+    /// Ask
+    Ask,
+    /// Put a number into the new name
+    Rename,
+    /// Replace a file by a file, once the new one is complete
+    Overwrite,
+    /// Refuse what is offered
+    Refuse,
 }
 
 /// Options of `demo`.

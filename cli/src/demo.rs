@@ -17,10 +17,11 @@ use wormhole_server::{Server, mailbox, relay};
 use wormhole_tokio::transfer::{Config, Receiver, Sender};
 
 use crate::arguments::{Common, Demo};
+use crate::consent::Wishes;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::prompt;
-use crate::receive::{Receiving, Wishes};
+use crate::receive::{Receiving, Shows};
 use crate::screen::{Screen, shown};
 use crate::send::{self, Sending};
 use crate::sides::or_interrupted;
@@ -62,9 +63,9 @@ async fn demo(common: &Common, options: &Demo) -> Result<(), Failure> {
     let mut sending = Sending::new(sender, View::new(sender_screen, &url), false, false);
 
     let receiver = Receiver::new(config)?;
-    let wishes =
-        Wishes { accept: true, place: Some(copy.path().to_owned()), show_verifier: false, show_code: false };
-    let mut receiving = Receiving::new(receiver, View::new(screen("receiver | "), &url), wishes);
+    let wishes = Wishes::into_directory(copy.path());
+    let view = View::new(screen("receiver | "), &url);
+    let mut receiving = Receiving::new(receiver, view, wishes, Shows::default());
 
     let both = async {
         let code = sending.until_code().await?;

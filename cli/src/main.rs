@@ -5,6 +5,7 @@
 
 mod arguments;
 mod code_prompt;
+mod consent;
 mod demo;
 mod failure;
 mod interrupts;

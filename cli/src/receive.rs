@@ -1,7 +1,8 @@
 //! The receiving side: the code, the consent, the place, and the conversation as its user sees it.
 
 use std::future::pending;
-use std::path::{self, Path, PathBuf};
+use std::mem;
+use std::path::{self, Path};
 use std::sync::mpsc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -10,16 +11,16 @@ use wormhole_core::code::Code;
 use wormhole_core::defaults;
 use wormhole_core::untrusted::Text;
 use wormhole_core::wormhole::Event as Session;
-use wormhole_tokio::transfer::{Destination, Event, Incoming, Offer, Receiver};
+use wormhole_tokio::transfer::{Error, Event, Offer, Receiver};
 
 use crate::arguments::{Common, Receive};
 use crate::code_prompt::{self, Told};
+use crate::consent::{self, Consent, Found, Step, Wishes};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::prompt::{self, Answer};
 use crate::screen::{Screen, shown};
 use crate::sides::{self, or_interrupted};
-use crate::sizes::Bytes;
 use crate::view::View;
 
 /// `wormhole receive`.
@@ -31,6 +32,7 @@ pub(crate) async fn run(
     // An empty code is none, as with the reference.
     let code = options.code.as_deref().filter(|code| !code.trim().is_empty());
     let code = code.map(sides::code).transpose()?;
+    let wishes = Wishes::of(options)?;
     let config = sides::config(common, false)?;
     let mut receiver = Receiver::new(config)?;
     let mut view = View::new(Screen::new(common.hide_progress), common.mailbox());
@@ -49,34 +51,19 @@ pub(crate) async fn run(
             Stage::Connecting
         }
     };
-    let wishes = Wishes {
-        accept: options.accept_file,
-        place: options.output_file.clone(),
-        show_verifier: options.verify,
-        show_code: options.allocate,
-    };
-    Receiving { stage, ..Receiving::new(receiver, view, wishes) }.until_done(interrupts).await
+    let shows = Shows { verifier: options.verify, code: options.allocate };
+    Receiving { stage, ..Receiving::new(receiver, view, wishes, shows) }.until_done(interrupts).await
 }
 
 const WAITING: &str = "Waiting for sender...";
 
-/// What the user said beforehand.
-pub(crate) struct Wishes {
-    /// Takes a file or directory without asking.
-    pub(crate) accept: bool,
-    /// Where to put it.
-    pub(crate) place: Option<PathBuf>,
-    /// Shows the verifier.
-    pub(crate) show_verifier: bool,
-    /// Shows the code, which was made on this side.
-    pub(crate) show_code: bool,
-}
-
-impl Wishes {
-    fn destination(&self) -> Destination {
-        // The empty path is the directory that the program runs in, and leaves the name alone.
-        self.place.clone().map_or_else(|| Destination::Into(PathBuf::new()), Destination::At)
-    }
+/// What is shown beyond what everybody needs.
+#[derive(Default)]
+pub(crate) struct Shows {
+    /// The verifier.
+    pub(crate) verifier: bool,
+    /// The code, which was made on this side.
+    pub(crate) code: bool,
 }
 
 /// A receiver and what its user sees and is asked.
@@ -84,6 +71,7 @@ pub(crate) struct Receiving {
     receiver: Receiver,
     view: View,
     wishes: Wishes,
+    shows: Shows,
     stage: Stage,
     is_directory: bool,
     /// What went wrong on this side, where the conversation only knows that something did.
@@ -103,23 +91,15 @@ enum Stage {
     /// For nothing.
     Talking,
     /// Whether there is a place for what is offered is being found out.
-    Placing(oneshot::Receiver<Place>),
-    /// To say whether what is offered may come.
-    Asked(Option<Answer>),
-}
-
-/// Where what is offered would go.
-enum Place {
-    /// It can, and this is how the user is told.
-    Free(String),
-    /// It cannot: to accept it now is to have it refused with the reason.
-    Taken,
+    Placing(Consent, oneshot::Receiver<Found>),
+    /// To say whether what is offered may come, or where to.
+    Asked(Consent, Option<Answer>),
 }
 
 /// What came of the user, or of this computer.
 enum Local {
     Told(Option<Told>),
-    Placed(Place),
+    Placed(Found),
     Answered(Option<String>),
 }
 
@@ -129,15 +109,15 @@ impl Stage {
         match self {
             Self::Connecting | Self::Talking => pending().await,
             Self::Typing { told, .. } => Local::Told(told.recv().await),
-            Self::Placing(found) => Local::Placed(found.await.unwrap_or(Place::Taken)),
-            Self::Asked(question) => Local::Answered(prompt::answered(question).await),
+            Self::Placing(_, found) => Local::Placed(found.await.unwrap_or_else(|_| Error::NoThread.into())),
+            Self::Asked(_, question) => Local::Answered(prompt::answered(question).await),
         }
     }
 }
 
 impl Receiving {
-    pub(crate) const fn new(receiver: Receiver, view: View, wishes: Wishes) -> Self {
-        Self { receiver, view, wishes, stage: Stage::Talking, is_directory: false, failure: None }
+    pub(crate) const fn new(receiver: Receiver, view: View, wishes: Wishes, shows: Shows) -> Self {
+        Self { receiver, view, wishes, shows, stage: Stage::Talking, is_directory: false, failure: None }
     }
 
     pub(crate) fn set_code(&mut self, code: Code) -> Result<(), Failure> {
@@ -171,22 +151,57 @@ impl Receiving {
     fn take(&mut self, local: Local) -> Result<(), Failure> {
         match local {
             Local::Told(told) => self.told(told.unwrap_or(Told::Ended))?,
-            Local::Placed(Place::Taken) => self.accept(),
-            Local::Placed(Place::Free(announcement)) => {
-                self.view.screen.note(announcement);
-                if self.wishes.accept {
-                    self.accept();
-                } else {
-                    self.stage = Stage::Asked(Some(prompt::ask("ok? (Y/n): ".to_owned())));
+            Local::Placed(found) => {
+                if let Stage::Placing(mut consent, _) = mem::replace(&mut self.stage, Stage::Talking) {
+                    let step = consent.found(found);
+                    self.consent(consent, step)?;
                 }
             }
-            Local::Answered(line) if prompt::accepts(line.as_deref()) => self.accept(),
-            Local::Answered(_) => {
-                self.stage = Stage::Talking;
-                sides::unless_over(self.receiver.refuse())?;
+            Local::Answered(line) => {
+                if let Stage::Asked(mut consent, _) = mem::replace(&mut self.stage, Stage::Talking) {
+                    let step = consent.answered(line.as_deref());
+                    self.consent(consent, step)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Goes on with what the user is to decide.
+    fn consent(&mut self, mut consent: Consent, mut step: Step) -> Result<(), Failure> {
+        loop {
+            match step {
+                Step::Look(destination, on_conflict) => {
+                    let offer = consent.offer().clone();
+                    // Asking a disk may take its time.
+                    let found =
+                        prompt::on_a_thread(move || consent::find(&offer, &destination, on_conflict));
+                    self.stage = Stage::Placing(consent, found);
+                    return Ok(());
+                }
+                Step::Ask(said, question) => {
+                    self.say(said);
+                    self.stage = Stage::Asked(consent, Some(prompt::ask(question)));
+                    return Ok(());
+                }
+                Step::Accept(said, destination, on_conflict) => {
+                    self.say(said);
+                    match self.receiver.accept_with(&destination, on_conflict) {
+                        Err(error) if consent.may_ask() => step = consent.found(error.into()),
+                        // The reason is the outcome, as it is where the transfer has ended meanwhile.
+                        Err(_) => step = Step::Refuse,
+                        Ok(_) => return Ok(()),
+                    }
+                }
+                Step::Refuse => return sides::unless_over(self.receiver.refuse()),
+            }
+        }
+    }
+
+    fn say(&self, said: String) {
+        if !said.is_empty() {
+            self.view.screen.note(said);
+        }
     }
 
     fn told(&mut self, told: Told) -> Result<(), Failure> {
@@ -216,12 +231,16 @@ impl Receiving {
         match event {
             Event::Session(event) => self.see_session(&event),
             Event::Answered | Event::OurHints(_) | Event::TheirHints(_) | Event::Sent | Event::Complete => {}
-            Event::Offered(offer) => self.offered(offer),
+            Event::Offered(offer) => {
+                if let Err(failure) = self.offered(offer) {
+                    return Some(Err(failure));
+                }
+            }
             Event::Stored(path) => self.stored(&path),
             Event::Connected(path) => self.view.begin("Receiving", path, &self.receiver.progress()),
             Event::Closed(outcome) => {
                 self.view.end(&self.receiver.progress());
-                if let Stage::Asked(Some(_)) = self.stage {
+                if let Stage::Asked(_, Some(_)) = self.stage {
                     // The question is still on the last line.
                     self.view.screen.note("");
                 }
@@ -241,12 +260,12 @@ impl Receiving {
                 }
             }
             Session::Nameplates(_) => self.answer_tab(),
-            Session::Code(code) if self.wishes.show_code => {
+            Session::Code(code) if self.shows.code => {
                 self.view.screen.note(format_args!(
                     "Allocated code: {code}\nOn the other computer, please run:\n   wormhole send --code {code} <filename>"
                 ));
             }
-            Session::Verifier(verifier) if self.wishes.show_verifier => {
+            Session::Verifier(verifier) if self.shows.verifier => {
                 self.view.screen.note(format_args!("Verifier {verifier}."));
             }
             Session::LinkUp
@@ -274,18 +293,18 @@ impl Receiving {
         }
     }
 
-    fn offered(&mut self, offer: Offer) {
+    fn offered(&mut self, offer: Offer) -> Result<(), Failure> {
         match &offer {
             Offer::Text(text) => self.take_text(text),
             Offer::File { .. } | Offer::Directory { .. } => {
                 self.is_directory = matches!(offer, Offer::Directory { .. });
-                let destination = self.wishes.destination();
-                // Asking a disk may take its time.
-                self.stage = Stage::Placing(prompt::on_a_thread(move || place(&offer, &destination)));
+                let (consent, step) = Consent::begin(offer, self.wishes.clone());
+                return self.consent(consent, step);
             }
             // The conversation has refused it.
             Offer::Unknown => {}
         }
+        Ok(())
     }
 
     fn take_text(&mut self, text: &Text) {
@@ -298,12 +317,6 @@ impl Receiving {
                 self.receiver.cancel();
             }
         }
-    }
-
-    /// Accepts the file or directory. Where there is no place for it, that refuses it, and the reason is the outcome.
-    fn accept(&mut self) {
-        self.stage = Stage::Talking;
-        drop(self.receiver.accept(&self.wishes.destination()));
     }
 
     fn stored(&mut self, path: &Path) {
@@ -330,19 +343,4 @@ impl Receiving {
             Err(_) => Err(why),
         }
     }
-}
-
-/// Looks for the place, on a disk that may take its time.
-fn place(offer: &Offer, destination: &Destination) -> Place {
-    let Ok(path) = Incoming::place(offer, destination) else { return Place::Taken };
-    let at = shown(&path);
-    Place::Free(match offer {
-        Offer::File { size, .. } => format!("Receiving file ({}) into: '{at}'", Bytes(*size)),
-        Offer::Directory { zip_size, bytes, files, .. } => format!(
-            "Receiving directory ({}) into: '{at}'/\n{files} files, {} (uncompressed)",
-            Bytes(*zip_size),
-            Bytes(*bytes)
-        ),
-        Offer::Text(_) | Offer::Unknown => String::new(),
-    })
 }

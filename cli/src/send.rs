@@ -90,7 +90,7 @@ pub(crate) fn announce(content: &Content, screen: &Screen) {
         OurOffer::Text(text) => {
             screen.note(format_args!("Sending text message ({})", Bytes(text.len() as u64)));
         }
-        OurOffer::File { name, size } => {
+        OurOffer::File { name, size, .. } => {
             screen.note(format_args!("Sending {} file named '{}'", Bytes(*size), Name::from(name.as_str())));
         }
         OurOffer::Directory { name, zip_size, files, .. } => {

@@ -26,7 +26,7 @@ use crate::error::Error;
 use crate::exchange::{Ended, Taken, TaskEnd, exchange};
 use crate::incoming::Incoming;
 use crate::outgoing::Content;
-use crate::progress::Progress;
+use crate::progress::{Progress, UNKNOWN};
 use crate::receiver::Received;
 
 /// Buffers that go round between thread and task: one at each end, and one on the way.
@@ -89,6 +89,7 @@ impl<S: Stream> Sending<S> {
                 Taken::Ended(outcome) => break outcome.unwrap_or(Err(Error::NoThread))?,
             }
         };
+        self.progress.end();
         Ok(Confirming { wire: self.wire, opener: self.opener, hash })
     }
 
@@ -184,9 +185,11 @@ impl<S: Stream> Receiving<S> {
     async fn receive(&mut self) -> Result<(), Error> {
         let mut got = 0_u64;
         let mut inbox = self.empty().await?;
-        while got < self.size {
+        let mut is_ended = self.size == 0;
+        while !is_ended {
             self.fill(&mut inbox, got).await?;
             got = got.saturating_add(inbox.content_len());
+            is_ended = if self.size == UNKNOWN { inbox.has_empty() } else { got >= self.size };
             let mut next = self.empty().await?;
             inbox.carry_over(&mut next).map_err(|broken| self.broken(&broken, got))?;
             self.to_disk.give(inbox);
@@ -195,6 +198,7 @@ impl<S: Stream> Receiving<S> {
         if got > self.size || inbox.begun() > 0 || self.wire.has_more().await {
             return Err(transit(TransitFault::TooMuch));
         }
+        self.progress.end();
         Ok(())
     }
 
@@ -266,7 +270,7 @@ fn transit(fault: TransitFault) -> Error {
 }
 
 /// Nobody waits for it: whatever it works on ends when its exchange does.
-fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+pub(crate) fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
     let started = thread::Builder::new().name("wormhole-disk".to_owned()).spawn(work);
     started.map(drop).map_err(|_| Error::NoThread)
 }
@@ -300,7 +304,6 @@ mod tests {
     use tempfile::TempDir;
     use wormhole_core::crypto::Key;
     use wormhole_core::error::Error as CoreError;
-    use wormhole_core::transfer;
     use wormhole_core::transit::RecordKeys;
     use wormhole_core::untrusted::{Name, Text};
     use wormhole_core::wire::peer::Offer;
@@ -309,7 +312,7 @@ mod tests {
     use crate::archive::layout::Entry;
     use crate::doubles::{End, connection, settle};
     use crate::error::{BadArchive, Doing};
-    use crate::incoming::Destination;
+    use crate::place::{Destination, OnConflict};
 
     #[test]
     fn a_file_of_any_size_arrives_whole() {
@@ -345,7 +348,7 @@ mod tests {
         for (size, needs_thread) in [(0, false), (1, false), (1 << 20, false), ((1 << 20) + 1, true)] {
             let (ours, theirs) = connection(100_000_000);
             let content = Content::memory("a", pattern(size));
-            let incoming = Incoming::in_memory(&as_it_arrives(content.offer())).unwrap();
+            let incoming = Incoming::in_memory(&content.offer().to_wire()).unwrap();
             let pipe = Pipe::new(ours, &keys(1, 2), Vec::new());
             let sending = Sending::start(content, pipe, Progress::default()).unwrap();
             if !needs_thread {
@@ -379,7 +382,7 @@ mod tests {
             settle(pipe.send(&[])).unwrap();
             settle(pipe.send(&[byte])).unwrap();
         }
-        let incoming = Incoming::in_memory(&Offer::File { name: Name::from("a"), size: 20_000 }).unwrap();
+        let incoming = Incoming::in_memory(&Offer::File { name: Name::from("a"), size: 20_000, attributes: None }).unwrap();
         assert_eq!(receive(ours, incoming), Ok(Received::Bytes(pattern(20_000).into())));
     }
 
@@ -421,7 +424,7 @@ mod tests {
         }
         let (ours, theirs) = connection(10_000_000);
         let content = Content::memory("a", pattern(1000));
-        let incoming = Incoming::to_writer(&as_it_arrives(content.offer()), Box::new(Full)).unwrap();
+        let incoming = Incoming::to_writer(&content.offer().to_wire(), Box::new(Full)).unwrap();
         let other = thread::spawn(move || receive(theirs, incoming));
         let sent = send(ours, content);
         let received = other.join().unwrap();
@@ -528,7 +531,7 @@ mod tests {
         let work = Work::new();
         let (ours, theirs) = connection(1 << 20);
         let mut begun = Vec::new();
-        Entry { name: "../a", size: 5, mode: 0o644 }.write_local(true, &mut begun);
+        Entry { name: "../a", size: 5, mode: 0o644, kept: None }.write_local(true, &mut begun);
         let mut pipe = Pipe::new(theirs, &keys(1, 2), Vec::new());
         settle(pipe.send(&begun)).unwrap();
         let (name, mode) = (Name::from("d"), "zipfile/deflated".to_owned());
@@ -639,7 +642,7 @@ mod tests {
 
     fn transfer_to_writer(content: Content, to: Written) -> (Result<(), Error>, Result<Received, Error>) {
         let (ours, theirs) = connection(100_000);
-        let incoming = Incoming::to_writer(&as_it_arrives(content.offer()), Box::new(to)).unwrap();
+        let incoming = Incoming::to_writer(&content.offer().to_wire(), Box::new(to)).unwrap();
         let other = thread::spawn(move || receive(theirs, incoming));
         let sent = send(ours, content);
         (sent, other.join().unwrap())
@@ -670,17 +673,6 @@ mod tests {
         (0..len).map(|index| (index / 7 + index / 1000) as u8).collect()
     }
 
-    fn as_it_arrives(offer: &transfer::Offer) -> Offer {
-        match offer.clone() {
-            transfer::Offer::Text(text) => Offer::Text(Text::from(text.as_str())),
-            transfer::Offer::File { name, size } => Offer::File { name: Name::from(name.as_str()), size },
-            transfer::Offer::Directory { name, zip_size, bytes, files } => {
-                let (name, mode) = (Name::from(name.as_str()), "zipfile/deflated".to_owned());
-                Offer::Directory { name, mode, zip_size, bytes, files }
-            }
-        }
-    }
-
     /// A directory to send from, and one to receive into.
     struct Work(TempDir);
 
@@ -707,11 +699,11 @@ mod tests {
         }
 
         fn incoming(&self, name: &str, size: u64) -> Incoming {
-            self.prepare(&Offer::File { name: Name::from(name), size })
+            self.prepare(&Offer::File { name: Name::from(name), size, attributes: None })
         }
 
         fn prepare(&self, offer: &Offer) -> Incoming {
-            Incoming::prepare(offer, &Destination::Into(self.path("to"))).unwrap()
+            Incoming::prepare(offer, &Destination::Into(self.path("to")), OnConflict::Refuse).unwrap()
         }
 
         fn transfer(&self, name: &str, capacity: usize) -> (Result<(), Error>, Result<Received, Error>) {
@@ -725,7 +717,7 @@ mod tests {
             capacity: usize,
         ) -> (Result<(), Error>, Result<Received, Error>) {
             let (ours, theirs) = connection(capacity);
-            let incoming = self.prepare(&as_it_arrives(content.offer()));
+            let incoming = self.prepare(&content.offer().to_wire());
             let other = thread::spawn(move || receive(theirs, incoming));
             let sent = send(ours, content);
             (sent, other.join().unwrap())

@@ -209,7 +209,7 @@ impl Conversation for State {
                 | Heard::Said(_)
                 | Heard::OurHints(_)
                 | Heard::Settled(_)
-                | Heard::Accepted => Self::Meeting { verify },
+                | Heard::Accepted | Heard::Ours(_) => Self::Meeting { verify },
             },
             Self::Comparing { held } => comparing(held, heard, out),
             Self::Waiting { way } => waiting(way, heard, out),
@@ -224,7 +224,7 @@ impl Conversation for State {
                 | Heard::Confirmed(_)
                 | Heard::OurHints(_)
                 | Heard::Settled(_)
-                | Heard::Accepted => Self::Flowing { kind },
+                | Heard::Accepted | Heard::Ours(_) => Self::Flowing { kind },
             },
             Self::Over => match heard {
                 Heard::Settled(settled) => let_go(Way::Settled(settled), out),
@@ -232,7 +232,7 @@ impl Conversation for State {
                 | Heard::Confirmed(_)
                 | Heard::Said(_)
                 | Heard::OurHints(_)
-                | Heard::Accepted
+                | Heard::Accepted | Heard::Ours(_)
                 | Heard::Over => Self::Over,
             },
         }
@@ -276,7 +276,7 @@ fn comparing(mut held: Vec<Said>, heard: Heard, out: &mut Vec<Order>) -> State {
             State::Comparing { held }
         }
         Heard::Over => State::Over,
-        Heard::Key | Heard::OurHints(_) | Heard::Settled(_) | Heard::Accepted => State::Comparing { held },
+        Heard::Key | Heard::OurHints(_) | Heard::Settled(_) | Heard::Accepted | Heard::Ours(_) => State::Comparing { held },
     }
 }
 
@@ -292,7 +292,7 @@ fn waiting(way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
         Heard::Settled(settled) => State::Waiting { way: Way::Settled(settled) },
         Heard::Over => let_go(way, out),
         // As the reference, we pass over what only a receiver says.
-        Heard::Said(Said::Answer(_)) | Heard::Key | Heard::Confirmed(_) | Heard::Accepted => {
+        Heard::Said(Said::Answer(_)) | Heard::Key | Heard::Confirmed(_) | Heard::Accepted | Heard::Ours(_) => {
             State::Waiting { way }
         }
     }
@@ -303,7 +303,7 @@ fn weigh(offer: Offer, way: Way, out: &mut Vec<Order>) -> State {
     let kind = match &offer {
         Offer::Text(_) => Kind::Text,
         Offer::File { size: 0, .. } => Kind::Empty,
-        Offer::File { .. } => Kind::Content,
+        Offer::File { .. } | Offer::Stream { .. } | Offer::Several { .. } => Kind::Content,
         Offer::Directory { mode, .. } if mode.starts_with("zipfile") => Kind::Content,
         Offer::Directory { .. } => {
             let_go(way, out);
@@ -344,7 +344,9 @@ fn offered(kind: Kind, way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
             fail(SECOND_OFFER.into(), out)
         }
         Heard::Over => let_go(way, out),
-        Heard::Said(Said::Answer(_)) | Heard::Key | Heard::Confirmed(_) => State::Offered { kind, way },
+        Heard::Said(Said::Answer(_)) | Heard::Key | Heard::Confirmed(_) | Heard::Ours(_) => {
+            State::Offered { kind, way }
+        }
     }
 }
 
@@ -361,7 +363,7 @@ fn accepted(kind: Kind, way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
             fail(SECOND_OFFER.into(), out)
         }
         Heard::Over => let_go(way, out),
-        Heard::Said(Said::Answer(_)) | Heard::Key | Heard::Confirmed(_) | Heard::Accepted => {
+        Heard::Said(Said::Answer(_)) | Heard::Key | Heard::Confirmed(_) | Heard::Accepted | Heard::Ours(_) => {
             State::Accepted { kind, way }
         }
     }
@@ -401,7 +403,7 @@ fn racing(kind: Kind, heard: Heard, out: &mut Vec<Order>) -> State {
         | Heard::Key
         | Heard::Confirmed(_)
         | Heard::OurHints(_)
-        | Heard::Accepted => State::Racing { kind },
+        | Heard::Accepted | Heard::Ours(_) => State::Racing { kind },
     }
 }
 
@@ -504,7 +506,7 @@ mod tests {
             ("`transit`", Heard::Said(Said::Transit(TransitInfo::default()))),
             ("our hints", Heard::OurHints(TransitInfo::default())),
             ("a text", offer(text())),
-            ("a file", offer(Offer::File { name: Name::from("f"), size: 1 })),
+            ("a file", offer(Offer::File { name: Name::from("f"), size: 1, attributes: None })),
             ("a zipped directory", offer(directory("zipfile/deflated"))),
             ("another directory", offer(directory("tarball"))),
             ("an unknown offer", offer(Offer::Unknown)),

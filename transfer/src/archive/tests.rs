@@ -38,7 +38,7 @@ fn the_zip_crate_reads_our_archive() {
     let from = sample();
     let (archive, listing) = archive_of(from.path());
     let mut read = ZipArchive::new(Cursor::new(archive)).unwrap();
-    assert_eq!(read.len(), listing.items().len());
+    assert_eq!(read.len(), listing.items().count());
     let mut text = String::new();
     read.by_name("sub/script.sh").unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text, "#!/bin/sh\n");
@@ -210,7 +210,7 @@ fn bombs_go_no_further_than_was_announced() {
 #[test]
 fn a_name_that_comes_twice_is_refused() {
     let mut archive = Vec::new();
-    let entries = [Entry { name: "a", size: 0, mode: 0o644 }; 2];
+    let entries = [Entry { name: "a", size: 0, mode: 0o644, kept: None }; 2];
     entries[0].write_local(true, &mut archive);
     entries[1].write_local(false, &mut archive);
     let to = TempDir::new().unwrap();
@@ -253,7 +253,7 @@ fn permissions_hinder_nothing_that_comes_later_in_whatever_order() {
     let mut archive = Vec::new();
     let mut list = Vec::new();
     for (name, mode) in directories {
-        let entry = Entry { name, size: 0, mode: 0 };
+        let entry = Entry { name, size: 0, mode: 0, kept: None };
         let place = list.len() + 38;
         entry.write_central(0, archive.len() as u64, &mut list);
         list[place..place + 4].copy_from_slice(&attributes(mode).to_le_bytes());
@@ -348,7 +348,7 @@ fn a_list_that_says_something_else_than_the_entries_is_refused() {
 fn sizes_of_zip64_are_read_from_the_local_header() {
     // As an entry of 4 GiB has them, around five bytes.
     let mut archive = Vec::new();
-    Entry { name: "a", size: BIG, mode: 0o644 }.write_local(true, &mut archive);
+    Entry { name: "a", size: BIG, mode: 0o644, kept: None }.write_local(true, &mut archive);
     let sizes = archive.len() - MARK.len() - 16;
     for place in [sizes, sizes + 8] {
         archive[place..place + 8].copy_from_slice(&5_u64.to_le_bytes());
@@ -359,7 +359,7 @@ fn sizes_of_zip64_are_read_from_the_local_header() {
     archive.extend_from_slice(&5_u64.to_le_bytes());
     archive.extend_from_slice(&5_u64.to_le_bytes());
     let list_at = archive.len() as u64;
-    let listed = Entry { name: "a", size: 5, mode: 0o644 };
+    let listed = Entry { name: "a", size: 5, mode: 0o644, kept: None };
     listed.write_central(crc32fast::hash(b"hello"), 0, &mut archive);
     super::layout::End { count: 1, list_len: listed.central_len(0), list_at }.write(&mut archive);
     let to = TempDir::new().unwrap();
@@ -454,7 +454,7 @@ proptest! {
     ) {
         let mut archive = Vec::new();
         if begins_like_ours {
-            Entry { name: "a", size: 3, mode: 0 }.write_local(true, &mut archive);
+            Entry { name: "a", size: 3, mode: 0, kept: None }.write_local(true, &mut archive);
         }
         archive.extend(bytes);
         let to = TempDir::new().unwrap();
@@ -526,7 +526,7 @@ fn mode(path: &Path) -> u32 {
 /// An archive with one entry, as Python makes them.
 fn single(name: &str, content: &[u8], attributes: u32) -> Vec<u8> {
     let content = if name.ends_with('/') { &[] } else { content };
-    let entry = Entry { name, size: content.len() as u64, mode: 0 };
+    let entry = Entry { name, size: content.len() as u64, mode: 0, kept: None };
     let mut archive = Vec::new();
     entry.write_local(false, &mut archive);
     archive.extend_from_slice(content);

@@ -167,7 +167,7 @@ impl Side for Receiver {
 fn begun() -> &'static (Begun<Sender>, Begun<Receiver>) {
     static BEGUN: OnceLock<(Begun<Sender>, Begun<Receiver>)> = OnceLock::new();
     BEGUN.get_or_init(|| {
-        let file = || Offer::File { name: "a".into(), size: 3 };
+        let file = || Offer::File { name: "a".into(), size: 3, attributes: None };
         let directory = || Offer::Directory { name: "d".into(), zip_size: 22, bytes: 0, files: 0 };
         let mut senders = Vec::new();
         for (offer, verify) in [(file(), false), (Offer::Text("text".into()), false), (directory(), true)] {
