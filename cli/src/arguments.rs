@@ -6,9 +6,13 @@ use std::path::PathBuf;
 
 use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::ArgValueCompleter;
 use wormhole_core::defaults;
 use wormhole_core::error::Misuse;
 use wormhole_core::wire::hints::{DirectHint, parse_relay_argument};
+
+use crate::completion::{self, Shell};
+use crate::{help, qr};
 
 /// Variable that names the transit relay. Empty means the default, as with the reference.
 pub(crate) const HELPER_VARIABLE: &str = "WORMHOLE_TRANSIT_HELPER";
@@ -16,6 +20,7 @@ pub(crate) const HELPER_VARIABLE: &str = "WORMHOLE_TRANSIT_HELPER";
 /// Send text, files and directories to another computer with a short code that is read aloud.
 #[derive(Debug, Parser)]
 #[command(name = "wormhole", version, max_term_width = 100, disable_help_subcommand = false)]
+#[command(after_long_help = help::WORMHOLE)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -45,6 +50,14 @@ pub(crate) struct Common {
     /// Open no port on this computer: connect to the other side, or meet it at the relay
     #[arg(long, global = true, overrides_with = "listen")]
     pub(crate) no_listen: bool,
+    /// Say nothing but the code, questions and errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Say what happens in JSON, for programs
+    ///
+    /// Standard output has an object a line, and answers are lines of standard input. docs/json.md describes them.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
     /// Show no progress bar
     #[arg(long, global = true)]
     pub(crate) hide_progress: bool,
@@ -59,45 +72,92 @@ pub(crate) enum Command {
     /// Receive what somebody sends
     #[command(aliases = ["rx", "recv", "recieve"])]
     Receive(Receive),
+    /// Find out what works from here: servers, addresses, the clock
+    #[command(after_long_help = help::DOCTOR)]
+    Doctor,
+    /// Write what makes a shell complete commands and codes
+    Completions(Completions),
+    /// Write a manual page
+    #[command(hide = true)]
+    Man(Man),
     /// Show a whole transfer on this computer, with servers of its own
     Demo(Demo),
 }
 
 /// Options of `send`.
 #[derive(Debug, Args)]
+#[command(after_long_help = help::SEND)]
 pub(crate) struct Send {
-    /// File or directory to send; without it and without --text, a text is asked for
+    /// Files and directories to send; "-" is standard input. Without any and without --text, a text is asked for
+    ///
+    /// Several arrive as they are where the other side can do that, and in one directory elsewhere. What comes from
+    /// standard input flows as it comes; where the other side must know its length, it is read into a temporary file first.
     #[arg(value_name = "PATH", conflicts_with = "text")]
-    pub(crate) path: Option<PathBuf>,
+    pub(crate) paths: Vec<PathBuf>,
+    /// The name that it gets on the other side; of several, the directory's where one is needed
+    #[arg(long, value_name = "NAME", requires = "paths", value_parser = file_name)]
+    pub(crate) name: Option<String>,
     /// Text to send; "-" reads it from standard input
     #[arg(long, value_name = "TEXT")]
     pub(crate) text: Option<OsString>,
-    /// Use this code, made up by you or by the receiver, instead of a new one
+    /// Use this code or link, made up by you or by the receiver, instead of a new code
     #[arg(long, value_name = "CODE", conflicts_with = "code_length")]
     pub(crate) code: Option<String>,
+    /// Read that code from a file
+    ///
+    /// From its first line, so that it does not stand in the list of processes. The variable WORMHOLE_CODE does as well.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["code", "code_length"])]
+    pub(crate) code_file: Option<PathBuf>,
+    /// Copy the code to the clipboard
+    ///
+    /// By the desktop's own program (wl-copy, xclip, xsel, pbcopy, clip), else by the terminal (OSC 52).
+    #[cfg(feature = "clipboard")]
+    #[arg(long)]
+    pub(crate) copy: bool,
     /// Words in a new code
     #[arg(short, long, value_name = "NUMWORDS", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) code_length: Option<u8>,
     /// Compare a verifier with the receiver before anything is sent
     #[arg(short, long)]
     pub(crate) verify: bool,
+    /// Show a QR code even where it may not look well
+    ///
+    /// It has the link for the other side, with the mailbox server where that is not the public one. Without this option it
+    /// is shown on a terminal that is wide enough. [env: WORMHOLE_QR=true|false]
+    #[arg(long, num_args = 0, default_missing_value = "1", env = "WORMHOLE_QR", overrides_with = "no_qr")]
+    #[arg(hide_env_values = true, value_parser = qr::Wish::parse)]
+    qr: Option<qr::Wish>,
+    /// Show no QR code
+    #[arg(long, overrides_with = "qr")]
+    no_qr: bool,
 }
 
 /// Options of `receive`.
 #[derive(Debug, Args)]
+#[command(after_long_help = help::RECEIVE)]
 pub(crate) struct Receive {
-    /// The sender's code; without it, it is asked for
-    #[arg(value_name = "CODE")]
+    /// The sender's code or link (wormhole-transfer:...); without it, it is asked for
+    #[arg(value_name = "CODE", add = ArgValueCompleter::new(completion::codes))]
     pub(crate) code: Option<String>,
+    /// Read the code or link from a file
+    ///
+    /// From its first line, so that it does not stand in the list of processes. The variable WORMHOLE_CODE does as well.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["code", "allocate"])]
+    pub(crate) code_file: Option<PathBuf>,
     /// Take a file or directory without asking
     #[arg(long, env = "WORMHOLE_ACCEPT_FILE", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     #[arg(hide_env_values = true)]
     pub(crate) accept_file: bool,
-    /// Where to put it: a new name, a directory to put it into, or a file to replace
+    /// Where to put it: a new name, a directory (DIR/) to put it into, a file to replace, or "-" for standard output
+    ///
+    /// A directory goes to standard output as the zip archive that it travels as, and a text byte for byte.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output_file: Option<PathBuf>,
-    /// What to do where something of that name exists: ask, put a number into the new name, replace a file, or refuse
-    /// [default: a file named with -o is replaced; otherwise ask where somebody can answer, else refuse]
+    /// What to do where something of that name exists: ask, rename, overwrite or refuse
+    ///
+    /// `rename` puts a number into the new name, as `name (1).ext`. `overwrite` replaces a file by a file, once the new one is
+    /// complete, and never a directory. Without this option a file named with -o is replaced, and otherwise you are
+    /// asked; with --accept-file only on a terminal, and elsewhere what exists stays and the offer is refused.
     #[arg(long, value_name = "WHAT")]
     pub(crate) on_conflict: Option<Conflict>,
     /// Show the verifier, to be compared with the sender's
@@ -125,6 +185,23 @@ pub(crate) enum Conflict {
     Refuse,
 }
 
+/// Options of `completions`.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::COMPLETIONS)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// The command that it describes; without it, the whole program
+    #[arg(value_name = "COMMAND")]
+    pub(crate) of: Option<String>,
+}
+
 /// Options of `demo`.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
@@ -133,7 +210,33 @@ pub(crate) struct Demo {
     pub(crate) path: Option<PathBuf>,
 }
 
+impl Command {
+    /// As it is typed.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Send(_) => "send",
+            Self::Receive(_) => "receive",
+            Self::Doctor => "doctor",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
+            Self::Demo(_) => "demo",
+        }
+    }
+}
+
+impl Send {
+    /// Whether a QR code is wanted: an option goes before the environment.
+    pub(crate) fn qr(&self) -> qr::Wish {
+        if self.no_qr { qr::Wish::Never } else { self.qr.unwrap_or_default() }
+    }
+}
+
 impl Common {
+    /// The same, where both sides meet at this mailbox server.
+    pub(crate) fn at(&self, mailbox: String) -> Self {
+        Self { relay_url: Some(mailbox), ..self.clone() }
+    }
+
     /// The mailbox server; an empty value is none.
     pub(crate) fn mailbox(&self) -> &str {
         self.relay_url.as_deref().filter(|url| !url.is_empty()).unwrap_or(defaults::MAILBOX)
@@ -157,6 +260,14 @@ impl Common {
 /// A relay as an option has it; the empty one is no relay.
 #[derive(Clone, Debug)]
 struct Relay(Option<DirectHint>);
+
+/// A name as the other side can use it.
+fn file_name(text: &str) -> Result<String, String> {
+    if matches!(text, "" | "." | "..") || text.contains(['/', '\\', '\0']) {
+        return Err("a name has no slashes, and is not empty".to_owned());
+    }
+    Ok(text.to_owned())
+}
 
 fn relay(text: &str) -> Result<Relay, Misuse> {
     parse_relay_argument(text).map(Relay)

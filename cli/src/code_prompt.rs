@@ -19,12 +19,16 @@ use rustyline::{Behavior, CompletionType, Config, Context, Editor, Helper};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use wormhole_core::code::Code;
 use wormhole_core::defaults::CODE_WORDS;
-use wormhole_core::error::CodeFault;
+use wormhole_core::uri::Role;
 use wormhole_core::words::complete_words;
 
-use crate::prompt;
+use crate::failure::Failure;
+use crate::json::Kind;
+use crate::link::Invitation;
+use crate::mode::mode;
+use crate::prompt::{self, Question};
 use crate::screen::note;
-use crate::sides;
+use crate::suggestion;
 use crate::terminal;
 
 const QUESTION: &str = "Enter receive wormhole code: ";
@@ -38,7 +42,7 @@ pub(crate) enum Told {
     /// A whole code was typed.
     Code(Code),
     /// What was typed, where no second try makes sense, is no code.
-    NoCode(CodeFault),
+    NoCode(Failure),
     /// The user wants the nameplates that begin like this.
     Nameplates { typed: String, answer: mpsc::Sender<Vec<String>> },
     /// The input has ended.
@@ -47,20 +51,21 @@ pub(crate) enum Told {
     Interrupted,
 }
 
-/// Asks for a code: with an editor on a terminal, else for one line of standard input.
-pub(crate) fn start() -> UnboundedReceiver<Told> {
+/// Asks for a code at this mailbox server: with an editor on a terminal, else for one line of standard input.
+pub(crate) fn start(mailbox: &str) -> UnboundedReceiver<Told> {
     let (tell, told) = unbounded_channel();
-    if io::stdin().is_terminal() {
+    let mailbox = mailbox.to_owned();
+    if io::stdin().is_terminal() && !mode().json {
         drop(prompt::on_a_thread(move || {
-            let last = edit(&tell).unwrap_or_else(|error| Told::from(&error));
+            let last = edit(&tell, &mailbox).unwrap_or_else(|error| Told::from(&error));
             // Nobody may be listening any more.
             let _ = tell.send(last);
         }));
     } else {
-        let answer = prompt::ask(QUESTION.to_owned());
+        let answer = prompt::ask(Question::new(Kind::Code, QUESTION));
         drop(prompt::on_a_thread(move || {
             let _ = tell.send(match answer.blocking_recv() {
-                Ok(Some(line)) => sides::code(&line).map_or_else(Told::NoCode, Told::Code),
+                Ok(Some(line)) => code_of(&line, &mailbox).map_or_else(Told::NoCode, Told::Code),
                 Ok(None) | Err(_) => Told::Ended,
             });
         }));
@@ -69,7 +74,7 @@ pub(crate) fn start() -> UnboundedReceiver<Told> {
 }
 
 /// Edits lines until one is a code.
-fn edit(tell: &UnboundedSender<Told>) -> rustyline::Result<Told> {
+fn edit(tell: &UnboundedSender<Told>, mailbox: &str) -> rustyline::Result<Told> {
     let config = Config::builder()
         .behavior(Behavior::PreferTerm)
         .completion_type(CompletionType::List)
@@ -78,20 +83,45 @@ fn edit(tell: &UnboundedSender<Told>) -> rustyline::Result<Told> {
         .build();
     let mut editor = Editor::<Completions, MemHistory>::with_history(config, MemHistory::new())?;
     editor.set_helper(Some(Completions { tell: tell.clone(), used: Cell::new(false) }));
+    // What stands in the line already, to be mended.
+    let mut typed = String::new();
+    // Who insists on a code has made it up.
+    let mut doubted = None;
     loop {
         terminal::remember();
-        let line = editor.readline(QUESTION);
+        let line = editor.readline_with_initial(QUESTION, (&typed, ""));
         terminal::forget();
         let line = line?;
-        match sides::code(&line) {
+        match code_of(&line, mailbox) {
             Ok(code) => {
+                let meant = suggestion::of(&code).filter(|_| doubted.as_ref() != Some(&code));
+                if let Some(meant) = meant {
+                    note(format_args!(" (did you mean {meant}? Press Return if so, or correct it)"));
+                    typed = meant;
+                    doubted = Some(code);
+                    continue;
+                }
                 if editor.helper().is_some_and(|completions| !completions.used.get()) {
                     note(format_args!(" (note: you can use <Tab> to complete words)"));
                 }
                 return Ok(Told::Code(code));
             }
-            Err(fault) => note(format_args!(" ({fault})")),
+            Err(failure) => {
+                note(format_args!(" ({})", failure.what()));
+                typed = line;
+            }
         }
+    }
+}
+
+/// The code of what was typed: itself, or that of a link to the server at which we are already.
+fn code_of(line: &str, mailbox: &str) -> Result<Code, Failure> {
+    let Invitation { code, server } = Invitation::parse(line, Role::Follower)?;
+    match server {
+        Some(server) if server != mailbox => Err(Failure::Usage(format!(
+            "this link is for the mailbox server {server}: type `wormhole receive LINK` with it"
+        ))),
+        Some(_) | None => Ok(code),
     }
 }
 
@@ -127,7 +157,10 @@ impl Completer for Completions {
         let typed = line.get(..pos).unwrap_or(line);
         Ok(match typed.split_once('-') {
             None => (0, self.nameplates(typed)),
-            Some((nameplate, words)) => (nameplate.len() + 1, complete_words(words, CODE_WORDS)),
+            Some((nameplate, words)) => {
+                // A code is written in small letters, and a Tab may as well see to that.
+                (nameplate.len() + 1, complete_words(&words.to_ascii_lowercase(), CODE_WORDS))
+            }
         })
     }
 }

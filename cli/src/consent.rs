@@ -10,9 +10,14 @@ use wormhole_tokio::transfer::{Destination, Error, Incoming, Offer, OnConflict};
 
 use crate::arguments::{Conflict, Receive};
 use crate::failure::Failure;
-use crate::prompt;
+use crate::json::Kind;
+use crate::mode::mode;
+use crate::prompt::{self, Question};
 use crate::screen::shown;
 use crate::sizes::Bytes;
+
+/// What stands for standard output.
+const OUTPUT: &str = "-";
 
 /// What the user said beforehand.
 #[derive(Clone, Debug)]
@@ -21,6 +26,8 @@ pub(crate) struct Wishes {
     pub(crate) accept: bool,
     /// Where to put it.
     pub(crate) destination: Destination,
+    /// It goes to standard output instead.
+    pub(crate) to_output: bool,
     /// What to do about what is there already; nothing said is `None`.
     pub(crate) on_conflict: Option<Conflict>,
     /// Whether a person can answer.
@@ -33,9 +40,11 @@ pub(crate) enum Step {
     /// Find out with [`find`] whether this place is free.
     Look(Destination, OnConflict),
     /// Say this, and ask that.
-    Ask(String, String),
+    Ask(String, Question),
     /// Say this, and accept.
     Accept(String, Destination, OnConflict),
+    /// Say this, and accept to standard output.
+    Write(String),
     /// Our user does not want it.
     Refuse,
 }
@@ -55,14 +64,14 @@ pub(crate) struct Consent {
     wishes: Wishes,
     on_conflict: OnConflict,
     /// What was asked last.
-    asked: Question,
+    asked: Asked,
     /// The user has said yes in one way or another.
     is_given: bool,
     is_announced: bool,
 }
 
 #[derive(Debug)]
-enum Question {
+enum Asked {
     Whether,
     /// With what could be done, as it was asked.
     Instead {
@@ -79,9 +88,10 @@ impl Wishes {
             accept: options.accept_file,
             // The empty path is the directory that the program runs in, and leaves the name alone.
             destination: match &options.output_file {
-                Some(path) => destination(path).map_err(Failure::Here)?,
-                None => Destination::Into(PathBuf::new()),
+                Some(path) if path != Path::new(OUTPUT) => destination(path).map_err(Failure::Here)?,
+                Some(_) | None => Destination::Into(PathBuf::new()),
             },
+            to_output: is_output(options)?,
             on_conflict: options.on_conflict,
             is_terminal: io::stdin().is_terminal(),
         })
@@ -90,7 +100,7 @@ impl Wishes {
     /// Takes everything into this directory and asks nothing.
     pub(crate) fn into_directory(directory: &Path) -> Self {
         let destination = Destination::Into(directory.to_owned());
-        Self { accept: true, destination, on_conflict: None, is_terminal: false }
+        Self { accept: true, destination, to_output: false, on_conflict: None, is_terminal: false }
     }
 
     /// What is done without a question.
@@ -119,42 +129,56 @@ impl Consent {
         let on_conflict = wishes.policy();
         let is_given = wishes.accept;
         let step = Step::Look(wishes.destination.clone(), on_conflict);
-        let asked = Question::Whether;
-        (Self { offer, wishes, on_conflict, asked, is_given, is_announced: false }, step)
+        let asked = Asked::Whether;
+        let mut consent = Self { offer, wishes, on_conflict, asked, is_given, is_announced: false };
+        let step = match (consent.wishes.to_output, is_given) {
+            (false, _) => step,
+            (true, true) => Step::Write(consent.announcement(Path::new(OUTPUT))),
+            (true, false) => consent.whether(Path::new(OUTPUT)),
+        };
+        (consent, step)
+    }
+
+    fn whether(&mut self, at: &Path) -> Step {
+        self.asked = Asked::Whether;
+        let hint = if self.wishes.is_terminal { "\n(or another place: a path with a slash)" } else { "" };
+        let said = self.announcement(at);
+        Step::Ask(format!("{said}{hint}"), Question::new(Kind::Accept, "ok? (Y/n): "))
+    }
+
+    fn where_else(&mut self, why: String) -> Step {
+        self.asked = Asked::Elsewhere;
+        Step::Ask(why, Question::new(Kind::Place, "Another place, or nothing to refuse: "))
     }
 
     /// A place was looked for, or what is offered could not be put there.
     pub(crate) fn found(&mut self, found: Found) -> Step {
         match (found.at, found.instead) {
             (Ok(path), _) => {
-                let said = self.announcement(&path);
-                if self.is_given {
-                    return Step::Accept(said, self.wishes.destination.clone(), self.on_conflict);
+                if !self.is_given {
+                    return self.whether(&path);
                 }
-                self.asked = Question::Whether;
-                let hint =
-                    if self.wishes.is_terminal { "\n(or another place: a path with a slash)" } else { "" };
-                Step::Ask(format!("{said}{hint}"), "ok? (Y/n): ".to_owned())
+                let said = self.announcement(&path);
+                Step::Accept(said, self.wishes.destination.clone(), self.on_conflict)
             }
             // To accept it is to have it refused with the reason.
             (Err(_), _) if !self.wishes.asks() => {
                 Step::Accept(String::new(), self.wishes.destination.clone(), self.on_conflict)
             }
             (Err(Error::Exists { path }), Some((free, is_replaceable))) => {
-                let free = free.file_name().map(Path::new).map(shown).unwrap_or_default();
                 let overwrite = if is_replaceable { "(o)verwrite it, " } else { "" };
-                let line = format!("{overwrite}(R)ename the new one to '{free}', or (n)o? ");
-                self.asked = Question::Instead { line: line.clone(), is_replaceable };
+                let rename = match (&self.offer, free.file_name()) {
+                    // Each gets a number that needs one.
+                    (Offer::Several { .. }, _) | (_, None) => "the new one".to_owned(),
+                    (_, Some(free)) => format!("the new one to '{}'", shown(Path::new(free))),
+                };
+                let line = format!("{overwrite}(R)ename {rename}, or (n)o? ");
+                self.asked = Asked::Instead { line: line.clone(), is_replaceable };
                 let head = if self.is_announced { String::new() } else { self.announcement(&path) + "\n" };
-                Step::Ask(format!("{head}'{}' exists already.", shown(&path)), line)
+                let said = format!("{head}'{}' exists already.", shown(&path));
+                Step::Ask(said, Question::new(Kind::Conflict, line))
             }
-            (Err(error), _) => {
-                self.asked = Question::Elsewhere;
-                Step::Ask(
-                    format!("There is no place for it: {error}."),
-                    "Another place, or nothing to refuse: ".to_owned(),
-                )
-            }
+            (Err(error), _) => self.where_else(format!("There is no place for it: {error}.")),
         }
     }
 
@@ -164,20 +188,23 @@ impl Consent {
         let typed = line.trim();
         let is_path = typed.contains(std::path::is_separator);
         match &self.asked {
-            Question::Whether if is_path => self.elsewhere(typed),
-            Question::Whether if prompt::accepts(Some(line)) => {
+            Asked::Whether if is_path => self.elsewhere(typed),
+            Asked::Whether if prompt::accepts(Some(line)) && self.wishes.to_output => {
+                Step::Write(String::new())
+            }
+            Asked::Whether if prompt::accepts(Some(line)) => {
                 self.is_given = true;
                 Step::Accept(String::new(), self.wishes.destination.clone(), self.on_conflict)
             }
-            Question::Whether => Step::Refuse,
-            Question::Elsewhere if typed.is_empty() => Step::Refuse,
-            Question::Elsewhere => self.elsewhere(typed),
-            Question::Instead { .. } if is_path => self.elsewhere(typed),
-            Question::Instead { line, is_replaceable } => match typed.to_ascii_lowercase().as_str() {
+            Asked::Whether => Step::Refuse,
+            Asked::Elsewhere if typed.is_empty() => Step::Refuse,
+            Asked::Elsewhere => self.elsewhere(typed),
+            Asked::Instead { .. } if is_path => self.elsewhere(typed),
+            Asked::Instead { line, is_replaceable } => match typed.to_ascii_lowercase().as_str() {
                 "" | "r" | "rename" => self.with(OnConflict::Rename),
                 "o" | "overwrite" if *is_replaceable => self.with(OnConflict::Overwrite),
                 "n" | "no" => Step::Refuse,
-                _ => Step::Ask(String::new(), line.clone()),
+                _ => Step::Ask(String::new(), Question::new(Kind::Conflict, line.clone())),
             },
         }
     }
@@ -192,30 +219,32 @@ impl Consent {
         match destination(Path::new(typed)) {
             Ok(destination) => {
                 self.wishes.destination = destination;
+                self.wishes.to_output = false;
                 // A name that was only just typed may well be a mistake.
                 self.with(OnConflict::Refuse)
             }
-            Err(why) => {
-                self.asked = Question::Elsewhere;
-                Step::Ask(format!("{why}."), "Another place, or nothing to refuse: ".to_owned())
-            }
+            Err(why) => self.where_else(format!("{why}.")),
         }
     }
 
     /// Says what would come, and where it would go.
     fn announcement(&mut self, path: &Path) -> String {
         self.is_announced = true;
-        let at = shown(path);
+        let at = if path == Path::new(OUTPUT) && self.wishes.to_output {
+            "standard output".to_owned()
+        } else {
+            format!("'{}'", shown(path))
+        };
         match &self.offer {
-            Offer::File { size, .. } => format!("Receiving file ({}) into: '{at}'", Bytes(*size)),
+            Offer::File { size, .. } => format!("Receiving file ({}) into: {at}", Bytes(*size)),
             Offer::Directory { zip_size, bytes, files, .. } => format!(
-                "Receiving directory ({}) into: '{at}'/\n{files} files, {} (uncompressed)",
+                "Receiving directory ({}) into: {at}/\n{files} files, {} (uncompressed)",
                 Bytes(*zip_size),
                 Bytes(*bytes)
             ),
-            Offer::Stream { .. } => format!("Receiving file (of unknown size) into: '{at}'"),
+            Offer::Stream { .. } => format!("Receiving file (of unknown size) into: {at}"),
             Offer::Several { items, zip_size, bytes, files } => format!(
-                "Receiving {} files and directories ({}) into: '{at}'\n{files} files, {} (uncompressed)",
+                "Receiving {} files and directories ({}) into: {at}\n{files} files, {} (uncompressed)",
                 items.len(),
                 Bytes(*zip_size),
                 Bytes(*bytes)
@@ -232,6 +261,17 @@ impl Consent {
     pub(crate) const fn offer(&self) -> &Offer {
         &self.offer
     }
+}
+
+/// Whether everything goes to standard output.
+fn is_output(options: &Receive) -> Result<bool, Failure> {
+    let is_output = options.output_file.as_deref() == Some(Path::new(OUTPUT));
+    if is_output && mode().json {
+        return Err(Failure::Usage(
+            "with --json, standard output is for events, and not for -o -".to_owned(),
+        ));
+    }
+    Ok(is_output)
 }
 
 /// Looks for the place, on a disk that may take its time.
@@ -292,7 +332,8 @@ mod tests {
             let Step::Ask(said, question) = look(&mut consent, step) else { panic!("not asked") };
             assert!(said.starts_with("Receiving file (3 Bytes) into: '"), "{said}");
             assert!(said.ends_with("a.txt' exists already."), "{said}");
-            assert_eq!(question, "(o)verwrite it, (R)ename the new one to 'a (1).txt', or (n)o? ");
+            let wanted = "(o)verwrite it, (R)ename the new one to 'a (1).txt', or (n)o? ";
+            assert_eq!(question, Question::new(Kind::Conflict, wanted));
             assert!(matches!(consent.answered(Some("what?")), Step::Ask(_, again) if again == question));
             let step = consent.answered(Some(answer));
             let Some(expected) = expected else {
@@ -327,7 +368,9 @@ mod tests {
         let work = TempDir::new().unwrap();
         fs::create_dir(work.path().join("in")).unwrap();
         let (mut consent, step) = Consent::begin(file(), wishes(&work, None, false));
-        assert!(matches!(look(&mut consent, step), Step::Ask(_, question) if question == "ok? (Y/n): "));
+        assert!(
+            matches!(look(&mut consent, step), Step::Ask(_, question) if question == Question::new(Kind::Accept, "ok? (Y/n): "))
+        );
         let missing = work.path().join("missing/x");
         let step = consent.answered(missing.to_str());
         assert!(matches!(step, Step::Ask(said, _) if said.contains("there is no directory")));
@@ -361,6 +404,6 @@ mod tests {
 
     fn wishes(work: &TempDir, on_conflict: Option<Conflict>, accept: bool) -> Wishes {
         let destination = Destination::Into(work.path().to_owned());
-        Wishes { accept, destination, on_conflict, is_terminal: false }
+        Wishes { accept, destination, to_output: false, on_conflict, is_terminal: false }
     }
 }

@@ -23,9 +23,10 @@ use crate::interrupts::Interrupts;
 use crate::prompt;
 use crate::receive::{Receiving, Shows};
 use crate::screen::{Screen, shown};
-use crate::send::{self, Sending};
+use crate::send::Sending;
 use crate::sides::or_interrupted;
 use crate::sizes::Bytes;
+use crate::source;
 use crate::view::View;
 
 /// What is sent where nothing is named.
@@ -55,9 +56,9 @@ async fn demo(common: &Common, options: &Demo) -> Result<(), Failure> {
     let config = config(common, &url, &hint);
     let copy = on_disk(|| tempfile::Builder::new().prefix("wormhole-demo-").tempdir()).await?;
 
-    let content = send::open(source.path.clone()).await?;
+    let content = source::open(source.path.clone()).await?;
     let sender_screen = screen("sender   | ");
-    send::announce(&content, &sender_screen);
+    source::announce(&content, &sender_screen);
     let mut sender = Sender::new(config.clone(), content)?;
     sender.allocate_code(wormhole_core::defaults::CODE_WORDS)?;
     let mut sending = Sending::new(sender, View::new(sender_screen, &url), false, false);

@@ -73,7 +73,8 @@ const fn of_unsendable(why: &Unsendable) -> &'static str {
         | Unsendable::Device
         | Unsendable::NameTooLong => "Take it away or rename it, or send another directory.",
         Unsendable::Unreadable(_) => "Allow reading it, or send another directory.",
-        Unsendable::TooLarge => "Send it in parts.",
+        Unsendable::TooLarge | Unsendable::TooMany => "Send it in parts.",
+        Unsendable::SameName => "Rename one of them, or send the directory above them.",
         Unsendable::NoName | Unsendable::NameClash | Unsendable::UnknownSize => "",
     }
 }
@@ -171,15 +172,22 @@ const fn of_transit(fault: &TransitFault) -> &'static str {
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self {
+impl Failure {
+    /// What happened, without advice.
+    pub(crate) fn what(&self) -> String {
+        match self {
             Self::Transfer(error) => error.to_string(),
             Self::Code(fault) => fault.to_string(),
             Self::Usage(what) | Self::Here(what) => what.clone(),
             Self::NoCode => "the input ended before a code was typed".to_owned(),
             Self::Interrupted => "interrupted".to_owned(),
-        };
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = self.what();
         // What others say may already end as a sentence.
         f.write_str(what.trim_end_matches('.'))?;
         match self.advice() {

@@ -4,32 +4,44 @@
 //! That is why the program can leave within a second from wherever it is.
 
 mod arguments;
+#[cfg(feature = "clipboard")]
+mod clipboard;
 mod code_prompt;
+mod completion;
+mod config;
 mod consent;
 mod demo;
+mod doctor;
 mod failure;
+mod help;
 mod interrupts;
+mod json;
+mod link;
+mod manual;
+mod mode;
 mod prompt;
+mod qr;
 mod receive;
 mod screen;
 mod send;
 mod sides;
 mod sizes;
+mod source;
+mod start;
+mod suggestion;
 mod terminal;
 mod view;
 
 use std::process;
-
-use clap::Parser;
 
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 
 fn main() {
-    let arguments = Arguments::parse();
-    let outcome = run(&arguments);
+    let outcome = start::arguments().and_then(|arguments| run(&arguments));
     terminal::restore();
+    json::end(&outcome);
     let code = match &outcome {
         Ok(()) => 0,
         Err(failure) => {
@@ -50,6 +62,9 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         match &arguments.command {
             Command::Send(options) => send::run(&arguments.common, options, interrupts).await,
             Command::Receive(options) => receive::run(&arguments.common, options, interrupts).await,
+            Command::Doctor => doctor::run(&arguments.common, interrupts).await,
+            Command::Completions(options) => completion::script(options.shell),
+            Command::Man(options) => manual::write(options.of.as_deref()),
             Command::Demo(options) => demo::run(&arguments.common, options, interrupts).await,
         }
     })

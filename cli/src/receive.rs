@@ -1,8 +1,11 @@
 //! The receiving side: the code, the consent, the place, and the conversation as its user sees it.
 
+#[cfg(unix)]
+use std::fs::File;
 use std::future::pending;
+use std::io::{self, Write};
 use std::mem;
-use std::path::{self, Path};
+use std::path::{self, PathBuf};
 use std::sync::mpsc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -10,6 +13,7 @@ use tokio::sync::oneshot;
 use wormhole_core::code::Code;
 use wormhole_core::defaults;
 use wormhole_core::untrusted::Text;
+use wormhole_core::uri::{Role, Uri};
 use wormhole_core::wormhole::Event as Session;
 use wormhole_tokio::transfer::{Error, Event, Offer, Receiver};
 
@@ -18,6 +22,9 @@ use crate::code_prompt::{self, Told};
 use crate::consent::{self, Consent, Found, Step, Wishes};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
+use crate::json;
+use crate::link::{self, Invitation};
+use crate::mode::mode;
 use crate::prompt::{self, Answer};
 use crate::screen::{Screen, shown};
 use crate::sides::{self, or_interrupted};
@@ -29,16 +36,27 @@ pub(crate) async fn run(
     options: &Receive,
     interrupts: &mut Interrupts,
 ) -> Result<(), Failure> {
-    // An empty code is none, as with the reference.
-    let code = options.code.as_deref().filter(|code| !code.trim().is_empty());
-    let code = code.map(sides::code).transpose()?;
     let wishes = Wishes::of(options)?;
+    let given = if options.allocate {
+        None
+    } else {
+        let given = link::given(options.code.as_deref(), options.code_file.as_deref());
+        or_interrupted(interrupts, given).await??
+    };
+    let invitation = given.map(|code| Invitation::parse(&code, Role::Follower)).transpose()?;
+    let common = &match &invitation {
+        Some(invitation) => {
+            let mailbox = invitation.mailbox(common.mailbox(), options.accept_file);
+            common.at(or_interrupted(interrupts, mailbox).await??)
+        }
+        None => common.clone(),
+    };
     let config = sides::config(common, false)?;
     let mut receiver = Receiver::new(config)?;
     let mut view = View::new(Screen::new(common.hide_progress), common.mailbox());
-    let stage = match code {
-        Some(code) => {
-            receiver.set_code(code)?;
+    let stage = match invitation {
+        Some(invitation) => {
+            receiver.set_code(invitation.code)?;
             view.wait(WAITING);
             Stage::Talking
         }
@@ -54,6 +72,9 @@ pub(crate) async fn run(
     let shows = Shows { verifier: options.verify, code: options.allocate };
     Receiving { stage, ..Receiving::new(receiver, view, wishes, shows) }.until_done(interrupts).await
 }
+
+/// So many files and directories that have come are named.
+const STORED_LINES: usize = 20;
 
 const WAITING: &str = "Waiting for sender...";
 
@@ -174,8 +195,7 @@ impl Receiving {
                 Step::Look(destination, on_conflict) => {
                     let offer = consent.offer().clone();
                     // Asking a disk may take its time.
-                    let found =
-                        prompt::on_a_thread(move || consent::find(&offer, &destination, on_conflict));
+                    let found = prompt::on_a_thread(move || consent::find(&offer, &destination, on_conflict));
                     self.stage = Stage::Placing(consent, found);
                     return Ok(());
                 }
@@ -192,6 +212,10 @@ impl Receiving {
                         Err(_) => step = Step::Refuse,
                         Ok(_) => return Ok(()),
                     }
+                }
+                Step::Write(said) => {
+                    self.say(said);
+                    return self.receiver.accept_writer(output()?).map_err(Failure::from);
                 }
                 Step::Refuse => return sides::unless_over(self.receiver.refuse()),
             }
@@ -219,7 +243,7 @@ impl Receiving {
                     *wanted = Some((typed, answer));
                 }
             }
-            Told::NoCode(fault) => return Err(fault.into()),
+            Told::NoCode(failure) => return Err(failure),
             Told::Ended => return Err(Failure::NoCode),
             Told::Interrupted => return Err(Failure::Interrupted),
         }
@@ -228,15 +252,21 @@ impl Receiving {
 
     /// Shows what happened; gives the outcome with the last of it.
     fn see(&mut self, event: Event) -> Option<Result<(), Failure>> {
+        json::event(&event);
         match event {
             Event::Session(event) => self.see_session(&event),
-            Event::Answered | Event::OurHints(_) | Event::TheirHints(_) | Event::Sent | Event::Complete => {}
+            Event::Answered
+            | Event::OurHints(_)
+            | Event::TheirHints(_)
+            | Event::Spooling
+            | Event::Sent
+            | Event::Complete => {}
             Event::Offered(offer) => {
                 if let Err(failure) = self.offered(offer) {
                     return Some(Err(failure));
                 }
             }
-            Event::Stored(path) => self.stored(&path),
+            Event::Stored(paths) => self.stored(&paths),
             Event::Connected(path) => self.view.begin("Receiving", path, &self.receiver.progress()),
             Event::Closed(outcome) => {
                 self.view.end(&self.receiver.progress());
@@ -256,12 +286,21 @@ impl Receiving {
         match event {
             Session::Welcome(_) => {
                 if let Stage::Connecting = self.stage {
-                    self.stage = Stage::Typing { told: code_prompt::start(), wanted: None };
+                    self.stage =
+                        Stage::Typing { told: code_prompt::start(self.view.mailbox()), wanted: None };
                 }
             }
             Session::Nameplates(_) => self.answer_tab(),
             Session::Code(code) if self.shows.code => {
-                self.view.screen.note(format_args!(
+                json::code(
+                    code,
+                    Uri::new(code.clone())
+                        .mailbox(self.view.mailbox())
+                        .ok()
+                        .map(|uri| uri.for_role(Role::Leader))
+                        .as_ref(),
+                );
+                self.view.screen.say(format_args!(
                     "Allocated code: {code}\nOn the other computer, please run:\n   wormhole send --code {code} <filename>"
                 ));
             }
@@ -296,8 +335,8 @@ impl Receiving {
     fn offered(&mut self, offer: Offer) -> Result<(), Failure> {
         match &offer {
             Offer::Text(text) => self.take_text(text),
-            Offer::File { .. } | Offer::Directory { .. } => {
-                self.is_directory = matches!(offer, Offer::Directory { .. });
+            Offer::File { .. } | Offer::Stream { .. } | Offer::Several { .. } | Offer::Directory { .. } => {
+                self.is_directory = !matches!(offer, Offer::File { .. } | Offer::Stream { .. });
                 let (consent, step) = Consent::begin(offer, self.wishes.clone());
                 return self.consent(consent, step);
             }
@@ -308,9 +347,16 @@ impl Receiving {
     }
 
     fn take_text(&mut self, text: &Text) {
-        let text = text.to_string();
-        // A text that cannot be shown was not received.
-        match self.view.screen.result(text.strip_suffix('\n').unwrap_or(&text)) {
+        let shown = text.to_string();
+        // A text that cannot be shown was not received. A program has it with the offer.
+        let outcome = if mode().json {
+            json::text(text)
+        } else if self.wishes.to_output {
+            write_raw(text)
+        } else {
+            self.view.screen.result(shown.strip_suffix('\n').unwrap_or(&shown))
+        };
+        match outcome {
             Ok(()) => drop(self.receiver.accept_text()),
             Err(error) => {
                 self.failure = Some(Failure::Here(format!("the text cannot be shown: {error}")));
@@ -319,11 +365,17 @@ impl Receiving {
         }
     }
 
-    fn stored(&mut self, path: &Path) {
+    fn stored(&mut self, paths: &[PathBuf]) {
         self.view.end(&self.receiver.progress());
         let what = if self.is_directory { "files" } else { "file" };
-        let whole = path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        self.view.screen.note(format_args!("Received {what} written to: {}", shown(&whole)));
+        for path in paths.iter().take(STORED_LINES) {
+            let whole = path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            self.view.screen.note(format_args!("Received {what} written to: {}", shown(&whole)));
+        }
+        match paths.len().saturating_sub(STORED_LINES) {
+            0 => {}
+            more => self.view.screen.note(format_args!("and {more} more beside them")),
+        }
     }
 
     /// Tells the other side, frees the code, and ends with `why`; at once if the user insists.
@@ -343,4 +395,24 @@ impl Receiving {
             Err(_) => Err(why),
         }
     }
+}
+
+/// Standard output as bytes leave at once: what comes may be long in coming.
+fn output() -> Result<Box<dyn Write + Send>, Failure> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd;
+        let output = io::stdout().as_fd().try_clone_to_owned();
+        let output = output.map_err(|error| Failure::Here(format!("standard output is closed: {error}")))?;
+        Ok(Box::new(File::from(output)))
+    }
+    #[cfg(not(unix))]
+    Ok(Box::new(io::stdout()))
+}
+
+/// The text as it came.
+fn write_raw(text: &Text) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    output.write_all(text.to_unicode().as_bytes())?;
+    output.flush()
 }

@@ -10,11 +10,16 @@ use std::path::Path;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wormhole_core::untrusted::Text;
 
+use crate::json::{self, Line};
+use crate::mode::mode;
 use crate::sizes::Bytes;
 
 /// Line of a progress bar, close to the reference's.
 const BAR: &str = "{prefix}{percent:>3}%|{wide_bar}| {decimal_bytes}/{decimal_total_bytes} \
                    [{elapsed_precise}<{eta_precise}, {decimal_bytes_per_sec}]";
+
+/// As [`BAR`], where only the end shows how much there is.
+const UNBOUNDED: &str = "{prefix}{decimal_bytes} [{elapsed_precise}, {decimal_bytes_per_sec}]";
 
 /// Where one side of a transfer shows itself.
 pub(crate) struct Screen {
@@ -38,7 +43,8 @@ impl Screen {
     /// The screen of a program with one side. Only a terminal gets a bar.
     pub(crate) fn new(hide_progress: bool) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let meter = if hide_progress || bars.is_hidden() { Meter::Hidden } else { Meter::Bar(None) };
+        let meter =
+            if hide_progress || mode().quiet || bars.is_hidden() { Meter::Hidden } else { Meter::Bar(None) };
         Self { prefix: "", bars, meter }
     }
 
@@ -52,8 +58,15 @@ impl Screen {
         Self { prefix, bars: bars.clone(), meter }
     }
 
-    /// Shows text on standard error, each of its lines behind the prefix.
+    /// Shows text on standard error, each of its lines behind the prefix; not where the user wants quiet.
     pub(crate) fn note(&self, text: impl Display) {
+        if !mode().quiet {
+            self.say(text);
+        }
+    }
+
+    /// Shows what the user has to know, as [`Screen::note`] does.
+    pub(crate) fn say(&self, text: impl Display) {
         let text = text.to_string();
         self.bars.suspend(|| {
             for line in text.split('\n') {
@@ -62,8 +75,16 @@ impl Screen {
         });
     }
 
+    /// Writes a line to standard output that is no result.
+    pub(crate) fn aside(&self, line: impl Display) -> io::Result<()> {
+        if mode().quiet || mode().json { Ok(()) } else { self.result(line) }
+    }
+
     /// Writes a line to standard output.
     pub(crate) fn result(&self, line: impl Display) -> io::Result<()> {
+        if mode().json {
+            return json::tell(&Line::Output { text: line.to_string() });
+        }
         self.bars.suspend(|| {
             let mut output = io::stdout().lock();
             writeln!(output, "{}{line}", self.prefix)?;
@@ -75,8 +96,9 @@ impl Screen {
     pub(crate) fn begin(&mut self, total: u64) {
         if let Meter::Bar(bar) = &mut self.meter {
             let new = self.bars.add(ProgressBar::new(total).with_prefix(self.prefix));
+            let template = if total == 0 { UNBOUNDED } else { BAR };
             // The template is a constant; a bar without it is a bar all the same.
-            if let Ok(style) = ProgressStyle::with_template(BAR) {
+            if let Ok(style) = ProgressStyle::with_template(template) {
                 new.set_style(style.progress_chars("█▌ "));
             }
             *bar = Some(new);

@@ -1,109 +1,55 @@
 //! The sending side: what to send, the code, and the conversation as its user sees it.
 
-use std::io::{self, Read};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use wormhole_core::code::Code;
 use wormhole_core::crypto::Verifier;
 use wormhole_core::defaults;
-use wormhole_core::untrusted::Name;
-use wormhole_core::wormhole::{Event as Session, RECORD_BYTES};
-use wormhole_tokio::transfer::{Content, Event, OurOffer, Sender};
+use wormhole_core::uri::{Role, Uri};
+use wormhole_core::wormhole::Event as Session;
+use wormhole_tokio::transfer::{Event, OurOffer, Sender};
 
 use crate::arguments::{Common, Send};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
-use crate::prompt::{self, Answer};
+use crate::json::{self, Kind};
+use crate::link::{self, Invitation};
+use crate::prompt::{self, Answer, Question};
+use crate::qr;
 use crate::screen::Screen;
 use crate::sides::{self, or_interrupted};
-use crate::sizes::Bytes;
+use crate::source;
 use crate::view::View;
 
 /// `wormhole send`.
 pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interrupts) -> Result<(), Failure> {
-    let code = options.code.as_deref().map(sides::code).transpose()?;
+    let given = link::given(options.code.as_deref(), options.code_file.as_deref());
+    let given = or_interrupted(interrupts, given).await??;
+    let invitation = given.map(|code| Invitation::parse(&code, Role::Leader)).transpose()?;
+    let common = &match &invitation {
+        Some(invitation) => {
+            common.at(or_interrupted(interrupts, invitation.mailbox(common.mailbox(), false)).await??)
+        }
+        None => common.clone(),
+    };
     let config = sides::config(common, options.verify)?;
     let screen = Screen::new(common.hide_progress);
-    let content = or_interrupted(interrupts, content(options, &screen)).await??;
-    announce(&content, &screen);
+    let content = or_interrupted(interrupts, source::content(options, &screen)).await??;
+    source::announce(&content, &screen);
     let is_text = matches!(content.offer(), OurOffer::Text(_));
     let mut sender = Sender::new(config, content)?;
-    match code {
-        Some(code) => sender.set_code(code)?,
+    match invitation {
+        Some(invitation) => sender.set_code(invitation.code)?,
         None => sender.allocate_code(options.code_length.map_or(defaults::CODE_WORDS, usize::from))?,
     }
     let view = View::new(screen, common.mailbox());
-    Sending::new(sender, view, is_text, options.verify).until_done(interrupts).await
-}
-
-/// What to send. All that may take its time happens on a thread.
-async fn content(options: &Send, screen: &Screen) -> Result<Content, Failure> {
-    match (&options.path, &options.text) {
-        (Some(path), _) => open(path.clone()).await,
-        (None, Some(text)) if text == "-" => {
-            screen.note("Reading text message from stdin..");
-            prompt::on_a_thread(read_text).await.unwrap_or_else(|_| Err(no_thread()))
-        }
-        (None, Some(text)) => match text.to_str() {
-            Some(text) => Ok(Content::text(text)),
-            None => Err(not_text("what --text has")),
-        },
-        (None, None) => match prompt::ask("Text to send: ".to_owned()).await {
-            Ok(Some(text)) => Ok(Content::text(text)),
-            Ok(None) | Err(_) => {
-                Err(Failure::Here("there is no text to send: the input has ended".to_owned()))
-            }
-        },
-    }
-}
-
-/// Looks at a file, or walks through a directory.
-pub(crate) async fn open(path: PathBuf) -> Result<Content, Failure> {
-    match prompt::on_a_thread(move || Content::open(&path)).await {
-        Ok(content) => Ok(content?),
-        Err(_) => Err(no_thread()),
-    }
-}
-
-fn no_thread() -> Failure {
-    Failure::Here("no thread can be started".to_owned())
-}
-
-fn not_text(what: &str) -> Failure {
-    Failure::Here(format!("{what} is not valid UTF-8, and so no text. Send it as a file"))
-}
-
-/// All of standard input.
-fn read_text() -> Result<Content, Failure> {
-    let mut bytes = Vec::new();
-    // One byte more than can be sent is enough to find out that it is too long.
-    let limit = u64::try_from(RECORD_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    let read = io::stdin().lock().take(limit).read_to_end(&mut bytes);
-    read.map_err(|error| Failure::Here(format!("standard input cannot be read: {error}")))?;
-    String::from_utf8(bytes).map(Content::text).map_err(|_| not_text("standard input"))
-}
-
-/// Says what will be sent.
-pub(crate) fn announce(content: &Content, screen: &Screen) {
-    match content.offer() {
-        OurOffer::Text(text) => {
-            screen.note(format_args!("Sending text message ({})", Bytes(text.len() as u64)));
-        }
-        OurOffer::File { name, size, .. } => {
-            screen.note(format_args!("Sending {} file named '{}'", Bytes(*size), Name::from(name.as_str())));
-        }
-        OurOffer::Directory { name, zip_size, files, .. } => {
-            let (size, name) = (Bytes(*zip_size), Name::from(name.as_str()));
-            screen.note(format_args!("Sending directory ({size}, {files} files) named '{name}'"));
-        }
-    }
-    match content.renamed() {
-        0 => {}
-        1 => screen.note("One name in it is no plain text and is sent with substitutes."),
-        several => screen
-            .note(format_args!("{several} names in it are no plain text and are sent with substitutes.")),
-    }
+    let sending = Sending::new(sender, view, is_text, options.verify);
+    // A link does not say for which application it is, so there is one for the usual only.
+    let qr = if common.appid == defaults::TRANSFER_APPID { options.qr() } else { qr::Wish::Never };
+    #[cfg(feature = "clipboard")]
+    let sending = Sending { copy: options.copy, ..sending };
+    let beside_input = source::is_input(options);
+    Sending { qr, beside_input, ..sending }.until_done(interrupts).await
 }
 
 /// A sender and what its user sees and is asked.
@@ -113,6 +59,11 @@ pub(crate) struct Sending {
     /// A text needs no connection and no confirmation of its own.
     is_text: bool,
     verify: bool,
+    /// Standard input is what is sent, and has no answers.
+    beside_input: bool,
+    qr: qr::Wish,
+    #[cfg(feature = "clipboard")]
+    copy: bool,
     /// What the user looks at.
     verifier: Option<Verifier>,
     /// What they say to it.
@@ -121,7 +72,18 @@ pub(crate) struct Sending {
 
 impl Sending {
     pub(crate) const fn new(sender: Sender, view: View, is_text: bool, verify: bool) -> Self {
-        Self { sender, view, is_text, verify, verifier: None, asked: None }
+        Self {
+            sender,
+            view,
+            is_text,
+            verify,
+            beside_input: false,
+            qr: qr::Wish::Never,
+            #[cfg(feature = "clipboard")]
+            copy: false,
+            verifier: None,
+            asked: None,
+        }
     }
 
     /// Runs the conversation until there is a code.
@@ -132,6 +94,7 @@ impl Sending {
                 Event::Session(Session::Code(code)) => Some(code.clone()),
                 Event::Session(_)
                 | Event::Offered(_)
+                | Event::Spooling
                 | Event::Answered
                 | Event::OurHints(_)
                 | Event::TheirHints(_)
@@ -174,6 +137,7 @@ impl Sending {
 
     /// Shows what happened; gives the outcome with the last of it.
     fn see(&mut self, event: Event) -> Option<Result<(), Failure>> {
+        json::event(&event);
         match event {
             Event::Session(event) => self.see_session(&event),
             Event::Offered(_)
@@ -182,6 +146,9 @@ impl Sending {
             | Event::TheirHints(_)
             | Event::Stored(_)
             | Event::Complete => {}
+            Event::Spooling => self.view.screen.note(
+                "The other side's program has to know the length beforehand: reading standard input to its end ...",
+            ),
             Event::Connected(path) => self.view.begin("Sending", path, &self.sender.progress()),
             Event::Sent => {
                 self.view.end(&self.sender.progress());
@@ -204,8 +171,8 @@ impl Sending {
         match event {
             Session::Code(code) => self.show_code(code),
             Session::CodeConsumed => {
-                // Nobody reads it, which changes nothing for the transfer.
-                let _ = self.view.screen.result("Note: code has been consumed and can no longer be used.");
+                // Where nobody reads it, that changes nothing for the transfer.
+                let _ = self.view.screen.aside("Note: code has been consumed and can no longer be used.");
             }
             Session::Verifier(verifier) if self.verify => {
                 self.verifier = Some(verifier.clone());
@@ -227,14 +194,31 @@ impl Sending {
 
     fn show_code(&self, code: &Code) {
         let verify = if self.verify { "--verify " } else { "" };
-        self.view.screen.note(format_args!(
-            "Wormhole code is: {code}\nOn the other computer, please run:\n\nwormhole receive {verify}{code}\n"
-        ));
+        let link = self.link(code);
+        json::code(code, link.as_ref());
+        #[cfg(feature = "clipboard")]
+        if self.copy {
+            crate::clipboard::copy(code.to_string());
+        }
+        self.view.screen.say(format_args!("Wormhole code is: {code}"));
+        if let Some(qr) = link.and_then(|link| qr::of(&link, self.qr)) {
+            self.view.screen.note(qr);
+        }
+        self.view
+            .screen
+            .note(format_args!("On the other computer, please run:\n\nwormhole receive {verify}{code}\n"));
+    }
+
+    /// The code as a link, with the server if it is not the public one.
+    fn link(&self, code: &Code) -> Option<Uri> {
+        Uri::new(code.clone()).mailbox(self.view.mailbox()).ok()
     }
 
     fn ask(&mut self) {
         if let Some(verifier) = &self.verifier {
-            self.asked = Some(prompt::ask(format!("Verifier {verifier}. ok? (yes/no): ")));
+            let question = Question::new(Kind::Verifier, format!("Verifier {verifier}. ok? (yes/no): "));
+            let ask = if self.beside_input { prompt::ask_terminal } else { prompt::ask };
+            self.asked = Some(ask(question));
         }
     }
 

@@ -10,6 +10,7 @@ use wormhole_core::wire::server::{Demand, Welcome};
 use wormhole_core::wormhole::Event as Session;
 use wormhole_tokio::transfer::Progress;
 
+use crate::json;
 use crate::screen::Screen;
 
 /// How long a wait is borne in silence.
@@ -55,6 +56,11 @@ impl View {
         }
     }
 
+    /// The mailbox server's URL.
+    pub(crate) fn mailbox(&self) -> &str {
+        &self.mailbox
+    }
+
     /// Shows what both sides show alike, and passes over the rest.
     pub(crate) fn session(&mut self, event: &Session) {
         match event {
@@ -91,6 +97,7 @@ impl View {
         self.link = Link::Done;
         self.screen.note(format_args!("{doing} ({path}).."));
         self.screen.begin(progress.total());
+        json::progress(progress);
         let now = Instant::now();
         self.flow = (Some(now), Duration::ZERO);
         self.redraw = Some(now + REDRAW);
@@ -105,6 +112,7 @@ impl View {
         if self.redraw.take().is_some() {
             self.screen.at(progress.done(), progress.total());
             self.screen.end();
+            json::progress(progress);
         }
     }
 
@@ -134,6 +142,7 @@ impl View {
         if self.redraw.is_some_and(|at| at <= now) {
             self.redraw = Some(now + REDRAW);
             self.screen.at(progress.done(), progress.total());
+            json::progress(progress);
         }
     }
 

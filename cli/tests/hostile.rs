@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
-use wormhole_tests::hostile::{Client, LyingServer};
-use wormhole_tests::{Program, expect_names};
+use wormhole_tests::hostile::{Client, Loses, LyingServer, room};
+use wormhole_tests::{Outcome, Program, expect_names};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// The most memory that any of it may take.
@@ -88,4 +88,49 @@ fn no_server_makes_the_program_large() {
         assert!(outcome.took < LIMIT / 2, "{row}: {:?}", outcome.took);
         expect_names(work.path(), &[]);
     }
+}
+
+#[test]
+fn a_server_that_drops_every_ack_harms_nobody() {
+    let [sent, received] = both(|_, _, said| said["type"] == "ack");
+    assert_eq!((sent.code, received.code), (Some(0), Some(0)), "{sent:?}\n{received:?}");
+    assert!(received.output.contains("hello"), "{received:?}");
+}
+
+#[test]
+fn a_server_that_never_shows_that_it_has_our_messages_delays_the_end_and_no_more() {
+    let [sent, received] = both(|from, to, _| from == Some(to));
+    assert_eq!((sent.code, received.code), (Some(0), Some(0)), "{sent:?}\n{received:?}");
+    assert!(received.output.contains("hello"), "{received:?}");
+    assert!(received.took < LIMIT / 2, "{:?}", received.took);
+}
+
+#[test]
+fn a_server_that_gives_our_mailbox_to_two_others_gets_no_text_to_whoever_has_another_code() {
+    let server = room(|_, _, _| false);
+    let work = TempDir::new().unwrap();
+    let sender = start(&server, &work, &["send", "--code", "4-purple-sausages", "--text", "secret"]);
+    let others = ["4-green-sausages", "4-red-sausages"];
+    let others = others.map(|code| start(&server, &work, &["receive", code]));
+    let sent = sender.finish(LIMIT).expect_code("the sender", 1);
+    assert!(sent.error.contains("the codes differ"), "{}", sent.error);
+    for other in others {
+        let outcome = other.finish(LIMIT).expect_code("another one", 1);
+        assert!(!outcome.output.contains("secret"), "{outcome:?}");
+    }
+}
+
+/// A text on its way through a server that loses something.
+fn both(loses: Loses) -> [Outcome; 2] {
+    let server = room(loses);
+    let work = TempDir::new().unwrap();
+    let sender = start(&server, &work, &["send", "--code", "4-purple-sausages", "--text", "hello"]);
+    let receiver = start(&server, &work, &["receive", "4-purple-sausages"]);
+    [sender, receiver].map(|program| program.finish(LIMIT))
+}
+
+fn start(server: &LyingServer, work: &TempDir, arguments: &[&str]) -> Program {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wormhole"));
+    command.current_dir(work.path()).args(["--relay-url", &server.url()]).args(arguments);
+    Program::start(arguments[0], command)
 }

@@ -55,6 +55,8 @@ pub(crate) enum Fault {
     Jump { host: HostId, at: Duration, by: Duration },
     /// The server says messages again, and out of order.
     OddServer,
+    /// A client vanishes while the mailbox server is away, which comes back with what it knew.
+    VanishUnseen { host: HostId, at: Duration, lasts: Duration },
 }
 
 /// What happens to a connection once so many bytes have gone in one direction.
@@ -99,10 +101,12 @@ pub(crate) enum Sort {
     Suspend,
     Jump,
     OddServer,
+    VanishUnseen,
 }
 
 impl Sort {
-    pub(crate) const ALL: [Self; 23] = [
+    /// All but those that are several faults at once.
+    pub(crate) const ALONE: [Self; 23] = [
         Self::Refuse(Kind::Mailbox),
         Self::Refuse(Kind::Relay),
         Self::Refuse(Kind::Peer),
@@ -145,6 +149,7 @@ impl Sort {
             Self::Suspend => "a client is suspended".into(),
             Self::Jump => "a clock jumps".into(),
             Self::OddServer => "messages repeated and reordered".into(),
+            Self::VanishUnseen => "a client vanishes while the mailbox server restarts".into(),
         }
     }
 
@@ -169,7 +174,8 @@ impl Sort {
             | Self::Freeze
             | Self::Vanish
             | Self::Suspend
-            | Self::Jump => false,
+            | Self::Jump
+            | Self::VanishUnseen => false,
         }
     }
 
@@ -188,12 +194,13 @@ impl Sort {
             | Self::Freeze
             | Self::Vanish
             | Self::Suspend
-            | Self::Jump => false,
+            | Self::Jump
+            | Self::VanishUnseen => false,
         }
     }
 
     /// One of this sort.
-    pub(crate) fn draw(self, chance: &mut Chance, clients: u64) -> Fault {
+    pub(crate) fn draw(self, chance: &mut Chance, clients: u64, talks: u64) -> Fault {
         // Most of a world happens in its first seconds.
         let bound = chance.pick(4_000, &[1_000, 20_000]);
         let at = chance.millis(bound);
@@ -206,17 +213,17 @@ impl Sort {
             Self::Refuse(kind) => Fault::Refuse { kind, span: span(chance) },
             Self::NoName(kind) => Fault::NoName { kind, span: span(chance) },
             Self::Cut(kind) => {
-                let (nth, side, after) = place(chance, kind);
+                let (nth, side, after) = place(chance, kind, talks);
                 let seen = [chance.millis(5_000), chance.millis(5_000)];
                 Fault::Link { kind, nth, what: OnLink::Cut { side, after, seen } }
             }
             Self::Stall(kind) => {
-                let (nth, side, after) = place(chance, kind);
+                let (nth, side, after) = place(chance, kind, talks);
                 let lasts = span(chance).lasts;
                 Fault::Link { kind, nth, what: OnLink::Stall { side, after, lasts } }
             }
             Self::HalfClose(kind) => {
-                let (nth, side, after) = place(chance, kind);
+                let (nth, side, after) = place(chance, kind, talks);
                 Fault::Link { kind, nth, what: OnLink::HalfClose { side, after } }
             }
             Self::Restart | Self::Amnesia => {
@@ -235,6 +242,7 @@ impl Sort {
                 Fault::Jump { host, at, by: chance.millis(bound) }
             }
             Self::OddServer => Fault::OddServer,
+            Self::VanishUnseen => Fault::VanishUnseen { host, at, lasts: span(chance).lasts },
         }
     }
 }
@@ -259,7 +267,8 @@ impl Fault {
             | Self::Stop { .. }
             | Self::Suspend { .. }
             | Self::Jump { .. }
-            | Self::OddServer => None,
+            | Self::OddServer
+            | Self::VanishUnseen { .. } => None,
         }
     }
 
@@ -273,6 +282,15 @@ impl Fault {
             Self::Restart { at, lasts, keep } => {
                 let up = Strike::Up { host: MAILBOX, keep };
                 vec![(at, Strike::Down(MAILBOX)), (at.saturating_add(lasts), up)]
+            }
+            Self::VanishUnseen { host, at, lasts } => {
+                let up = Strike::Up { host: MAILBOX, keep: true };
+                let gone = Strike::Stop(host, Life::Vanished);
+                vec![
+                    (at, Strike::Down(MAILBOX)),
+                    (at.saturating_add(lasts / 2), gone),
+                    (at.saturating_add(lasts), up),
+                ]
             }
             Self::RelayGone { at } => vec![(at, Strike::Down(RELAY))],
             Self::Stop { host, at, life } => vec![(at, Strike::Stop(host, life))],
@@ -292,14 +310,14 @@ impl Fault {
 }
 
 /// Which connection, in which direction, after how many bytes.
-fn place(chance: &mut Chance, kind: Kind) -> (u64, usize, u64) {
+fn place(chance: &mut Chance, kind: Kind, talks: u64) -> (u64, usize, u64) {
     let bound = match kind {
         // A session says about two thousand bytes.
         Kind::Mailbox => 4_000,
         // The handshake, and then the content.
         Kind::Relay | Kind::Peer => chance.pick(300, &[10_000, 100_000]),
     };
-    (chance.below(3), usize::from(chance.one_in(2)), chance.below(bound))
+    (chance.below(talks.saturating_mul(3)), usize::from(chance.one_in(2)), chance.below(bound))
 }
 
 const fn of(kind: Kind) -> &'static str {

@@ -73,9 +73,18 @@ impl Peers {
 
 /// The command without the variables that programs of either implementation listen to.
 pub fn quiet(mut command: Command) -> Command {
-    for variable in ["WORMHOLE_RELAY_URL", "WORMHOLE_TRANSIT_HELPER", "WORMHOLE_ACCEPT_FILE", "WORMHOLE_QR"] {
+    for variable in [
+        "WORMHOLE_RELAY_URL",
+        "WORMHOLE_TRANSIT_HELPER",
+        "WORMHOLE_ACCEPT_FILE",
+        "WORMHOLE_QR",
+        "WORMHOLE_CODE",
+        "NO_COLOR",
+    ] {
         command.env_remove(variable);
     }
+    // Nor may files of whoever runs the tests say anything.
+    command.env("WORMHOLE_CONFIG", "").env("XDG_CONFIG_DIRS", "/nowhere");
     command.env("PYTHONUNBUFFERED", "1").env("LC_ALL", "C.UTF-8");
     command
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -205,6 +205,7 @@ async fn nameplates(url: &str) -> Vec<String> {
             | Event::OurHints(_)
             | Event::TheirHints(_)
             | Event::Connected(_)
+            | Event::Spooling
             | Event::Sent
             | Event::Stored(_)
             | Event::Complete => {}
@@ -276,7 +277,7 @@ fn serve(which: Which, port: u16, words: Words, tell: &mpsc::Sender<u16>, stoppe
         match which {
             Which::Mailbox => {
                 let Words { motd, error } = words;
-                let options = mailbox::Options { motd, error, ..mailbox::Options::new(listen, 0.0) };
+                let options = mailbox::Options { motd, error, ..mailbox::Options::new(listen, unix_time()) };
                 let server = Server::mailbox(options, wormhole_tokio::runtime());
                 until_stopped(server, tell, stopped).await;
             }
@@ -287,6 +288,11 @@ fn serve(which: Which, port: u16, words: Words, tell: &mpsc::Sender<u16>, stoppe
             }
         }
     });
+}
+
+/// Unix seconds, which the mailbox server stamps its messages with.
+fn unix_time() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// Serves until it is told to stop; dropping the server frees its port.

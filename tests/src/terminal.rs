@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, tcgetattr};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::{fail, ok};
 
@@ -28,12 +28,20 @@ impl Terminal {
     /// Runs `command` on a new terminal that is its controlling one.
     #[track_caller]
     pub fn run(command: &Command) -> Self {
+        Self::run_sized(command, 0, 0)
+    }
+
+    /// As [`Terminal::run`], where the terminal has so many columns and rows.
+    #[track_caller]
+    pub fn run_sized(command: &Command, columns: u16, rows: u16) -> Self {
         let person = ok(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY), "a terminal");
         ok(grantpt(&person).and_then(|()| unlockpt(&person)), "a terminal");
         let name = ok(ptsname(&person, Vec::new()), "the terminal's name");
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let program =
             File::from(ok(rustix::fs::open(name, flags, rustix::fs::Mode::empty()), "the terminal"));
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        ok(tcsetwinsize(&program, size), "the terminal's size");
         // `setsid --ctty` makes standard input the controlling terminal, so that Ctrl-C becomes a signal.
         let mut session = Command::new("setsid");
         session.arg("--ctty").arg(command.get_program()).args(command.get_args());

@@ -139,7 +139,9 @@ impl<'a> Opening<'a> {
                         self.left = 0;
                     }
                     // Of what has no size there is always more to come.
-                    let left = if self.left == UNKNOWN { Some(UNKNOWN) } else {
+                    let left = if self.left == UNKNOWN {
+                        Some(UNKNOWN)
+                    } else {
                         self.left.checked_sub(content.len() as u64)
                     };
                     self.left = left.ok_or_else(|| Error::Wormhole(TransitFault::TooMuch.into()))?;

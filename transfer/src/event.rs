@@ -50,7 +50,12 @@ impl Event {
             }
             Self::OurHints(hints) => status.our_hints.clone_from(hints),
             Self::TheirHints(hints) => status.their_hints.clone_from(hints),
-            Self::Offered(_) | Self::Spooling | Self::Answered | Self::Sent | Self::Stored(_) | Self::Complete => {}
+            Self::Offered(_)
+            | Self::Spooling
+            | Self::Answered
+            | Self::Sent
+            | Self::Stored(_)
+            | Self::Complete => {}
         }
     }
 }

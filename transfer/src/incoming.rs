@@ -46,11 +46,7 @@ impl Incoming {
     }
 
     /// Makes a place for what is offered, after looking whether there is room for it.
-    pub fn prepare(
-        offer: &Offer,
-        destination: &Destination,
-        on_conflict: OnConflict,
-    ) -> Result<Self, Error> {
+    pub fn prepare(offer: &Offer, destination: &Destination, on_conflict: OnConflict) -> Result<Self, Error> {
         let places = Place::of(offer, destination, on_conflict)?;
         let path = places.path().to_owned();
         let failed = |why: io::Error| Error::disk(Doing::Create, &path, &why);

@@ -289,7 +289,9 @@ mod tests {
         let mode = "zipfile/deflated".to_owned();
         let directory = Offer::Directory { name: Name::from("file"), mode, zip_size: 1, bytes: 1, files: 1 };
         let destination = Destination::Into(work.path().to_owned());
-        let over = |offer: &Offer| Place::of(offer, &destination, OnConflict::Overwrite).map(|it| it.path().to_owned());
+        let over = |offer: &Offer| {
+            Place::of(offer, &destination, OnConflict::Overwrite).map(|it| it.path().to_owned())
+        };
         assert_eq!(over(&file("file")), Ok(work.path().join("file")));
         for (offer, at) in [(file("directory"), "directory"), (directory, "file")] {
             assert_eq!(over(&offer), Err(Error::Exists { path: work.path().join(at) }));

@@ -56,7 +56,14 @@ impl<R: Runtime> Sender<R> {
         let machine = transfer::Sender::undecided(machine, runtime.seed());
         let session = Session::new(machine, runtime, &config);
         session.progress().set_total(content.size());
-        Ok(Self { session, content: Some(content), ours, must_spool: false, code: None, status: Status::default() })
+        Ok(Self {
+            session,
+            content: Some(content),
+            ours,
+            must_spool: false,
+            code: None,
+            status: Status::default(),
+        })
     }
 
     /// Has the server choose a nameplate, and chooses so many words.

@@ -153,7 +153,8 @@ impl Listing {
         let mut measure = Measure::new();
         let added = self.items().try_for_each(|item| measure.add(&self.entry(item, &self.entry_name(item))));
         let total = added.and_then(|()| measure.total());
-        self.archive_len = total.ok_or_else(|| Error::unsendable(&self.roots.path(b""), Unsendable::TooLarge))?;
+        self.archive_len =
+            total.ok_or_else(|| Error::unsendable(&self.roots.path(b""), Unsendable::TooLarge))?;
         Ok(())
     }
 }
@@ -323,7 +324,8 @@ impl Walk {
     fn finish(mut self) -> Result<Listing, Error> {
         self.sort();
         let directories = mem::take(&mut self.directories);
-        let is_empty = |it: &Directory| it.is_bare && !it.relative.is_empty() && !self.has_below(&it.relative);
+        let is_empty =
+            |it: &Directory| it.is_bare && !it.relative.is_empty() && !self.has_below(&it.relative);
         let empty: Vec<_> = directories.iter().map(is_empty).collect();
         for (directory, is_empty) in directories.iter().zip(empty) {
             self.push(&directory.relative, 0, &directory.metadata, !is_empty);

@@ -209,7 +209,8 @@ impl Conversation for State {
                 | Heard::Said(_)
                 | Heard::OurHints(_)
                 | Heard::Settled(_)
-                | Heard::Accepted | Heard::Ours(_) => Self::Meeting { verify },
+                | Heard::Accepted
+                | Heard::Ours(_) => Self::Meeting { verify },
             },
             Self::Comparing { held } => comparing(held, heard, out),
             Self::Waiting { way } => waiting(way, heard, out),
@@ -224,7 +225,8 @@ impl Conversation for State {
                 | Heard::Confirmed(_)
                 | Heard::OurHints(_)
                 | Heard::Settled(_)
-                | Heard::Accepted | Heard::Ours(_) => Self::Flowing { kind },
+                | Heard::Accepted
+                | Heard::Ours(_) => Self::Flowing { kind },
             },
             Self::Over => match heard {
                 Heard::Settled(settled) => let_go(Way::Settled(settled), out),
@@ -232,7 +234,8 @@ impl Conversation for State {
                 | Heard::Confirmed(_)
                 | Heard::Said(_)
                 | Heard::OurHints(_)
-                | Heard::Accepted | Heard::Ours(_)
+                | Heard::Accepted
+                | Heard::Ours(_)
                 | Heard::Over => Self::Over,
             },
         }
@@ -276,7 +279,9 @@ fn comparing(mut held: Vec<Said>, heard: Heard, out: &mut Vec<Order>) -> State {
             State::Comparing { held }
         }
         Heard::Over => State::Over,
-        Heard::Key | Heard::OurHints(_) | Heard::Settled(_) | Heard::Accepted | Heard::Ours(_) => State::Comparing { held },
+        Heard::Key | Heard::OurHints(_) | Heard::Settled(_) | Heard::Accepted | Heard::Ours(_) => {
+            State::Comparing { held }
+        }
     }
 }
 
@@ -292,9 +297,11 @@ fn waiting(way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
         Heard::Settled(settled) => State::Waiting { way: Way::Settled(settled) },
         Heard::Over => let_go(way, out),
         // As the reference, we pass over what only a receiver says.
-        Heard::Said(Said::Answer(_)) | Heard::Key | Heard::Confirmed(_) | Heard::Accepted | Heard::Ours(_) => {
-            State::Waiting { way }
-        }
+        Heard::Said(Said::Answer(_))
+        | Heard::Key
+        | Heard::Confirmed(_)
+        | Heard::Accepted
+        | Heard::Ours(_) => State::Waiting { way },
     }
 }
 
@@ -363,9 +370,11 @@ fn accepted(kind: Kind, way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
             fail(SECOND_OFFER.into(), out)
         }
         Heard::Over => let_go(way, out),
-        Heard::Said(Said::Answer(_)) | Heard::Key | Heard::Confirmed(_) | Heard::Accepted | Heard::Ours(_) => {
-            State::Accepted { kind, way }
-        }
+        Heard::Said(Said::Answer(_))
+        | Heard::Key
+        | Heard::Confirmed(_)
+        | Heard::Accepted
+        | Heard::Ours(_) => State::Accepted { kind, way },
     }
 }
 
@@ -403,7 +412,8 @@ fn racing(kind: Kind, heard: Heard, out: &mut Vec<Order>) -> State {
         | Heard::Key
         | Heard::Confirmed(_)
         | Heard::OurHints(_)
-        | Heard::Accepted | Heard::Ours(_) => State::Racing { kind },
+        | Heard::Accepted
+        | Heard::Ours(_) => State::Racing { kind },
     }
 }
 

@@ -210,12 +210,7 @@ fn deciding(
 }
 
 /// Begins, once the peer is the right one and it is known what is offered.
-fn decide(
-    offer: Option<Offer>,
-    same: bool,
-    early: Option<TransitInfo>,
-    out: &mut Vec<Order>,
-) -> State {
+fn decide(offer: Option<Offer>, same: bool, early: Option<TransitInfo>, out: &mut Vec<Order>) -> State {
     match offer {
         Some(offer) if same => begin(offer, early, out),
         offer => State::Deciding { offer, same, early },
@@ -286,7 +281,9 @@ fn offered(settled: Option<Settled>, heard: Heard, out: &mut Vec<Order>) -> Stat
         }
         Heard::Settled(settled) => State::Offered { settled: Some(settled) },
         Heard::Over => let_go(settled, out),
-        Heard::Key | Heard::Confirmed(_) | Heard::OurHints(_) | Heard::Accepted | Heard::Ours(_) => State::Offered { settled },
+        Heard::Key | Heard::Confirmed(_) | Heard::OurHints(_) | Heard::Accepted | Heard::Ours(_) => {
+            State::Offered { settled }
+        }
     }
 }
 
@@ -302,9 +299,12 @@ fn text_offered(heard: Heard, out: &mut Vec<Order>) -> State {
         // Some receivers say where they are before they know that there is only a text.
         Heard::Said(Said::Transit(_)) => State::TextOffered,
         Heard::Over => State::Over,
-        Heard::Key | Heard::Confirmed(_) | Heard::OurHints(_) | Heard::Settled(_) | Heard::Accepted | Heard::Ours(_) => {
-            State::TextOffered
-        }
+        Heard::Key
+        | Heard::Confirmed(_)
+        | Heard::OurHints(_)
+        | Heard::Settled(_)
+        | Heard::Accepted
+        | Heard::Ours(_) => State::TextOffered,
     }
 }
 
@@ -322,7 +322,8 @@ fn racing(heard: Heard, out: &mut Vec<Order>) -> State {
         | Heard::Key
         | Heard::Confirmed(_)
         | Heard::OurHints(_)
-        | Heard::Accepted | Heard::Ours(_) => State::Racing,
+        | Heard::Accepted
+        | Heard::Ours(_) => State::Racing,
     }
 }
 
@@ -335,7 +336,8 @@ fn flowing(heard: Heard, out: &mut Vec<Order>) -> State {
         | Heard::Confirmed(_)
         | Heard::OurHints(_)
         | Heard::Settled(_)
-        | Heard::Accepted | Heard::Ours(_) => State::Flowing,
+        | Heard::Accepted
+        | Heard::Ours(_) => State::Flowing,
     }
 }
 

@@ -334,9 +334,7 @@ impl Offer {
                 };
                 object([("file", file)])
             }
-            Self::Stream { name } => {
-                object([("stream", object([("filename", name.to_unicode().into())]))])
-            }
+            Self::Stream { name } => object([("stream", object([("filename", name.to_unicode().into())]))]),
             Self::Several { items, zip_size, bytes, files } => {
                 let several = object([
                     ("items", items.iter().map(Item::encode).collect::<Vec<_>>().into()),
@@ -497,6 +495,67 @@ mod tests {
         }
         for plain in ["", "[]", "1", "{"] {
             assert_eq!(Versions::decode(plain.as_bytes()), Err(Malformed));
+        }
+    }
+
+    #[test]
+    fn extras_are_what_both_sides_have_said() {
+        let of = |json: &str| Extras::declared_in(&RawJson::parse(json).unwrap());
+        assert_eq!(of("{}"), None);
+        assert_eq!(of("null"), None);
+        assert_eq!(of(r#"{"transfer-extras": null}"#), Some(Extras::default()));
+        assert_eq!(of(r#"{"transfer-extras": {"several": 0, "stream": "1"}}"#), Some(Extras::default()));
+        let theirs = of(r#"{"transfer-extras": {"several": 2, "banana": {}}}"#).unwrap();
+        assert_eq!(Extras::ALL.and(theirs), Extras { several: true, ..Extras::default() });
+        for told in ["{}", r#" { } "#, r#"{"abilities": ["x"], "n": 1}"#] {
+            let all = Extras::all_added_to(told);
+            assert_eq!(of(&all), Some(Extras::ALL), "{all}");
+        }
+        assert_eq!(Extras::all_added_to("[1]"), "[1]");
+    }
+
+    #[test]
+    fn what_a_file_keeps_is_bounded() {
+        let offer = |kept: &str| {
+            let plain = format!(
+                r#"{{"offer": {{"file": {{"filename": "a", "filesize": 1, "attributes": {kept}}}}}}}"#
+            );
+            match TransferMessage::decode(plain.as_bytes()).unwrap().remove(0) {
+                TransferMessage::Offer(Offer::File { attributes, .. }) => attributes,
+                other => panic!("{other:?}"),
+            }
+        };
+        let kept = offer(r#"{"mode": 4095, "seconds": 1700000000, "nanoseconds": 5}"#).unwrap();
+        assert_eq!((kept.mode(), kept.modified()), (Some(0o777), Some((1_700_000_000, 5))));
+        for hostile in [
+            r#"{"mode": 0, "seconds": 253402300800}"#,
+            r#"{"mode": 3584, "seconds": 18446744073709551615}"#,
+            r#"{"mode": -1, "seconds": 1, "nanoseconds": 1000000000}"#,
+            r#"{"mode": "511", "seconds": -1}"#,
+            "{}",
+        ] {
+            assert_eq!(offer(hostile), Some(Attributes::default()), "{hostile}");
+        }
+        assert_eq!(offer("5"), None);
+    }
+
+    #[test]
+    fn several_and_streams_are_read_as_they_are_written_and_their_number_is_bounded() {
+        let item = |name: &str, is_directory| Item { name: Name::from(name), is_directory };
+        let several = |items| Offer::Several { items, zip_size: 3, bytes: 2, files: 1 };
+        for offer in [
+            several(vec![item("a", false), item("d", true)]),
+            several(vec![]),
+            Offer::Stream { name: Name::from("s") },
+        ] {
+            let message = TransferMessage::Offer(offer);
+            assert_eq!(TransferMessage::decode(&message.encode()), Ok(vec![message]));
+        }
+        let many = |count| TransferMessage::Offer(several(vec![item("a", false); count]));
+        assert!(TransferMessage::decode(&many(ITEM_LIMIT).encode()).is_ok());
+        assert_eq!(TransferMessage::decode(&many(ITEM_LIMIT + 1).encode()), Err(Malformed));
+        for plain in [r#"{"offer": {"several": {}}}"#, r#"{"offer": {"stream": {}}}"#] {
+            assert_eq!(TransferMessage::decode(plain.as_bytes()), Err(Malformed));
         }
     }
 

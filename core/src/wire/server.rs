@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::Serialize;
@@ -180,7 +181,12 @@ impl FromServer {
         let [kind] = message.fields(["type"]).ok_or(Malformed)?;
         let kind = kind.and_then(Json::bytes).ok_or(Malformed)?;
         let decoded = match kind.as_slice() {
-            b"welcome" => Some(Self::Welcome(Welcome::decode(field(message, "welcome")))),
+            b"welcome" => {
+                let at = field(message, "server_tx").and_then(Json::float);
+                let server_time = at.and_then(|at| Duration::try_from_secs_f64(at).ok());
+                let welcome = Welcome::decode(field(message, "welcome"));
+                Some(Self::Welcome(Welcome { server_time, ..welcome }))
+            }
             b"ack" => Some(Self::Ack),
             b"nameplates" => field(message, "nameplates").and_then(nameplates).map(Self::Nameplates),
             b"allocated" => field(message, "nameplate").and_then(nameplate).map(Self::Allocated),
@@ -211,6 +217,8 @@ pub struct Welcome {
     pub current_cli_version: Option<Text>,
     /// What has to be done before the server serves; nothing, where it serves everybody.
     pub demand: Option<Demand>,
+    /// What the server's clock said, since the beginning of 1970, where it tells.
+    pub server_time: Option<Duration>,
 }
 
 /// What a server asks for before it serves (`docs/server-protocol.md`, "Permission").
@@ -254,7 +262,8 @@ impl Welcome {
         let [motd, error, current_cli_version, required] = fields.unwrap_or_default();
         let [motd, error, current_cli_version] =
             [motd, error, current_cli_version].map(|it| it.and_then(text));
-        Self { motd, error, current_cli_version, demand: required.and_then(Demand::decode) }
+        let demand = required.and_then(Demand::decode);
+        Self { motd, error, current_cli_version, demand, server_time: None }
     }
 }
 
@@ -377,6 +386,7 @@ mod tests {
             error: Some(Text::from("no")),
             current_cli_version: Some(Text::from("1")),
             demand: None,
+            server_time: None,
         };
         assert_eq!(welcome(full), Ok(FromServer::Welcome(expected)));
         for text in

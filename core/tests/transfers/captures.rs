@@ -131,7 +131,11 @@ fn our_offer(offer: &Value) -> Offer {
         return Offer::Text(text(message));
     }
     if let Some(file) = offer.get("file") {
-        return Offer::File { name: text(&file["filename"]), size: number(&file["filesize"]), attributes: None };
+        return Offer::File {
+            name: text(&file["filename"]),
+            size: number(&file["filesize"]),
+            attributes: None,
+        };
     }
     let directory = &offer["directory"];
     Offer::Directory {

@@ -14,7 +14,7 @@ use wormhole_core::rng::Seed;
 
 use self::handshake::{Handshake, Now};
 pub use self::proxy::Proxy;
-use crate::driver::{Job, Runtime};
+use crate::driver::{ABSENCE, Job, Runtime};
 use crate::network::{Network, OnNetwork};
 
 /// How long a proxy may take to connect us, from when on we are connected to it.
@@ -236,8 +236,20 @@ impl<R: Runtime> Proxied<R> {
     /// Gives up those that have taken too long.
     fn keep_time(&mut self) {
         let now = self.below.now();
-        let late = self.ways.iter().filter(|(_, way)| way.until().is_some_and(|until| until <= now));
-        for conn in late.map(|(conn, _)| *conn).collect::<Vec<_>>() {
+        let mut late = Vec::new();
+        for (conn, way) in &mut self.ways {
+            if let Stage::Shaking { until, .. } = &mut way.stage
+                && *until <= now
+            {
+                if now > until.plus(ABSENCE) {
+                    // Nobody ran us, so that no answer could come.
+                    *until = now.plus(HANDSHAKE_LIMIT);
+                } else {
+                    late.push(*conn);
+                }
+            }
+        }
+        for conn in late {
             self.fail(conn, Why::Proxy("it does not answer".into()));
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use wormhole_core::driver::{Address, Conn, Input, Listen, Target, Why};
 
 use super::link::{EndId, Link};
-use super::{Event, HostId, Life, Listening, MAILBOX, RELAY, Slot, State};
+use super::{Event, HostId, Life, Listening, Slot, State};
 use crate::fault::Kind;
 
 /// How long a dial is tried that nobody answers.
@@ -142,15 +142,12 @@ impl State {
     }
 
     fn resolve(&self, address: &Address) -> Option<(HostId, u16)> {
-        let host = match address.host.as_str() {
-            "mailbox" => MAILBOX,
-            "relay" => RELAY,
-            literal => match literal.parse().ok()? {
-                IpAddr::V4(four) => usize::from(*four.octets().last()?),
-                IpAddr::V6(_) => return None,
-            },
+        let named = self.hosts.iter().position(|host| host.name == address.host);
+        let literal = || match address.host.parse().ok()? {
+            IpAddr::V4(four) => four.octets().last().copied().map(usize::from),
+            IpAddr::V6(_) => None,
         };
-        Some((host, address.port))
+        Some((named.or_else(literal)?, address.port))
     }
 
     fn is_struck(&self, is: impl Fn(&crate::fault::Fault, wormhole_core::driver::Instant) -> bool) -> bool {

@@ -77,7 +77,7 @@ pub(crate) struct Host {
     /// The timer that is set, so that it is not set twice.
     timer: Option<Instant>,
     next_port: u16,
-    sniffed: sniff::Sniffed,
+    pub(crate) sniffed: sniff::Sniffed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

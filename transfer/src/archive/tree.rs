@@ -126,7 +126,8 @@ impl Tree {
     fn finish_from(mut self, depth: usize) -> Result<Vec<(PathBuf, Attributes)>, Error> {
         let least = self.root.components().count().saturating_add(depth);
         self.directories.sort_by_key(|(at, _)| Reverse(at.as_os_str().len()));
-        let (inside, top) = self.directories.into_iter().partition(|(at, _)| at.components().count() >= least);
+        let (inside, top) =
+            self.directories.into_iter().partition(|(at, _)| at.components().count() >= least);
         let inside: Vec<_> = inside;
         inside.iter().try_for_each(|(at, kept)| keep_directory(at, kept))?;
         Ok(top)

@@ -9,8 +9,8 @@ use wormhole_core::wire::peer::Attributes;
 
 use super::fields::{Fields, extra};
 use super::layout::{
-    BIG_MARK, CENTRAL, CENTRAL_LEN, DESCRIPTOR, End, FOLLOWS, KEPT, LINK_TYPE, LOCAL, LOCAL_LEN, MARK, TYPE_BITS,
-    UTF8, ZIP64,
+    BIG_MARK, CENTRAL, CENTRAL_LEN, DESCRIPTOR, End, FOLLOWS, KEPT, LINK_TYPE, LOCAL, LOCAL_LEN, MARK,
+    TYPE_BITS, UTF8, ZIP64,
 };
 use super::spool::{self, Waiting};
 use super::tree::{Tree, keep_file, safe_path, shown};

@@ -17,7 +17,7 @@ use crate::world::{World, misdrive};
 const DEADLINES: usize = 20;
 
 /// What each side may say.
-const PLAINS: [&str; 12] = [
+const PLAINS: [&str; 14] = [
     r#"{"transit": {"abilities-v1": [{"type": "direct-tcp-v1"}], "hints-v1": [{"type": "direct-tcp-v1", "hostname": "h", "port": 1}]}}"#,
     r#"{"transit": {"hints-v1": [{"type": "relay-v1", "hints": [{"type": "direct-tcp-v1", "hostname": "r", "port": 1}]}]}}"#,
     r#"{"transit": {}}"#,
@@ -30,6 +30,8 @@ const PLAINS: [&str; 12] = [
     r#"{"error": "transfer rejected"}"#,
     r#"{"answer": {}, "offer": {}, "transit": {}}"#,
     r#"{"offer": {"directory": {"mode": "tar"}}}"#,
+    r#"{"offer": {"stream": {"filename": "s"}}}"#,
+    r#"{"offer": {"several": {"items": [{"filename": "a"}, {"dirname": "d"}], "zipsize": 22, "numbytes": 0, "numfiles": 1}}}"#,
 ];
 
 /// Whose part it is and how far it has come, and what happens then.
@@ -81,7 +83,7 @@ fn go_on<M: Side>(mut world: World<M>, mut peer: Peer, script: &mut Script<'_>) 
             _ => {
                 let kind = script.byte();
                 // Whether it is taken depends on the state.
-                let _ = world.machine.command(kind);
+                let _ = world.machine_mut().command(kind);
             }
         }
         if script.byte() & 3 != 0 {
@@ -89,7 +91,7 @@ fn go_on<M: Side>(mut world: World<M>, mut peer: Peer, script: &mut Script<'_>) 
         }
     }
     world.polls(true);
-    world.machine.finish(Err(Error::Cancelled));
+    world.machine_mut().finish(Err(Error::Cancelled));
     world.poll();
     for _ in 0..DEADLINES {
         world.settle_closing();
