@@ -186,6 +186,7 @@ impl Inviting {
             | Event::OurHints(_)
             | Event::TheirHints(_)
             | Event::Connected(_)
+            | Event::Spooling
             | Event::Sent
             | Event::Stored(_)
             | Event::Complete => {}
@@ -232,7 +233,11 @@ impl Inviting {
     fn offered(&mut self, offer: &Offer) {
         let key = match offer {
             Offer::Text(text) => Key::parse(&text.to_unicode()),
-            Offer::File { .. } | Offer::Directory { .. } | Offer::Unknown => Err("it is not even a text"),
+            Offer::File { .. }
+            | Offer::Stream { .. }
+            | Offer::Several { .. }
+            | Offer::Directory { .. }
+            | Offer::Unknown => Err("it is not even a text"),
         };
         match key {
             Ok(key) => {

@@ -93,9 +93,7 @@ impl Guest {
                 let mut shared = lock(&self.shared);
                 let side = self.number.and_then(|number| shared.sides.get(number)).cloned();
                 let (phase, body) = (text("phase"), text("body"));
-                shared
-                    .messages
-                    .push(json!({"type": "message", "side": side, "phase": phase, "body": body}));
+                shared.messages.push(json!({"type": "message", "side": side, "phase": phase, "body": body}));
             }
             _ => {}
         }
