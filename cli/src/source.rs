@@ -136,7 +136,12 @@ pub(crate) fn announce(content: &Content, screen: &Screen) {
             screen.note(format_args!("Sending text message ({})", Bytes(text.len() as u64)));
         }
         OurOffer::File { name, size, .. } => {
-            screen.note(format_args!("Sending {} file named '{}'", Bytes(*size), Name::from(name.as_str())));
+            let what = if content.is_device() { "block device" } else { "file" };
+            screen.note(format_args!(
+                "Sending {} {what} named '{}'",
+                Bytes(*size),
+                Name::from(name.as_str())
+            ));
         }
         OurOffer::Stream { name } => {
             let name = Name::from(name.as_str());
