@@ -215,8 +215,8 @@ mod tests {
     fn connections_through_tor_have_nothing_in_common() {
         let proxy = Proxy::socks5("h", 1);
         assert!(proxy.alone(|| [1; 32]).is_none());
-        let [one, two] =
-            [1, 2].map(|seed| proxy.clone().isolated().alone(|| [seed; 32]).unwrap().login.unwrap());
+        let tor = Proxy::tor("h", 1);
+        let [one, two] = [1, 2].map(|seed| tor.alone(|| [seed; 32]).unwrap().login.unwrap());
         assert!(one.user != two.user && one.password != two.password);
         assert!(one.user.len() <= LOGIN_BYTES && one.password.len() <= LOGIN_BYTES);
     }
