@@ -16,6 +16,8 @@ use crate::{help, qr};
 
 /// Variable that names the transit relay. Empty means the default, as with the reference.
 pub(crate) const HELPER_VARIABLE: &str = "WORMHOLE_TRANSIT_HELPER";
+/// Variable that says whether there is to be a QR code.
+pub(crate) const QR_VARIABLE: &str = "WORMHOLE_QR";
 
 /// Send text, files and directories to another computer with a short code that is read aloud.
 #[derive(Debug, Parser)]
@@ -118,8 +120,8 @@ pub(crate) struct Send {
     ///
     /// It has the link for the other side, with the mailbox server where that is not the public one. Without this option it
     /// is shown on a terminal that is wide enough. [env: WORMHOLE_QR=true|false]
-    #[arg(long, num_args = 0, default_missing_value = "1", env = "WORMHOLE_QR", overrides_with = "no_qr")]
-    #[arg(hide_env_values = true, value_parser = qr::Wish::parse)]
+    #[arg(long, num_args = 0, default_missing_value = "1", overrides_with = "no_qr")]
+    #[arg(value_parser = qr::Wish::parse)]
     qr: Option<qr::Wish>,
     /// Show no QR code
     #[arg(long, overrides_with = "qr")]
@@ -198,8 +200,13 @@ impl Command {
 
 impl Send {
     /// Whether a QR code is wanted: an option goes before the environment.
-    pub(crate) fn qr(&self) -> qr::Wish {
-        if self.no_qr { qr::Wish::Never } else { self.qr.unwrap_or_default() }
+    pub(crate) fn qr(&self) -> Result<qr::Wish, String> {
+        match (self.no_qr, self.qr) {
+            (true, _) => Ok(qr::Wish::Never),
+            (false, Some(wish)) => Ok(wish),
+            (false, None) => qr::Wish::parse(&env::var(QR_VARIABLE).unwrap_or_default())
+                .map_err(|why| format!("the variable {QR_VARIABLE}: {why}")),
+        }
     }
 }
 

@@ -73,7 +73,7 @@ fn tell(failure: &Failure) {
         // A line of its own, since a prompt or the terminal's `^C` may stand on the last one.
         Failure::Interrupted => screen::note(format_args!("\nInterrupted.")),
         Failure::Transfer(_) | Failure::Code(_) | Failure::Usage(_) | Failure::Here(_) | Failure::NoCode => {
-            screen::note(format_args!("ERROR: {failure}"));
+            screen::note(format_args!("{}", screen::wrapped(&format!("ERROR: {failure}"))));
         }
     }
 }

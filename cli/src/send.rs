@@ -26,6 +26,7 @@ use crate::view::View;
 
 /// `wormhole send`.
 pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interrupts) -> Result<(), Failure> {
+    let qr = options.qr().map_err(Failure::Usage)?;
     let given = link::given(options.code.as_deref(), options.code_file.as_deref());
     let given = or_interrupted(interrupts, given).await??;
     let invitation = given.map(|code| Invitation::parse(&code, Role::Leader)).transpose()?;
@@ -48,7 +49,7 @@ pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interr
     let view = View::new(screen, common.mailbox());
     let sending = Sending::new(sender, view, is_text, options.verify);
     // A link does not say for which application it is, so there is one for the usual only.
-    let qr = if common.appid == defaults::TRANSFER_APPID { options.qr() } else { qr::Wish::Never };
+    let qr = if common.appid == defaults::TRANSFER_APPID { qr } else { qr::Wish::Never };
     #[cfg(feature = "clipboard")]
     let sending = Sending { copy: options.copy, ..sending };
     Sending { qr, ..sending }.until_done(interrupts).await
