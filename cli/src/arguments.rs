@@ -8,21 +8,21 @@ use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::ArgValueCompleter;
 use wormhole_core::defaults;
-use wormhole_core::error::Misuse;
-use wormhole_core::wire::hints::{DirectHint, parse_relay_argument};
 
 use crate::completion::{self, Shell};
+use crate::failure::EXIT_CODES;
+use crate::network::Network;
+use crate::secret::Secret;
+use crate::ssh::Ssh;
 use crate::{help, qr};
 
-/// Variable that names the transit relay. Empty means the default, as with the reference.
-pub(crate) const HELPER_VARIABLE: &str = "WORMHOLE_TRANSIT_HELPER";
 /// Variable that says whether there is to be a QR code.
 pub(crate) const QR_VARIABLE: &str = "WORMHOLE_QR";
 
 /// Send text, files and directories to another computer with a short code that is read aloud.
 #[derive(Debug, Parser)]
 #[command(name = "wormhole", version, max_term_width = 100, disable_help_subcommand = false)]
-#[command(after_long_help = help::WORMHOLE)]
+#[command(after_help = EXIT_CODES, after_long_help = help::WORMHOLE)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -38,20 +38,13 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "URL", env = "WORMHOLE_RELAY_URL", value_parser = mailbox_url)]
     #[arg(hide_env_values = true)]
     relay_url: Option<String>,
-    /// Relay for where no direct connection is possible, tcp:HOST:PORT; "" for none [env:
-    /// WORMHOLE_TRANSIT_HELPER]
-    #[arg(long, global = true, value_name = "tcp:HOST:PORT", value_parser = relay)]
-    transit_helper: Option<Relay>,
     /// Namespace of the codes; both sides need the same
-    #[arg(long, global = true, value_name = "APPID", default_value = defaults::TRANSFER_APPID)]
-    #[arg(hide_default_value = true, value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) appid: String,
-    /// Let the other side connect to this computer (the default)
-    #[arg(long, global = true, overrides_with = "no_listen")]
-    listen: bool,
-    /// Open no port on this computer: connect to the other side, or meet it at the relay
-    #[arg(long, global = true, overrides_with = "listen")]
-    pub(crate) no_listen: bool,
+    #[arg(long, global = true, value_name = "APPID", value_parser = NonEmptyStringValueParser::new())]
+    appid: Option<String>,
+    #[command(flatten)]
+    pub(crate) network: Network,
+    #[command(flatten)]
+    pub(crate) secret: Secret,
     /// Say nothing but the code, questions and errors
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
@@ -74,6 +67,8 @@ pub(crate) enum Command {
     /// Receive what somebody sends
     #[command(aliases = ["rx", "recv", "recieve"])]
     Receive(Receive),
+    /// Give somebody access with their SSH key, or get it with yours
+    Ssh(Ssh),
     /// Find out what works from here: servers, addresses, the clock
     #[command(after_long_help = help::DOCTOR)]
     Doctor,
@@ -97,12 +92,12 @@ pub(crate) struct Send {
     #[arg(long, value_name = "TEXT")]
     pub(crate) text: Option<OsString>,
     /// Use this code or link, made up by you or by the receiver, instead of a new code
-    #[arg(long, value_name = "CODE", conflicts_with = "code_length")]
+    #[arg(long, value_name = "CODE")]
     pub(crate) code: Option<String>,
     /// Read that code from a file
     ///
     /// From its first line, so that it does not stand in the list of processes. The variable WORMHOLE_CODE does as well.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["code", "code_length"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "code")]
     pub(crate) code_file: Option<PathBuf>,
     /// Copy the code to the clipboard
     ///
@@ -110,12 +105,6 @@ pub(crate) struct Send {
     #[cfg(feature = "clipboard")]
     #[arg(long)]
     pub(crate) copy: bool,
-    /// Words in a new code
-    #[arg(short, long, value_name = "NUMWORDS", value_parser = clap::value_parser!(u8).range(1..=64))]
-    pub(crate) code_length: Option<u8>,
-    /// Compare a verifier with the receiver before anything is sent
-    #[arg(short, long)]
-    pub(crate) verify: bool,
     /// Show a QR code even where it may not look well
     ///
     /// It has the link for the other side, with the mailbox server where that is not the public one. Without this option it
@@ -126,6 +115,9 @@ pub(crate) struct Send {
     /// Show no QR code
     #[arg(long, overrides_with = "qr")]
     no_qr: bool,
+    /// Leave out of a directory what cannot be sent, instead of sending nothing
+    #[arg(long)]
+    pub(crate) ignore_unsendable_files: bool,
 }
 
 /// Options of `receive`.
@@ -147,16 +139,12 @@ pub(crate) struct Receive {
     /// Where to put it: a new name, a directory to put it into, or a file to replace
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output_file: Option<PathBuf>,
-    /// Show the verifier, to be compared with the sender's
-    #[arg(short, long)]
-    pub(crate) verify: bool,
     /// Make the code on this side; the sender gives it to `send --code`
     #[arg(short, long, conflicts_with = "code")]
     pub(crate) allocate: bool,
-    /// Words in the code of --allocate
-    #[arg(short, long, value_name = "NUMWORDS", value_parser = clap::value_parser!(u8).range(1..=64))]
-    #[arg(requires = "allocate")]
-    pub(crate) code_length: Option<u8>,
+    /// Take a text only, and refuse files and directories
+    #[arg(short = 't', long)]
+    pub(crate) only_text: bool,
 }
 
 /// Options of `completions`.
@@ -190,6 +178,7 @@ impl Command {
         match self {
             Self::Send(_) => "send",
             Self::Receive(_) => "receive",
+            Self::Ssh(_) => "ssh",
             Self::Doctor => "doctor",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
@@ -221,27 +210,15 @@ impl Common {
         self.relay_url.as_deref().filter(|url| !url.is_empty()).unwrap_or(defaults::MAILBOX)
     }
 
-    /// The transit relay: the option's, else the environment's, else the public one.
-    pub(crate) fn relay(&self) -> Result<Option<DirectHint>, String> {
-        if let Some(Relay(relay)) = &self.transit_helper {
-            return Ok(relay.clone());
-        }
-        match env::var(HELPER_VARIABLE) {
-            Ok(text) if !text.is_empty() => match relay(&text) {
-                Ok(Relay(relay)) => Ok(relay),
-                Err(why) => Err(format!("the variable {HELPER_VARIABLE}: {why}")),
-            },
-            Ok(_) | Err(_) => parse_relay_argument(defaults::RELAY).map_err(|fault| fault.to_string()),
-        }
+    /// The namespace of text, files and directories.
+    pub(crate) fn appid(&self) -> &str {
+        self.appid_or(defaults::TRANSFER_APPID)
     }
-}
 
-/// A relay as an option has it; the empty one is no relay.
-#[derive(Clone, Debug)]
-struct Relay(Option<DirectHint>);
-
-fn relay(text: &str) -> Result<Relay, Misuse> {
-    parse_relay_argument(text).map(Relay)
+    /// The namespace that is asked for, or this one.
+    pub(crate) fn appid_or<'a>(&'a self, default: &'a str) -> &'a str {
+        self.appid.as_deref().unwrap_or(default)
+    }
 }
 
 fn mailbox_url(text: &str) -> Result<String, String> {
@@ -302,15 +279,9 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_relay_is_none() {
-        let parsed = parse(&["wormhole", "--transit-helper", "", "send"]).unwrap();
-        assert_eq!(parsed.common.relay(), Ok(None));
-    }
-
-    #[test]
     fn the_last_of_listen_and_no_listen_counts() {
-        assert!(parse(&["wormhole", "--listen", "--no-listen", "send"]).unwrap().common.no_listen);
-        assert!(!parse(&["wormhole", "send", "--no-listen", "--listen"]).unwrap().common.no_listen);
+        assert!(parse(&["wormhole", "--listen", "--no-listen", "send"]).unwrap().common.network.is_closed());
+        assert!(!parse(&["wormhole", "send", "--no-listen", "--listen"]).unwrap().common.network.is_closed());
     }
 
     #[test]
@@ -324,13 +295,6 @@ mod tests {
     fn text_and_path_exclude_each_other() {
         let error = parse(&["wormhole", "send", "--text", "hi", "f"]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
-    }
-
-    #[test]
-    fn code_length_on_receive_needs_allocate() {
-        assert!(parse(&["wormhole", "receive", "-c", "3"]).is_err());
-        assert!(parse(&["wormhole", "receive", "-a", "-c", "3"]).is_ok());
-        assert!(parse(&["wormhole", "receive", "-a", "4-a-b"]).is_err());
     }
 
     fn parse(line: &[&str]) -> Result<Arguments, clap::Error> {

@@ -122,7 +122,7 @@ async fn mailbox(common: &Common) -> Mailbox {
 /// The server's welcome, how long it took, and how long an answer takes then.
 async fn greeted(common: &Common) -> Result<(Welcome, Duration, Duration), Failure> {
     let began = Instant::now();
-    let mut receiver = Receiver::new(sides::config(common, false)?)?;
+    let mut receiver = Receiver::new(sides::config(common, common.appid()).await?)?;
     receiver.input_code()?;
     let mut welcomed = None;
     loop {
@@ -154,7 +154,7 @@ async fn greeted(common: &Common) -> Result<(Welcome, Duration, Duration), Failu
 const RELAY: &str = "transit relay";
 
 async fn relays(common: &Common) -> Result<Vec<Finding>, Failure> {
-    let relays: Vec<DirectHint> = common.relay().map_err(Failure::Usage)?.into_iter().collect();
+    let relays = common.network.relays()?;
     if relays.is_empty() {
         let advice = "Without one, two computers behind different routers may not find to each other.";
         return Ok(vec![Finding::neutral(RELAY, "none is configured".to_owned(), advice)]);
@@ -237,7 +237,7 @@ fn ipv6() -> Finding {
 /// At which addresses the other side would be told to look for us.
 async fn addresses(common: &Common) -> Finding {
     const NAME: &str = "our addresses";
-    if common.no_listen {
+    if common.network.is_closed() {
         return Finding::neutral(NAME, "none is told, as you wish (--no-listen)".to_owned(), "");
     }
     let mut runtime = wormhole_tokio::runtime();

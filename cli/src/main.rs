@@ -18,16 +18,20 @@ mod json;
 mod link;
 mod manual;
 mod mode;
+mod network;
 mod prompt;
 mod qr;
 mod receive;
 mod screen;
+mod secret;
 mod send;
 mod sides;
 mod sizes;
+mod ssh;
 mod start;
 mod suggestion;
 mod terminal;
+mod verifier;
 mod view;
 
 use std::process;
@@ -57,14 +61,16 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     runtime.block_on(async {
         let interrupts = &mut Interrupts::listen()
             .map_err(|error| Failure::Here(format!("signals cannot be awaited: {error}")))?;
-        match &arguments.command {
+        let outcome = match &arguments.command {
             Command::Send(options) => send::run(&arguments.common, options, interrupts).await,
             Command::Receive(options) => receive::run(&arguments.common, options, interrupts).await,
+            Command::Ssh(options) => ssh::run(&arguments.common, options, interrupts).await,
             Command::Doctor => doctor::run(&arguments.common, interrupts).await,
             Command::Completions(options) => completion::script(options.shell),
             Command::Man(options) => manual::write(options.of.as_deref()),
             Command::Demo(options) => demo::run(&arguments.common, options, interrupts).await,
-        }
+        };
+        outcome.map_err(|failure| interrupts.name(failure))
     })
 }
 
@@ -72,6 +78,7 @@ fn tell(failure: &Failure) {
     match failure {
         // A line of its own, since a prompt or the terminal's `^C` may stand on the last one.
         Failure::Interrupted => screen::note(format_args!("\nInterrupted.")),
+        Failure::Terminated => screen::note(format_args!("\nTerminated.")),
         Failure::Transfer(_) | Failure::Code(_) | Failure::Usage(_) | Failure::Here(_) | Failure::NoCode => {
             screen::note(format_args!("{}", screen::wrapped(&format!("ERROR: {failure}"))));
         }

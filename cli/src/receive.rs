@@ -7,7 +7,6 @@ use std::sync::mpsc;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use wormhole_core::code::Code;
-use wormhole_core::defaults;
 use wormhole_core::untrusted::Text;
 use wormhole_core::uri::{Role, Uri};
 use wormhole_core::wormhole::Event as Session;
@@ -18,12 +17,13 @@ use crate::code_prompt::{self, Told};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::json::{self, Kind};
-use crate::link::{self, Invitation};
+use crate::link;
 use crate::mode::mode;
 use crate::prompt::{self, Answer, Question};
 use crate::screen::{Screen, shown};
 use crate::sides::{self, or_interrupted};
 use crate::sizes::Bytes;
+use crate::verifier;
 use crate::view::View;
 
 /// `wormhole receive`.
@@ -32,13 +32,20 @@ pub(crate) async fn run(
     options: &Receive,
     interrupts: &mut Interrupts,
 ) -> Result<(), Failure> {
-    let given = if options.allocate {
+    let given = if options.allocate && options.code.is_none() {
         None
     } else {
         let given = link::given(options.code.as_deref(), options.code_file.as_deref());
         or_interrupted(interrupts, given).await??
     };
-    let invitation = given.map(|code| Invitation::parse(&code, Role::Follower)).transpose()?;
+    let invitation = common.secret.known(given.as_deref(), Role::Follower)?;
+    match (&invitation, options.allocate) {
+        (Some(_), true) => {
+            return Err(Failure::Usage("Cannot specify a code when using --allocate".to_owned()));
+        }
+        (None, false) => common.secret.makes_none()?,
+        (Some(_), false) | (None, true) => {}
+    }
     let common = &match &invitation {
         Some(invitation) => {
             let mailbox = invitation.mailbox(common.mailbox(), options.accept_file);
@@ -46,7 +53,7 @@ pub(crate) async fn run(
         }
         None => common.clone(),
     };
-    let config = sides::config(common, false)?;
+    let config = or_interrupted(interrupts, sides::config(common, common.appid())).await??;
     let mut receiver = Receiver::new(config)?;
     let mut view = View::new(Screen::new(common.hide_progress), common.mailbox());
     let stage = match invitation {
@@ -56,7 +63,7 @@ pub(crate) async fn run(
             Stage::Talking
         }
         None if options.allocate => {
-            receiver.allocate_code(options.code_length.map_or(defaults::CODE_WORDS, usize::from))?;
+            receiver.allocate_code(common.secret.words())?;
             Stage::Talking
         }
         None => {
@@ -67,7 +74,8 @@ pub(crate) async fn run(
     let wishes = Wishes {
         accept: options.accept_file,
         place: options.output_file.clone(),
-        show_verifier: options.verify,
+        only_text: options.only_text,
+        compare: common.secret.verify,
         show_code: options.allocate,
     };
     Receiving { stage, ..Receiving::new(receiver, view, wishes) }.until_done(interrupts).await
@@ -76,13 +84,16 @@ pub(crate) async fn run(
 const WAITING: &str = "Waiting for sender...";
 
 /// What the user said beforehand.
+#[derive(Default)]
 pub(crate) struct Wishes {
     /// Takes a file or directory without asking.
     pub(crate) accept: bool,
     /// Where to put it.
     pub(crate) place: Option<PathBuf>,
-    /// Shows the verifier.
-    pub(crate) show_verifier: bool,
+    /// Takes nothing but a text.
+    pub(crate) only_text: bool,
+    /// Compares the verifier with the sender before anything is shown.
+    pub(crate) compare: bool,
     /// Shows the code, which was made on this side.
     pub(crate) show_code: bool,
 }
@@ -117,6 +128,8 @@ enum Stage {
     },
     /// For nothing.
     Talking,
+    /// To say whether the sender has the same verifier.
+    Comparing(Option<Answer>),
     /// Whether there is a place for what is offered is being found out.
     Placing(oneshot::Receiver<Place>),
     /// To say whether what is offered may come.
@@ -136,6 +149,7 @@ enum Local {
     Told(Option<Told>),
     Placed(Place),
     Answered(Option<String>),
+    Compared(Option<String>),
 }
 
 impl Stage {
@@ -145,6 +159,7 @@ impl Stage {
             Self::Connecting | Self::Talking => pending().await,
             Self::Typing { told, .. } => Local::Told(told.recv().await),
             Self::Placing(found) => Local::Placed(found.await.unwrap_or(Place::Taken)),
+            Self::Comparing(question) => Local::Compared(prompt::answered(question).await),
             Self::Asked(question) => Local::Answered(prompt::answered(question).await),
         }
     }
@@ -195,6 +210,7 @@ impl Receiving {
                     self.stage = Stage::Asked(Some(prompt::ask(Question::new(Kind::Accept, "ok? (Y/n): "))));
                 }
             }
+            Local::Compared(line) => self.compared(line.as_deref())?,
             Local::Answered(line) if prompt::accepts(line.as_deref()) => self.accept(),
             Local::Answered(_) => {
                 self.stage = Stage::Talking;
@@ -237,7 +253,7 @@ impl Receiving {
             Event::Connected(path) => self.view.begin("Receiving", path, &self.receiver.progress()),
             Event::Closed(outcome) => {
                 self.view.end(&self.receiver.progress());
-                if let Stage::Asked(Some(_)) = self.stage {
+                if let Stage::Asked(Some(_)) | Stage::Comparing(Some(_)) = self.stage {
                     // The question is still on the last line.
                     self.view.screen.note("");
                 }
@@ -265,8 +281,13 @@ impl Receiving {
                 }
             }
             Session::Nameplates(_) => self.answer_tab(),
-            Session::Verifier(verifier) if self.wishes.show_verifier => {
-                self.view.screen.note(format_args!("Verifier {verifier}."));
+            Session::Verifier(verifier) if self.wishes.compare => {
+                self.view.screen.note(format_args!(
+                    "{}\n{}",
+                    verifier::line(verifier),
+                    verifier::words(verifier)
+                ));
+                self.compare();
             }
             Session::LinkUp
             | Session::LinkDown { .. }
@@ -289,6 +310,20 @@ impl Receiving {
         }
     }
 
+    fn compare(&mut self) {
+        self.stage = Stage::Comparing(Some(verifier::ask()));
+    }
+
+    /// What the user says of the verifier; asked again until it is a whole word.
+    fn compared(&mut self, line: Option<&str>) -> Result<(), Failure> {
+        let Some(same) = prompt::confirms(line) else {
+            self.compare();
+            return Ok(());
+        };
+        self.stage = Stage::Talking;
+        sides::unless_over(self.receiver.confirm_verifier(same))
+    }
+
     /// The list that the Tab key waits for is there.
     fn answer_tab(&mut self) {
         if let Stage::Typing { wanted, .. } = &mut self.stage
@@ -303,6 +338,11 @@ impl Receiving {
     fn offered(&mut self, offer: Offer) {
         match &offer {
             Offer::Text(text) => self.take_text(text),
+            Offer::File { .. } | Offer::Directory { .. } if self.wishes.only_text => {
+                self.view.screen.note("This is no text, and --only-text takes nothing else.");
+                // Where the end came first, it says why.
+                drop(self.receiver.refuse());
+            }
             Offer::File { .. } | Offer::Directory { .. } => {
                 self.is_directory = matches!(offer, Offer::Directory { .. });
                 let destination = self.wishes.destination();
@@ -339,6 +379,10 @@ impl Receiving {
 
     fn stored(&mut self, path: &Path) {
         self.view.end(&self.receiver.progress());
+        if self.is_directory {
+            // It happened as it came; scripts look for the line.
+            self.view.screen.note("Unpacking zipfile..");
+        }
         let what = if self.is_directory { "files" } else { "file" };
         let whole = path::absolute(path).unwrap_or_else(|_| path.to_owned());
         self.view.screen.note(format_args!("Received {what} written to: {}", shown(&whole)));

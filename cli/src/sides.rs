@@ -10,14 +10,13 @@ use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 
-/// The command line as the transfer takes it.
-pub(crate) fn config(common: &Common, verify: bool) -> Result<Config, Failure> {
-    let relay = common.relay().map_err(Failure::Usage)?;
-    let config = Config::new(&common.appid)
+/// The command line as the transfer takes it, in this namespace.
+pub(crate) async fn config(common: &Common, appid: &str) -> Result<Config, Failure> {
+    let config = Config::new(appid)
         .mailbox(common.mailbox())
-        .relay_hints(relay.into_iter().collect())
-        .listen(!common.no_listen)
-        .verify(verify);
+        .client_version(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+        .verify(common.secret.verify);
+    let config = common.network.apply(config).await?;
     config.session().map_err(|fault| Failure::Usage(fault.to_string()))?;
     Ok(config)
 }

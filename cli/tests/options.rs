@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use wormhole_tests::{
-    Channel, Kind, Outcome, Program, Route, Sample, Scene, Servers, Terminal, Who, new_code, ok, quiet,
+    Channel, Kind, Program, Route, Sample, Scene, Servers, Terminal, Who, new_code, ok, quiet,
 };
 
 const OURS: &str = env!("CARGO_BIN_EXE_wormhole");
@@ -208,7 +208,7 @@ fn a_file_of_settings_says_what_options_say() {
     let settings = from.path().join("settings.toml");
     let text = format!(
         "relay-url = \"{url}\"\ntransit-helper = \"{relay}\"\nlisten = false\nhide-progress = true\n\
-         [send]\ncode-length = 4\nqr = true\n[receive]\naccept-file = true\noutput-file = \"{}/\"\n",
+         code-length = 4\n[send]\nqr = true\n[receive]\naccept-file = true\noutput-file = \"{}/\"\n",
         place.display()
     );
     ok(fs::write(&settings, text), "a file");
@@ -223,6 +223,15 @@ fn a_file_of_settings_says_what_options_say() {
     assert!(sent.error.contains('█'), "{}", sent.error);
     assert!(received.error.contains(&format!("->relay:{relay}")), "{}", received.error);
     sample.expect_in(&place, "");
+
+    // An option goes before the file, also where the file says the opposite.
+    let sending = bare(&["send", "--listen", "--no-qr", "-c", "1", &path], from.path(), &environment);
+    let code = sending.line_after(Channel::Error, "Wormhole code is: ", LIMIT);
+    assert_eq!(code.split('-').count(), 2, "{code}");
+    let received = bare(&["receive", "-o", "other", &code], to.path(), &environment).succeed(LIMIT);
+    assert!(received.error.contains("(->tcp:"), "{}", received.error);
+    assert!(!sending.succeed(LIMIT).error.contains('█'));
+    assert!(to.path().join("other").is_file());
 }
 
 #[test]

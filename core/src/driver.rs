@@ -168,7 +168,8 @@ pub enum Op<Q = Infallible> {
         /// The number that the caller will have.
         conn: Conn,
     },
-    /// One read, of any length. Answered by [`Input::Received`] or [`Input::Closed`].
+    /// One read, of any length. Answered by [`Input::Received`] or [`Input::Closed`]. Where one is under way, as at the
+    /// beginning of a join, it stays the only one.
     Read {
         /// The connection.
         conn: Conn,

@@ -60,12 +60,20 @@ impl<M: Clone, I: Clone> Table<'_, M, I> {
                 let outputs = step(&mut machine, input.clone());
                 let outputs: Vec<_> = outputs.iter().map(|output| tidy(&format!("{output:?}"))).collect();
                 let next = tidy(&show_state(&machine));
+                self.assert_listed(&next, |machine| tidy(&show_state(machine)));
                 let next = if next == state { String::from("same") } else { next };
                 let inputs = Vec::from([tidy(&show_input(input))]);
                 merge(&mut rows, Row { state: state.clone(), inputs, outputs: outputs.join(", "), next });
             }
         }
         self.compare(&rows);
+    }
+
+    /// No step leads out of the table: where all that it shows begin as one of its states does, and a new machine is one
+    /// of them, no machine is ever in a state of which the table says nothing.
+    fn assert_listed(&self, state: &str, show_state: impl Fn(&M) -> String) {
+        let listed = self.states.iter().any(|sample| variant(&show_state(sample)) == variant(state));
+        assert!(listed, "{}: {state} is in none of its rows", self.name);
     }
 
     fn compare(&self, rows: &[Row]) {
@@ -98,6 +106,7 @@ impl<S: Clone + PartialEq + Debug, I: Clone> Table<'_, (&str, S), (&str, I)> {
             for (input_name, input) in &self.inputs {
                 let mut outputs = Vec::new();
                 let next = step(state.clone(), input.clone(), &mut outputs);
+                self.assert_listed(&format!("{next:?}"), |(_, sample)| format!("{sample:?}"));
                 let next = if next == *state { String::from("same") } else { self.named(&next) };
                 let outputs: Vec<_> = outputs.iter().map(|output| brief(&format!("{output:?}"))).collect();
                 let inputs = Vec::from([String::from(*input_name)]);
@@ -110,12 +119,13 @@ impl<S: Clone + PartialEq + Debug, I: Clone> Table<'_, (&str, S), (&str, I)> {
     /// The name of the sample that it is, or else of its variant.
     fn named(&self, state: &S) -> String {
         let sample = self.states.iter().find(|(_, sample)| sample == state);
-        let variant = || {
-            let debug = format!("{state:?}");
-            String::from(debug.split(['(', ' ']).next().unwrap_or_default())
-        };
-        sample.map_or_else(variant, |(name, _)| String::from(*name))
+        sample.map_or_else(|| variant(&format!("{state:?}")), |(name, _)| String::from(*name))
     }
+}
+
+/// The first word of a `Debug` text.
+fn variant(debug: &str) -> String {
+    String::from(debug.split(['(', ' ', ',']).next().unwrap_or_default())
 }
 
 /// Inputs that do the same in one state share a row.

@@ -70,6 +70,7 @@ pub use config::Config;
 pub use driver::{Beside, Driver, Job, Note, Runtime, Sockets, Stream, tune};
 pub use in_flight::{Given, InFlight, bind};
 pub use layered::{Layered, Serving};
+pub use meter::Carried;
 pub use network::{Network, OnNetwork, Roots};
 pub use proxied::{Proxied, Proxy};
 pub use status::{CodeStatus, KeyStatus, LinkStatus, Status};

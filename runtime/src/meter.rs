@@ -1,5 +1,7 @@
 //! How much a join may move, and when it ends by itself.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use wormhole_core::driver::{Instant, Terms};
@@ -9,6 +11,17 @@ const WINDOW: Duration = Duration::from_millis(100);
 const WINDOWS: u64 = 10;
 /// An idle join is looked at so often until it ends.
 const LOOKS: u32 = 4;
+
+/// The bytes that joins have moved which still go on, for whoever wants to know. Clones are the same count.
+#[derive(Clone, Debug, Default)]
+pub struct Carried(Arc<AtomicU64>);
+
+impl Carried {
+    /// How many they are now.
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// Counts the bytes of one join. It has no clock of its own: whoever has one looks at it.
 #[derive(Debug)]
@@ -22,6 +35,7 @@ pub(crate) struct Meter {
     seen: u64,
     still: u32,
     look_at: Option<Instant>,
+    carried: Carried,
 }
 
 /// What a look at a meter came to.
@@ -33,7 +47,7 @@ pub(crate) enum Look {
 }
 
 impl Meter {
-    pub(crate) fn new(terms: Terms, now: Instant) -> Self {
+    pub(crate) fn new(terms: Terms, now: Instant, carried: &Carried) -> Self {
         let terms = Terms { idle: terms.idle.filter(|idle| !idle.is_zero()), ..terms };
         let mut meter = Self {
             terms,
@@ -43,6 +57,7 @@ impl Meter {
             seen: 0,
             still: 0,
             look_at: terms.idle.map(|idle| now.plus(idle / LOOKS)),
+            carried: carried.clone(),
         };
         meter.refill(now);
         meter
@@ -50,7 +65,10 @@ impl Meter {
 
     /// Notes what has moved.
     pub(crate) fn add(&mut self, bytes: usize) {
-        self.moved = self.moved.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        let bytes_moved = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let before = self.moved;
+        self.moved = before.saturating_add(bytes_moved);
+        self.carried.0.fetch_add(self.moved - before, Ordering::Relaxed);
         if self.terms.bytes_per_second.is_some() {
             self.budget = self.budget.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
         }
@@ -94,15 +112,37 @@ impl Meter {
     }
 }
 
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.carried.0.fetch_sub(self.moved, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_moved_is_known_until_the_join_is_over() {
+        let carried = Carried::default();
+        let meter = |bytes| {
+            let mut meter = Meter::new(Terms::default(), Instant::START, &carried);
+            meter.add(bytes);
+            meter
+        };
+        let (one, other) = (meter(5), meter(7));
+        assert_eq!(carried.bytes(), 12);
+        drop(one);
+        assert_eq!(carried.bytes(), 7);
+        drop(other);
+        assert_eq!(carried.bytes(), 0);
+    }
 
     const RATE: u64 = 1000;
 
     #[test]
     fn without_terms_it_is_open_for_ever() {
-        let mut meter = Meter::new(Terms::default(), Instant::START);
+        let mut meter = Meter::new(Terms::default(), Instant::START, &Carried::default());
         meter.add(usize::MAX);
         assert!(meter.is_open());
         assert_eq!(meter.look(at(1 << 40)), Look::On(None));
@@ -111,7 +151,7 @@ mod tests {
     #[test]
     fn an_idle_join_ends_and_one_that_moves_goes_on() {
         let terms = Terms { idle: Some(Duration::from_secs(40)), ..Terms::default() };
-        let mut meter = Meter::new(terms, Instant::START);
+        let mut meter = Meter::new(terms, Instant::START, &Carried::default());
         for look in 1..10 {
             meter.add(1);
             assert_eq!(meter.look(at(look * 10_000)), Look::On(Some(at((look + 1) * 10_000))));
@@ -130,7 +170,7 @@ mod tests {
     #[test]
     fn no_more_moves_in_a_second_than_is_granted_also_where_one_read_brings_more() {
         let terms = Terms { bytes_per_second: Some(RATE), ..Terms::default() };
-        let mut meter = Meter::new(terms, Instant::START);
+        let mut meter = Meter::new(terms, Instant::START, &Carried::default());
         let mut moved = 0;
         for millis in 0..10_000 {
             let _ = meter.look(at(millis));
@@ -145,7 +185,7 @@ mod tests {
     #[test]
     fn it_ends_once_all_that_was_granted_has_moved() {
         let terms = Terms { bytes: Some(10), ..Terms::default() };
-        let mut meter = Meter::new(terms, Instant::START);
+        let mut meter = Meter::new(terms, Instant::START, &Carried::default());
         meter.add(9);
         assert!(meter.is_open());
         meter.add(9);

@@ -7,6 +7,8 @@ use wormhole_core::rng::{Rng, Seed};
 /// Every choice in a world. Same source, same world.
 #[derive(Debug)]
 pub(crate) struct Chance {
+    /// Where those come from that are made beside the others.
+    beside: Seed,
     /// Choices that are made already, each a byte or two.
     chosen: std::vec::IntoIter<u8>,
     rng: Rng,
@@ -19,12 +21,23 @@ impl Chance {
         for (place, byte) in bytes.iter_mut().zip(seed.to_le_bytes()) {
             *place = byte;
         }
-        Self { chosen: Vec::new().into_iter(), rng: Rng::new(bytes) }
+        let mut beside = bytes;
+        if let Some(last) = beside.last_mut() {
+            *last = 1;
+        }
+        Self { beside, chosen: Vec::new().into_iter(), rng: Rng::new(bytes) }
     }
 
     /// Choices that follow from bytes, as far as they reach.
     pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
         Self { chosen: bytes.into_iter(), ..Self::from_seed(0) }
+    }
+
+    /// Further choices, which leave the others as they are: a number keeps its world when there is more to choose. Of a
+    /// fuzzer's bytes they are the last ones.
+    pub(crate) fn beside(&self) -> Self {
+        let chosen: Vec<u8> = self.chosen.as_slice().iter().rev().copied().collect();
+        Self { beside: self.beside, chosen: chosen.into_iter(), rng: Rng::new(self.beside) }
     }
 
     /// A number below `bound`.

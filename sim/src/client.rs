@@ -1,8 +1,9 @@
 //! What the users of a world do: each is a program over the API that applications have.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use wormhole_transfer::{Content, Error, Offer, Received, Receiver, Sender};
 
 use crate::host::Host;
 use crate::net::{HostId, Net};
+use crate::plan::User;
 
 /// How long a user waits for anything before giving up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
@@ -40,12 +42,12 @@ pub(crate) enum Part {
     Receive { allocate: bool, accept: bool },
 }
 
-/// What both users know, since one told the other.
+/// What all users of a conversation know, since one told the others.
 #[derive(Debug)]
 pub(crate) struct Told {
     /// Nothing is known yet; none was made; or this one.
     code: RefCell<Option<Option<Code>>>,
-    pub(crate) waiting: Cell<Option<HostId>>,
+    waiting: RefCell<Vec<HostId>>,
 }
 
 /// A user at work.
@@ -53,11 +55,7 @@ pub(crate) struct Client {
     pub(crate) net: Net,
     pub(crate) id: HostId,
     pub(crate) told: Rc<Told>,
-    /// How long the user takes to type the code.
-    pub(crate) types: Duration,
-    /// The user is mistaken about the words.
-    pub(crate) mistaken: bool,
-    pub(crate) listen: bool,
+    pub(crate) user: User,
 }
 
 /// How it ended for a user.
@@ -65,14 +63,16 @@ pub(crate) type Ending = Result<(), Error>;
 
 impl Told {
     pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self { code: RefCell::new(None), waiting: Cell::new(None) })
+        Rc::new(Self { code: RefCell::new(None), waiting: RefCell::new(Vec::new()) })
     }
 }
 
 impl Client {
     /// Plays a part, and says how it ended.
-    pub(crate) async fn play(self, part: Part) -> Ending {
-        let ending = match part {
+    pub(crate) async fn play(self) -> Ending {
+        let starts = Instant::START.plus(self.user.starts);
+        self.until(starts, || None::<()>).await;
+        let ending = match self.user.part {
             Part::Initiate => self.initiate().await,
             Part::Join => self.join().await,
             Part::Begin { records } => self.talk(true, records).await,
@@ -145,6 +145,11 @@ impl Client {
             self.expect(&record, &number.to_be_bytes())?;
         }
         wormhole.stored().await?;
+        let more =
+            poll_fn(|cx| Poll::Ready(matches!(pin!(wormhole.receive()).poll(cx), Poll::Ready(Ok(_))))).await;
+        if more {
+            self.net.lock().fail("a record came that nobody has sent".into());
+        }
         Ok(())
     }
 
@@ -203,8 +208,8 @@ impl Client {
     fn config(&self) -> Config {
         Config::new("example.com/sim")
             .mailbox("ws://mailbox:4000/v1")
-            .relays(["tcp:relay:4001"])
-            .listen(self.listen)
+            .relays(self.user.relays.iter().copied())
+            .listen(self.user.listen)
             .wait_limit(PATIENCE)
     }
 
@@ -213,21 +218,21 @@ impl Client {
         let mut told = self.told.code.borrow_mut();
         if told.is_none() {
             *told = Some(code);
-            if let Some(host) = self.told.waiting.get() {
-                self.net.lock().wake(host);
+            for host in self.told.waiting.borrow().iter() {
+                self.net.lock().wake(*host);
             }
         }
     }
 
     /// The code that the other user has told, once this one has typed it.
     async fn code(&self) -> Result<Code, Error> {
-        self.told.waiting.set(Some(self.id));
+        self.told.waiting.borrow_mut().push(self.id);
         let late = self.net.lock().clock(self.id).plus(PATIENCE);
         let code = self.until(late, || self.told.code.borrow().clone()).await.flatten();
         let Some(code) = code else { return Err(CoreError::TimedOut.into()) };
-        let typed = self.net.lock().clock(self.id).plus(self.types);
+        let typed = self.net.lock().clock(self.id).plus(self.user.types);
         self.until(typed, || None::<()>).await;
-        if !self.mistaken {
+        if !self.user.mistaken {
             return Ok(code);
         }
         Code::from_parts(&code.nameplate(), "wrong-words").map_err(|fault| Misuse::from(fault).into())

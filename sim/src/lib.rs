@@ -25,10 +25,12 @@ mod fault;
 mod host;
 mod net;
 mod plan;
+mod ready;
+mod rest;
 mod server;
 mod table;
 mod world;
 
 pub use plan::Scenario;
 pub use table::recovery_table;
-pub use world::{BOUND, Outcome, run, run_bytes};
+pub use world::{Outcome, run, run_bytes};

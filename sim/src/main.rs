@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::panic::catch_unwind;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use wormhole_sim::{Outcome, run};
 
-const USAGE: &str = "usage: wormhole-sim --worlds N [--seed FIRST] [--jobs J]   runs N worlds
-       wormhole-sim --seed S                              tells what happens in one";
+const USAGE: &str = "usage: wormhole-sim --worlds N [--seed FIRST] [--jobs J] [--failures F]
+           runs N worlds, until F of them, by default one, break an invariant
+       wormhole-sim --seed S
+           tells what happens in one";
 
 fn main() -> ExitCode {
     let Some(asked) = Asked::read(env::args().skip(1)) else {
@@ -19,7 +22,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     match asked.worlds {
-        Some(worlds) => many(worlds, asked.seed.unwrap_or(0), asked.jobs),
+        Some(worlds) => many(worlds, &asked),
         None => one(asked.seed.unwrap_or(0)),
     }
 }
@@ -28,17 +31,19 @@ struct Asked {
     worlds: Option<u64>,
     seed: Option<u64>,
     jobs: u64,
+    failures: u64,
 }
 
 impl Asked {
     fn read(mut words: impl Iterator<Item = String>) -> Option<Self> {
-        let mut asked = Self { worlds: None, seed: None, jobs: 1 };
+        let mut asked = Self { worlds: None, seed: None, jobs: 1, failures: 1 };
         while let Some(name) = words.next() {
             let value = words.next()?.parse().ok()?;
             match name.as_str() {
                 "--worlds" => asked.worlds = Some(value),
                 "--seed" => asked.seed = Some(value),
                 "--jobs" => asked.jobs = value.max(1),
+                "--failures" => asked.failures = value.max(1),
                 _ => return None,
             }
         }
@@ -56,9 +61,10 @@ fn one(seed: u64) -> ExitCode {
     }
 }
 
-/// Runs many worlds, until one breaks an invariant.
-fn many(worlds: u64, first: u64, jobs: u64) -> ExitCode {
-    let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+/// Runs many worlds, until so many break an invariant.
+fn many(worlds: u64, asked: &Asked) -> ExitCode {
+    let (first, jobs) = (asked.seed.unwrap_or(0), asked.jobs);
+    let (next, failed) = (AtomicU64::new(0), AtomicU64::new(0));
     let tally = Mutex::new(Tally::default());
     #[expect(clippy::disallowed_methods, reason = "the speed is that of the real clock")]
     let began = Instant::now();
@@ -66,15 +72,19 @@ fn many(worlds: u64, first: u64, jobs: u64) -> ExitCode {
         for _ in 0..jobs {
             scope.spawn(|| {
                 let mut ours = Tally::default();
-                while !stop.load(Ordering::Relaxed) {
+                while failed.load(Ordering::Relaxed) < asked.failures {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     if index >= worlds {
                         break;
                     }
                     let seed = first.wrapping_add(index);
-                    ours.note(seed, run(seed, false));
-                    if ours.broken.is_some() {
-                        stop.store(true, Ordering::Relaxed);
+                    match catch_unwind(|| run(seed, false)) {
+                        Ok(outcome) => ours.note(seed, outcome),
+                        Err(_) => ours.broken.push((seed, "a panic, which is told above".into())),
+                    }
+                    if let Some((broken, _)) = ours.broken.last().filter(|(broken, _)| *broken == seed) {
+                        eprintln!("seed {broken} breaks an invariant");
+                        failed.fetch_add(1, Ordering::Relaxed);
                     }
                 }
                 tally.lock().unwrap_or_else(PoisonError::into_inner).add(ours);
@@ -85,15 +95,13 @@ fn many(worlds: u64, first: u64, jobs: u64) -> ExitCode {
     let took = began.elapsed();
     let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
     tally.show(took, jobs);
-    match tally.broken {
-        None => ExitCode::SUCCESS,
-        Some((seed, what)) => {
-            println!("\nseed {seed} breaks an invariant: {what}\n");
-            run(seed, true).trace.iter().for_each(|line| println!("{line}"));
-            println!("\nagain with: wormhole-sim --seed {seed}");
-            ExitCode::FAILURE
-        }
-    }
+    let Some((seed, _)) = tally.broken.first() else { return ExitCode::SUCCESS };
+    println!();
+    tally.broken.iter().for_each(|(seed, what)| println!("seed {seed} breaks an invariant: {what}"));
+    println!();
+    one(*seed);
+    println!("\nagain with: wormhole-sim --seed {seed}");
+    ExitCode::FAILURE
 }
 
 /// What became of many worlds.
@@ -102,7 +110,7 @@ struct Tally {
     worlds: u64,
     endings: BTreeMap<String, u64>,
     recoveries: Vec<Duration>,
-    broken: Option<(u64, String)>,
+    broken: Vec<(u64, String)>,
 }
 
 impl Tally {
@@ -119,9 +127,7 @@ impl Tally {
         if outcome.is_struck {
             self.recoveries.push(outcome.recovery);
         }
-        if let Some(broken) = outcome.broken {
-            self.broken = Some((seed, broken));
-        }
+        self.broken.extend(outcome.broken.map(|what| (seed, what)));
     }
 
     fn add(&mut self, other: Self) {
@@ -130,8 +136,9 @@ impl Tally {
             *self.endings.entry(ending).or_default() += count;
         }
         self.recoveries.extend(other.recoveries);
-        // The first, so that one job says what many do.
-        self.broken = self.broken.take().into_iter().chain(other.broken).min();
+        self.broken.extend(other.broken);
+        // In order, so that one job says what many do.
+        self.broken.sort();
     }
 
     fn show(&self, took: Duration, jobs: u64) {

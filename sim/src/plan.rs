@@ -3,10 +3,24 @@
 use std::time::Duration;
 
 use crate::chance::Chance;
-use crate::client::{FILE_LIMIT, Part};
-use crate::fault::{Fault, Sort};
+use crate::client::{FILE_LIMIT, PATIENCE, Part};
+use crate::fault::{Fault, Kind, Sort};
 
-/// What the users of a world want.
+/// One world in so many has more than one conversation.
+const CROWDED: u64 = 10;
+/// In one world in so many somebody vanishes while the server is away.
+const VANISHING: u64 = 40;
+/// What comes on top of the waits of users: dials, goodbyes, typing.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// For how long a relay that fails is tried again: one fault passes within that, and several in a row need not.
+const RELAY_PATIENCE: Duration = Duration::from_secs(31);
+
+const FIRST_RELAY: &[&str] = &["tcp:relay:4001"];
+const SECOND_RELAY: &[&str] = &["tcp:relay2:4001"];
+const BOTH_RELAYS: &[&str] = &["tcp:relay:4001", "tcp:relay2:4001"];
+
+/// What the users of a conversation want.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scenario {
     /// A blob each way.
@@ -38,6 +52,26 @@ impl Scenario {
     /// Whether both should succeed if nothing goes wrong.
     pub(crate) const fn is_happy(self) -> bool {
         matches!(self, Self::Introduction | Self::Records | Self::File | Self::Text)
+    }
+
+    /// Within what time of the last fault everybody has an outcome. A user waits once in vain, and where content has moved
+    /// meanwhile, once more.
+    pub(crate) const fn bound(self) -> Duration {
+        let waits = match self {
+            Self::Introduction
+            | Self::Records
+            | Self::Text
+            | Self::Refused
+            | Self::TwoSenders
+            | Self::TwoReceivers => 1,
+            Self::File | Self::Changed | Self::WrongCode | Self::Third => 2,
+        };
+        PATIENCE.saturating_mul(waits).saturating_add(MARGIN)
+    }
+
+    fn draw(chance: &mut Chance) -> Self {
+        let happy = chance.pick(Self::Introduction, &[Self::Records, Self::File, Self::File, Self::Text]);
+        if chance.one_in(4) { chance.pick(happy, &Self::OTHERS) } else { happy }
     }
 
     fn parts(self, chance: &mut Chance) -> Vec<Part> {
@@ -75,50 +109,102 @@ impl Scenario {
 /// What a world is made of.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    pub(crate) scenario: Scenario,
+    /// The conversations, which share the servers.
+    pub(crate) talks: Vec<Scenario>,
     pub(crate) users: Vec<User>,
     pub(crate) sorts: Vec<Sort>,
     pub(crate) faults: Vec<Fault>,
+    pub(crate) has_second_relay: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct User {
+    /// Which conversation.
+    pub(crate) talk: usize,
     pub(crate) part: Part,
+    pub(crate) starts: Duration,
     pub(crate) types: Duration,
     pub(crate) mistaken: bool,
     pub(crate) listen: bool,
     pub(crate) firewalled: bool,
+    pub(crate) relays: &'static [&'static str],
 }
 
 impl Plan {
     /// Any world.
     pub(crate) fn draw(chance: &mut Chance) -> Self {
-        let happy = chance.pick(
-            Scenario::Introduction,
-            &[Scenario::Records, Scenario::File, Scenario::File, Scenario::Text],
-        );
-        let scenario = if chance.one_in(4) { chance.pick(happy, &Scenario::OTHERS) } else { happy };
+        let scenario = Scenario::draw(chance);
         let count = chance.pick(1, &[0, 1, 2, 3]);
-        let sorts = (0..count).map(|_| chance.pick(Sort::Restart, &Sort::ALL)).collect();
-        Self::of(scenario, sorts, chance)
+        let sorts = (0..count).map(|_| chance.pick(Sort::Restart, &Sort::ALONE)).collect();
+        let mut plan = Self::of(scenario, sorts, chance);
+        plan.enlarge(&mut chance.beside());
+        plan
     }
 
-    /// A world with this scenario and these faults.
+    /// A world with one conversation and these faults.
     pub(crate) fn of(scenario: Scenario, sorts: Vec<Sort>, chance: &mut Chance) -> Self {
-        let parts = scenario.parts(chance);
-        let count = parts.len();
-        let mut users = Vec::new();
-        for (index, part) in parts.into_iter().enumerate() {
+        let (talks, users, faults) = (Vec::new(), Vec::new(), Vec::new());
+        let mut plan = Self { talks, users, sorts: Vec::new(), faults, has_second_relay: false };
+        plan.add(scenario, chance);
+        plan.strike(sorts, chance);
+        plan
+    }
+
+    fn add(&mut self, scenario: Scenario, chance: &mut Chance) {
+        let talk = self.talks.len();
+        self.talks.push(scenario);
+        for (index, part) in scenario.parts(chance).into_iter().enumerate() {
             let bound = chance.pick(1_000, &[20_000]);
-            users.push(User {
+            self.users.push(User {
+                talk,
                 part,
+                starts: Duration::ZERO,
                 types: chance.millis(bound),
                 mistaken: scenario == Scenario::WrongCode && index == 1,
                 listen: !chance.one_in(4),
                 firewalled: chance.one_in(3),
+                relays: FIRST_RELAY,
             });
         }
-        let faults = sorts.iter().map(|sort| sort.draw(chance, count as u64)).collect();
-        Self { scenario, users, sorts, faults }
+    }
+
+    fn strike(&mut self, sorts: Vec<Sort>, chance: &mut Chance) {
+        let (clients, talks) = (self.users.len() as u64, self.talks.len() as u64);
+        self.faults.extend(sorts.iter().map(|sort| sort.draw(chance, clients, talks)));
+        self.sorts.extend(sorts);
+    }
+
+    /// What few worlds have: more conversations, another relay, and what takes two faults at once.
+    fn enlarge(&mut self, chance: &mut Chance) {
+        if chance.one_in(CROWDED) {
+            self.has_second_relay = true;
+            for _ in 0..=chance.below(3) {
+                let scenario = Scenario::draw(chance);
+                self.add(scenario, chance);
+            }
+            for user in &mut self.users {
+                user.relays = chance.pick(FIRST_RELAY, &[SECOND_RELAY, BOTH_RELAYS]);
+                let bound = chance.pick(1, &[1_000, 10_000]);
+                user.starts = chance.millis(bound);
+            }
+            let sorts = (0..chance.below(3)).map(|_| chance.pick(Sort::Restart, &Sort::ALONE)).collect();
+            self.strike(sorts, chance);
+        }
+        if chance.one_in(VANISHING) {
+            self.strike(vec![Sort::VanishUnseen], chance);
+        }
+    }
+
+    /// Whether both sides of a conversation have to succeed in spite of the faults.
+    pub(crate) fn is_mended(&self) -> bool {
+        let away = || self.faults.iter().filter_map(|fault| fault.away(Kind::Relay));
+        let from = away().map(|(from, _)| from).min().unwrap_or_default();
+        let until = away().map(|(_, until)| until).max().unwrap_or_default();
+        until.saturating_since(from) < RELAY_PATIENCE && self.sorts.iter().all(|sort| sort.is_mended())
+    }
+
+    /// Within what time of the last fault everybody has an outcome.
+    pub(crate) fn bound(&self) -> Duration {
+        self.talks.iter().map(|talk| talk.bound()).max().unwrap_or_default()
     }
 }

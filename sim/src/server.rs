@@ -11,7 +11,7 @@ use wormhole_server::store::{Memory, Reply, Request, Store};
 use wormhole_server::{Server, Stored, mailbox, relay};
 
 use crate::host::Host;
-use crate::net::{MAILBOX, Net, RELAY};
+use crate::net::{HostId, MAILBOX, Net};
 
 /// A computer's program.
 pub(crate) type Program = Pin<Box<dyn Future<Output = ()>>>;
@@ -61,9 +61,9 @@ pub(crate) fn mailbox(net: &Net, store: Kept) -> Program {
 }
 
 /// A transit relay.
-pub(crate) fn relay(net: &Net) -> Program {
+pub(crate) fn relay(net: &Net, id: HostId) -> Program {
     let options = relay::Options::new(Address::new("relay", 4001));
-    let mut server = Server::relay(options, Host::new(net.clone(), RELAY));
+    let mut server = Server::relay(options, Host::new(net.clone(), id));
     Box::pin(async move {
         server.run().await;
     })

@@ -23,7 +23,7 @@ pub fn recovery_table() -> Result<String, String> {
          rest, whether with success or with an error. Most errors are those of users who give up after ten minutes: the other side has gone.\n\n\
          | fault | introduction | records | file |\n| --- | --- | --- | --- |\n",
     );
-    let rows = std::iter::once(None).chain(Sort::ALL.into_iter().map(Some));
+    let rows = std::iter::once(None).chain(Sort::ALONE.into_iter().chain([Sort::VanishUnseen]).map(Some));
     for (row, sort) in (0_u64..).zip(rows) {
         text += &format!("| {} |", sort.map_or_else(|| "none".into(), Sort::name));
         for scenario in SCENARIOS {

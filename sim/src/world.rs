@@ -1,27 +1,25 @@
 //! One world: its network, its computers and their programs, stepped until all has come to rest, and looked at on the way.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Wake, Waker};
+use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use wormhole_core::driver::{Instant, Why};
-use wormhole_core::error::{Error as CoreError, PeerFault, ServerFault, TransitFault};
-use wormhole_transfer::Error;
 
 use crate::chance::Chance;
-use crate::client::{Client, Ending, Part, Told};
-use crate::fault::{KEEPALIVE, Kind, SERVER_PATIENCE, Sort};
+use crate::client::{Client, Told};
+use crate::fault::{Fault, KEEPALIVE, Kind, SERVER_PATIENCE, Sort};
 use crate::net::{Event, HostId, Life, MAILBOX, Net, RELAY, Slot, State, Strike};
 use crate::plan::{Plan, Scenario, User};
+use crate::ready::Ready;
+use crate::rest::{self, Ended, Fate};
 use crate::server::{self, Kept, Program};
 
-/// Within what time of the last fault everybody has an outcome. The longest wait is that of a sender whose receiver stops
-/// after the last byte.
-pub const BOUND: Duration = Duration::from_secs(90 * 60);
+/// How long after the last fault everybody has found the server again, and can take leave of it in order.
+const CALM: Duration = Duration::from_secs(120);
 /// Within what time of that the server has forgotten everybody: it notices who is gone, waits for the mailbox to expire,
 /// and looks every few minutes.
 const FORGETS: Duration = Duration::from_secs(28 * 60);
@@ -31,8 +29,8 @@ const STEPS: u64 = 200_000;
 /// What became of a world.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What its users wanted.
-    pub scenario: Scenario,
+    /// What its users wanted, conversation by conversation.
+    pub talks: Vec<Scenario>,
     /// How it ended for each user, in words; nothing for one who was stopped.
     pub endings: Vec<Option<Result<(), String>>>,
     /// From the last fault, or the beginning, to the last outcome, in virtual time.
@@ -81,7 +79,7 @@ struct World {
     programs: Vec<Option<Program>>,
     wakers: Vec<Waker>,
     ready: Arc<Ready>,
-    endings: Vec<Rc<RefCell<Option<Ending>>>>,
+    endings: Vec<Rc<RefCell<Option<Ended>>>>,
     /// Until when it is stepped, and how long beyond the last fault.
     limit: Instant,
     patience: Duration,
@@ -94,26 +92,29 @@ impl World {
         state.add_host("mailbox", false);
         state.add_host("relay", false);
         let mut limit = Instant::START;
-        for (at, strike) in plan.faults.iter().flat_map(crate::fault::Fault::strikes) {
-            state.at(Instant::after_start(at), Event::Strike(strike));
-            limit = limit.max(Instant::after_start(at));
+        for (at, strike) in plan.faults.iter().flat_map(Fault::strikes) {
+            state.at(Instant::after_start(*at), Event::Strike(*strike));
+            limit = limit.max(Instant::after_start(*at));
         }
         let net = Net::new(state);
         let store = Kept::new(&net);
-        let mut programs = vec![Some(server::mailbox(&net, store.clone())), Some(server::relay(&net))];
-        let told = Told::new();
+        let mut programs = vec![Some(server::mailbox(&net, store.clone())), Some(server::relay(&net, RELAY))];
+        let told: Vec<_> = plan.talks.iter().map(|_| Told::new()).collect();
         let mut endings = Vec::new();
         for (index, user) in plan.users.iter().enumerate() {
+            let Some(told) = told.get(user.talk) else { continue };
             let ending = Rc::new(RefCell::new(None));
             endings.push(Rc::clone(&ending));
-            programs.push(Some(user_program(&net, *user, index, &told, ending)));
+            programs.push(Some(user_program(&net, *user, index, told, ending)));
+        }
+        if plan.has_second_relay {
+            let second = net.lock().add_host("relay2", false);
+            programs.push(Some(server::relay(&net, second)));
         }
         let ready = Arc::new(Ready::default());
-        let wakers =
-            (0..programs.len()).map(|id| Waker::from(Arc::new(Call { id, ready: Arc::clone(&ready) })));
-        let wakers: Vec<_> = wakers.collect();
-        wakers.iter().for_each(Waker::wake_by_ref);
-        Self { plan, net, store, programs, wakers, ready, endings, limit: limit.plus(BOUND), patience: BOUND }
+        let wakers = ready.wakers(programs.len());
+        let patience = plan.bound();
+        Self { plan, net, store, programs, wakers, ready, endings, limit: limit.plus(patience), patience }
     }
 
     fn run(mut self) -> Outcome {
@@ -123,8 +124,10 @@ impl World {
             let net = self.net.lock();
             (net.now, net.struck)
         };
-        if self.net.lock().broken.is_none() {
-            self.check();
+        if self.net.lock().broken.is_none()
+            && let Some(what) = rest::broken(&self.plan, &self.fates(), !self.store.is_empty())
+        {
+            self.fail(what);
         }
         if self.net.lock().broken.is_none() {
             (self.limit, self.patience) = (now.plus(FORGETS), FORGETS);
@@ -137,7 +140,7 @@ impl World {
         let mut net = self.net.lock();
         let endings = self.endings.iter().enumerate().map(|(index, _)| self.said(index)).collect();
         Outcome {
-            scenario: self.plan.scenario,
+            talks: self.plan.talks.clone(),
             endings,
             recovery: now.saturating_since(from),
             is_struck: struck.is_some(),
@@ -300,57 +303,17 @@ impl World {
         })
     }
 
+    fn fates(&self) -> Vec<Fate> {
+        let fate = |(user, ended): (usize, &Rc<RefCell<Option<Ended>>>)| Fate {
+            ended: ended.borrow().clone(),
+            is_stopped: self.is_stopped(user),
+        };
+        self.endings.iter().enumerate().map(fate).collect()
+    }
+
     fn said(&self, user: usize) -> Option<Result<(), String>> {
-        self.endings.get(user)?.borrow().clone().map(|ending| ending.map_err(|error| error.to_string()))
-    }
-
-    /// Whether this user has failed, and not by giving up when its clock said that it had waited for long enough.
-    fn is_ignorant(&self, ending: &Option<Ending>) -> bool {
-        let is_clock = |sort: &Sort| matches!(sort, Sort::Suspend | Sort::Jump);
-        match ending {
-            Some(Err(Error::Wormhole(CoreError::TimedOut))) => !self.plan.sorts.iter().any(is_clock),
-            Some(Err(_)) => true,
-            Some(Ok(())) | None => false,
-        }
-    }
-
-    /// What has to hold at rest.
-    fn check(&self) {
-        if let Some(user) = self.undone() {
-            self.fail(format!("user {user} still waits {BOUND:?} after the last fault"));
-        }
-        let stopped = (0..self.endings.len()).any(|user| self.is_stopped(user));
-        // Whoever cannot reach the server at all is told so at once, and does not try for long.
-        let unreached = self
-            .endings
-            .iter()
-            .any(|ending| matches!(&*ending.borrow(), Some(Err(error)) if is_unreached(error)));
-        let mended = !unreached && self.plan.sorts.iter().all(|sort| sort.is_mended());
-        for (user, ending) in self.endings.iter().enumerate() {
-            match &*ending.borrow() {
-                Some(Err(error)) if is_odd(error) => {
-                    self.fail(format!("user {user} ended with what cannot be: {error}"))
-                }
-                Some(Err(error)) if self.plan.scenario.is_happy() && mended => {
-                    self.fail(format!("user {user} should have succeeded: {error}"));
-                }
-                Some(Ok(())) if self.plan.scenario.is_happy() => {
-                    let sends = self.plan.users.get(user).map(|user| user.part);
-                    if let Some(Part::Send { .. } | Part::Say) = sends
-                        && !stopped
-                        && self.endings.iter().any(|other| self.is_ignorant(&other.borrow()))
-                    {
-                        self.fail(format!(
-                            "user {user} was told of a success that the other side does not know"
-                        ));
-                    }
-                }
-                Some(_) | None => {}
-            }
-        }
-        if self.plan.sorts.iter().all(|sort| sort.spares_mailbox()) && !self.store.is_empty() {
-            self.fail("all have closed, and the server still keeps something of them".into());
-        }
+        let ended = self.endings.get(user)?.borrow().clone();
+        ended.map(|ended| ended.outcome.map_err(|error| error.to_string()))
     }
 }
 
@@ -359,106 +322,20 @@ fn user_program(
     user: User,
     index: usize,
     told: &Rc<Told>,
-    ending: Rc<RefCell<Option<Ending>>>,
+    ending: Rc<RefCell<Option<Ended>>>,
 ) -> Program {
     let id = net.lock().add_host(&format!("user {index}"), user.firewalled);
-    let client = Client {
-        net: net.clone(),
-        id,
-        told: Rc::clone(told),
-        types: user.types,
-        mistaken: user.mistaken,
-        listen: user.listen,
-    };
+    let client = Client { net: net.clone(), id, told: Rc::clone(told), user };
     let net = net.clone();
     Box::pin(async move {
-        let outcome = client.play(user.part).await;
-        net.lock().note(|state| format!("{} ends: {outcome:?}", state.name(id)));
-        *ending.borrow_mut() = Some(outcome);
+        let outcome = client.play().await;
+        let mut net = net.lock();
+        net.note(|state| format!("{} ends: {outcome:?}", state.name(id)));
+        let was_calm = net.struck.is_none_or(|struck| struck.plus(CALM) < net.now);
+        // Who had to ask for a nameplate again was cut before it knew what it might have given back.
+        let is_calm = was_calm && net.hosts.get(id).is_some_and(|host| host.sniffed.allocations < 2);
+        *ending.borrow_mut() = Some(Ended { outcome, is_calm });
     })
-}
-
-const fn is_unreached(error: &Error) -> bool {
-    matches!(error, Error::Wormhole(CoreError::Server(ServerFault::Unreachable { .. })))
-}
-
-/// Whether this can only come from one of our own machines having done what it may not: there is nobody else.
-fn is_odd(error: &Error) -> bool {
-    let Error::Wormhole(error) = error else { return matches!(error, Error::NoThread) };
-    match error {
-        CoreError::Misuse(_) => true,
-        CoreError::Server(fault) => match fault {
-            ServerFault::OutOfTurn
-            | ServerFault::Malformed
-            | ServerFault::TooLong
-            | ServerFault::TooMuchWork { .. }
-            | ServerFault::UnknownPermission => true,
-            ServerFault::Unreachable { .. }
-            | ServerFault::Said(_)
-            | ServerFault::Silent
-            | ServerFault::Gone
-            | ServerFault::Untold => false,
-        },
-        CoreError::Peer(fault) => match fault {
-            PeerFault::MalformedPake
-            | PeerFault::BadPake
-            | PeerFault::Malformed(_)
-            | PeerFault::UnknownOffer
-            | PeerFault::TooMuch => true,
-            PeerFault::Said(_) | PeerFault::SameRole | PeerFault::Silent(_) => false,
-        },
-        CoreError::Transit(fault) => match fault {
-            TransitFault::BadRecord
-            | TransitFault::RecordTooLong
-            | TransitFault::TooMuch
-            | TransitFault::WrongHash
-            | TransitFault::MalformedAck => true,
-            TransitFault::NoContact
-            | TransitFault::TimedOut
-            | TransitFault::Lost { .. }
-            | TransitFault::Stalled
-            | TransitFault::Unacknowledged
-            | TransitFault::Unconfirmed(_)
-            | TransitFault::Refused(_) => false,
-        },
-        CoreError::WrongCode
-        | CoreError::Crowded
-        | CoreError::Lonely
-        | CoreError::Unwelcome(_)
-        | CoreError::Cancelled
-        | CoreError::TimedOut
-        | CoreError::Rejected
-        | CoreError::VerifierRefused
-        | CoreError::Failed(_) => false,
-    }
-}
-
-/// Who has been woken, in that order.
-#[derive(Debug, Default)]
-struct Ready(Mutex<VecDeque<HostId>>);
-
-impl Ready {
-    fn next(&self) -> Option<HostId> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-    }
-}
-
-struct Call {
-    id: HostId,
-    ready: Arc<Ready>,
-}
-
-impl Wake for Call {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        let mut ready = self.ready.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !ready.contains(&self.id) {
-            ready.push_back(self.id);
-        }
-    }
 }
 
 impl fmt::Debug for World {

@@ -212,18 +212,31 @@ async fn a_server_that_lies_about_nameplates_and_mailboxes_is_found_out() {
             json!({"type": "error", "error": "\u{1b}[2Jno\nmore"}),
             r"answered: \x1b[2Jno more",
         ),
-        ("unwelcome", "bind", json!({"type": "welcome", "welcome": {"error": "\u{1b}[2Jno"}}), r"\x1b[2Jno"),
-        ("silence", "bind", json!({"type": "welcome", "welcome": {}}), "does not answer"),
+        ("unwelcome", "", json!({"type": "welcome", "welcome": {"error": "\u{1b}[2Jno"}}), r"\x1b[2Jno"),
+        ("silence", "", json!({"type": "welcome", "welcome": {}}), "does not answer"),
+        ("silence from the first moment", "", json!({"type": "other"}), "does not answer"),
+        (
+            "work for days",
+            "",
+            json!({"type": "welcome", "welcome": {"permission-required": {"hashcash": {"bits": 60, "resource": "r"}}}}),
+            "work",
+        ),
+        (
+            "work for nothing",
+            "",
+            json!({"type": "welcome", "welcome": {"permission-required": {"hashcash": {"bits": -1, "resource": 5}}}}),
+            "a permission that this program cannot get",
+        ),
         ("acknowledgements without end", "bind", json!({"type": "ack"}), "does not answer"),
     ];
     for (row, when, lie, sentence) in rows {
         let (when, lie) = (*when, lie.clone());
-        let server = LyingServer::start(move |client| {
+        let server = LyingServer::mute(move |client| {
+            let welcome = json!({"type": "welcome", "welcome": {}});
+            client.say(if when.is_empty() { &lie } else { &welcome });
             while let Some(command) = client.read() {
                 if command["type"] == when {
                     client.say(&lie);
-                } else if command["type"] == "bind" {
-                    client.say(&json!({"type": "welcome", "welcome": {}}));
                 }
             }
         });

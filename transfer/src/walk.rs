@@ -47,6 +47,14 @@ impl Listing {
         walk.finish()
     }
 
+    /// As [`Listing::of`], without what cannot be sent, which is named.
+    pub(crate) fn of_readable(root: &Path) -> Result<(Self, Vec<Error>), Error> {
+        let mut walk = Walk { left_out: Some(Vec::new()), ..Walk::new(root) };
+        walk.run()?;
+        let left_out = walk.left_out.take().unwrap_or_default();
+        Ok((walk.finish()?, left_out))
+    }
+
     /// Bytes of all files together.
     pub(crate) const fn bytes(&self) -> u64 {
         self.bytes
@@ -136,6 +144,8 @@ struct Walk {
     /// Directories in which there was no file and no directory, so far.
     bare: Vec<(Vec<u8>, u32)>,
     following: bool,
+    /// What could not be sent, where that is left out instead of ending the walk.
+    left_out: Option<Vec<Error>>,
 }
 
 impl Walk {
@@ -156,6 +166,7 @@ impl Walk {
             links: BTreeSet::new(),
             bare: Vec::new(),
             following: false,
+            left_out: None,
         }
     }
 
@@ -165,13 +176,27 @@ impl Walk {
         self.seen.insert(identity);
         loop {
             while let Some(directory) = self.open.pop() {
-                self.list(&directory)?;
+                match self.list(&directory) {
+                    Err(error) if !directory.is_empty() => self.leave_out(error)?,
+                    listed => listed?,
+                }
             }
             let Some(link) = self.links.pop_first() else { return Ok(()) };
             self.following = true;
             if self.is_new(&self.absolute(&link))? {
                 self.open.push(link);
             }
+        }
+    }
+
+    /// Leaves out what cannot be sent, where that is wanted; else it is the end.
+    fn leave_out(&mut self, error: Error) -> Result<(), Error> {
+        match &mut self.left_out {
+            Some(left_out) => {
+                left_out.push(error);
+                Ok(())
+            }
+            None => Err(error),
         }
     }
 
@@ -195,7 +220,10 @@ impl Walk {
                 odd = true;
                 self.listing.renamed = self.listing.renamed.saturating_add(1);
             }
-            is_bare &= !self.take(directory, bytes)?;
+            match self.take(directory, bytes) {
+                Ok(is_there) => is_bare &= !is_there,
+                Err(error) => self.leave_out(error)?,
+            }
         }
         if odd {
             for name in &names {

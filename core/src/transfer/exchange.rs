@@ -90,8 +90,8 @@ pub(crate) enum Order {
     Tell(Event),
     /// Let go of this connection, which nobody has taken.
     LetGo(Conn),
-    /// It went well, once the server has what was said last.
-    Finish,
+    /// It went well, once the server has what was said last, for which it has so long.
+    Finish(Duration),
     /// It cannot go on; tell the peer why, in these words.
     Abandon(Error, &'static str),
     /// It cannot go on; tell the peer why, in the words of the error.
@@ -213,7 +213,7 @@ impl<C: Conversation> Exchange<C> {
             }
             Order::Tell(event) => self.tell(event),
             Order::LetGo(conn) => self.out.push_back(Output::Do(Op::Close { conn })),
-            Order::Finish => self.end(Ok(()), None, STORE_LIMIT),
+            Order::Finish(limit) => self.end(Ok(()), None, limit),
             Order::Abandon(error, words) => self.abandon(error, Text::from(words)),
             Order::Fail(error) => self.fail(error),
         }

@@ -13,6 +13,7 @@ use core::convert::Infallible;
 use super::exchange::{Conversation, Exchange, Heard, Order, Said};
 use super::{Config, Event};
 use crate::code::{Code, Nameplate};
+use crate::defaults::STORE_LIMIT;
 use crate::driver::{Input, Instant, Machine, Output};
 use crate::error::{Awaited, Error, Misuse, PeerFault};
 use crate::rng::Seed;
@@ -89,8 +90,9 @@ impl Receiver {
             | State::Offered { .. }
             | State::Accepted { .. }
             | State::Racing { .. }
-            | State::Flowing { .. }
-            | State::Over => Err(Misuse::OutOfTurn("no verifier waits to be compared")),
+            | State::Flowing { .. } => Err(Misuse::OutOfTurn("no verifier waits to be compared")),
+            // The other side may have ended it while our user looked.
+            State::Over => Err(Misuse::Closed),
         }
     }
 
@@ -326,7 +328,7 @@ fn offered(kind: Kind, way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
             Kind::Text => {
                 let_go(way, out);
                 out.push(Order::Say(TransferMessage::Answer(Answer::Text(Ok(())))));
-                out.push(Order::Finish);
+                out.push(Order::Finish(STORE_LIMIT));
                 State::Over
             }
             // A sender that has not said where it is can still call us, or meet us at a relay.

@@ -6,6 +6,7 @@
 
 use alloc::vec::Vec;
 use core::convert::Infallible;
+use core::time::Duration;
 
 use super::exchange::{Conversation, Exchange, Heard, Order, Said};
 use super::{Config, Event, Offer};
@@ -53,8 +54,9 @@ impl Sender {
             | State::Offered { .. }
             | State::TextOffered
             | State::Racing
-            | State::Flowing
-            | State::Over => Err(Misuse::OutOfTurn("no verifier waits to be compared")),
+            | State::Flowing => Err(Misuse::OutOfTurn("no verifier waits to be compared")),
+            // The other side may have ended it while our user looked.
+            State::Over => Err(Misuse::Closed),
         }
     }
 
@@ -254,7 +256,8 @@ fn text_offered(heard: Heard, out: &mut Vec<Order>) -> State {
     match heard {
         Heard::Said(Said::Answer(Answer::Text(Ok(())))) => {
             out.push(Order::Tell(Event::Answered));
-            out.push(Order::Finish);
+            // Who answers has heard all that we said.
+            out.push(Order::Finish(Duration::ZERO));
             State::Over
         }
         Heard::Said(Said::Answer(answer)) => fail(refusal(answer), out),

@@ -13,7 +13,7 @@ use crate::error::Mood;
 use crate::wire::{MailboxId, Phase, Side};
 
 /// How far ahead of the first number that is missing a numbered phase may be.
-const EARLY_PHASES: u64 = 4096;
+pub(super) const EARLY_PHASES: u64 = 4096;
 /// Phases with other names than a number that we remember.
 const NAMED_PHASES: usize = 1024;
 

@@ -383,6 +383,16 @@ impl Wormhole {
         self.mood
     }
 
+    /// Whether nothing waits here beyond what is allowed: our records and what comes before them, and records that were
+    /// not taken, of which one message may set free all that had come too early.
+    fn is_within_limits(&self) -> bool {
+        const BEFORE_RECORDS: usize = 2;
+        let waiting = self.send.waiting().saturating_add(self.mailbox.waiting());
+        let early = usize::try_from(mailbox::EARLY_PHASES).unwrap_or(usize::MAX);
+        waiting <= QUEUE_RECORDS.saturating_add(BEFORE_RECORDS)
+            && self.untaken.records <= UNTAKEN_RECORDS_WITHOUT_ROOM.saturating_add(early)
+    }
+
     /// Whether the peer has proved that it knows the code, so that it can be told things.
     pub(crate) const fn is_confirmed(&self) -> bool {
         self.receive.is_confirmed()
@@ -493,6 +503,7 @@ impl Machine for Wormhole {
         if self.lonely.pass(self.now).is_some() {
             self.fail(PeerFault::Silent(Awaited::Coming).into());
         }
+        debug_assert!(self.is_within_limits(), "a queue is longer than it may be");
     }
 
     fn poll(&mut self) -> Output<Event> {

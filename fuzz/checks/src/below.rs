@@ -37,6 +37,19 @@ impl Below {
         })
     }
 
+    /// The connection of the next caller at a listener.
+    pub fn awaited(&self, of: Conn) -> Option<Conn> {
+        self.asked()
+            .iter()
+            .rev()
+            .find_map(|op| if let Op::Accept { at, conn } = op { (*at == of).then_some(*conn) } else { None })
+    }
+
+    /// Whether bytes are copied from one connection to another, here below.
+    pub fn is_joined(&self) -> bool {
+        self.asked().iter().any(|op| matches!(op, Op::Join { .. }))
+    }
+
     /// How many reads of this connection were asked for.
     pub fn reads(&self, of: Conn) -> usize {
         self.asked().iter().filter(|op| matches!(op, Op::Read { conn } if *conn == of)).count()
@@ -47,6 +60,11 @@ impl Below {
         let closes = self.asked().iter().filter(|op| matches!(op, Op::Close { conn } if *conn == of)).count();
         assert!(closes <= 1, "it is closed twice");
         closes == 1
+    }
+
+    /// How many writes to this connection were asked for.
+    pub fn count_writes(&self, to: Conn) -> usize {
+        self.asked().iter().filter(|op| matches!(op, Op::Write { conn, .. } if *conn == to)).count()
     }
 
     /// What was written to this connection.

@@ -31,6 +31,7 @@ macro_rules! targets {
 }
 
 targets! {
-    addresses archive code command handshake mailbox_server message_from_peer message_from_server proxy race record
-    relay_line relay_server snapshot transcribe transfer untrusted upgrade websocket wormhole
+    addresses archive arrival code command handshake mailbox_server message_from_peer message_from_server proxy race
+    record relay_line relay_pair relay_server schedule snapshot tls transcribe transfer untrusted upgrade uri websocket
+    wormhole
 }

@@ -128,7 +128,7 @@ impl Peer {
         let Some(conn) = world.reading().into_iter().find(|conn| world.is_mailbox(*conn)) else { return };
         self.listen(world);
         let mut record = None;
-        let message = match script.below(18) {
+        let message = match script.below(20) {
             0 => json!({"type": "welcome", "welcome": {"motd": text(script)}}),
             1 => json!({"type": "welcome", "welcome": {"error": text(script)}}),
             2 => json!({"type": "ack"}),
@@ -150,6 +150,7 @@ impl Peer {
             14 => self.message(&text(script), script.chunk()),
             15 => json!({"type": "closed"}),
             16 => json!({"type": "error", "error": text(script)}),
+            18 => welcome_with_work(script),
             _ => return self.say_anything(world, conn, script),
         };
         let bytes = message.to_string().into_bytes();
@@ -199,6 +200,13 @@ impl Peer {
         let body: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
         json!({"type": "message", "side": SIDE, "phase": phase, "body": body})
     }
+}
+
+/// Work that is done at once, or never.
+fn welcome_with_work(script: &mut Script<'_>) -> Value {
+    let bits = script.pick(&[0, 4, 10, 200]);
+    let hashcash = json!({"bits": bits, "resource": text(script)});
+    json!({"type": "welcome", "welcome": {"permission-required": {"none": {}, "hashcash": hashcash}}})
 }
 
 fn text(script: &mut Script<'_>) -> String {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use wormhole_core::driver::{Conn, Input, Instant, Machine, Op, Output, Target, Why};
@@ -52,6 +53,8 @@ pub struct World<M: Machine> {
     is_over: bool,
     /// Whether each input is followed by polling.
     polls: bool,
+    /// Something was handed in since it was polled.
+    is_behind: bool,
 }
 
 /// What the world knows of one connection or listener.
@@ -114,9 +117,16 @@ where
             unnoticed: BTreeSet::new(),
             is_over: false,
             polls: true,
+            is_behind: false,
         };
         world.poll();
         world
+    }
+
+    /// The machine, for a command, which may have outputs.
+    pub const fn machine_mut(&mut self) -> &mut M {
+        self.is_behind = true;
+        &mut self.machine
     }
 
     /// The time.
@@ -134,6 +144,11 @@ where
         self.polls = polls;
     }
 
+    /// Whether the machine was polled after its last input.
+    pub const fn is_polled(&self) -> bool {
+        !self.is_behind
+    }
+
     /// Polls until there is nothing more.
     pub fn poll(&mut self) {
         for left in (0..OUTPUTS).rev() {
@@ -145,6 +160,7 @@ where
                     assert!(deadline.is_none() || !self.is_quiet(), "it waits after its end");
                     self.deadline = deadline;
                     self.gone.clear();
+                    self.is_behind = false;
                     return;
                 }
             }
@@ -153,6 +169,7 @@ where
 
     /// Hands an input in, which must be one that a driver might hand in.
     pub fn handle(&mut self, input: Input<M::Reply>) {
+        self.is_behind = true;
         self.machine.handle(input, self.now);
         if self.polls {
             self.poll();
@@ -191,14 +208,18 @@ where
 
     /// A dial or an accept succeeds.
     pub fn open(&mut self, conn: Conn) -> bool {
+        self.open_from(conn, Some(([192, 0, 2, 1], 9).into()))
+    }
+
+    /// A dial or an accept succeeds, and this is the other end.
+    pub fn open_from(&mut self, conn: Conn, peer: Option<SocketAddr>) -> bool {
         let Some(line) = self.lines.get_mut(&conn) else { return false };
         if !matches!(line.stage, Stage::Dialling | Stage::Awaited(_)) {
             return false;
         }
         line.stage = Stage::Open;
-        // Where nobody polls, the close may wait to be asked for.
-        line.is_late = line.is_closing || !self.polls;
-        let peer = Some(([192, 0, 2, 1], 9).into());
+        // Where it was not polled, the close may wait to be asked for.
+        line.is_late = line.is_closing || self.is_behind || !self.polls;
         self.handle(Input::Opened { conn, peer });
         true
     }
@@ -265,6 +286,21 @@ where
     /// The connections and listeners that have not ended.
     pub fn live(&self) -> Vec<Conn> {
         self.lines.keys().copied().collect()
+    }
+
+    /// Who gets the next caller of each listener, in the order of the listeners.
+    pub fn awaited(&self) -> Vec<Conn> {
+        let at = |(conn, line): (&Conn, &Line)| {
+            if let Stage::Awaited(at) = line.stage { Some((at, *conn)) } else { None }
+        };
+        let awaited: BTreeMap<Conn, Conn> = self.lines.iter().filter_map(at).collect();
+        awaited.into_values().collect()
+    }
+
+    /// Whether it stands and the machine has not asked for its end.
+    pub fn is_served(&self, conn: Conn) -> bool {
+        let stands = |line: &Line| matches!(line.stage, Stage::Open | Stage::Joined) && !line.is_closing;
+        self.lines.get(&conn).is_some_and(stands)
     }
 
     /// How many of them stand, or are to stand.

@@ -38,7 +38,7 @@ use self::names::Names;
 use self::ready::{Call, Key, Ready};
 use self::work::{After, Entry, Naming, Shared, Work};
 use crate::driver::{Job, Runtime, Sockets};
-use crate::meter::Meter;
+use crate::meter::{Carried, Meter};
 use crate::network::{Network, OnNetwork};
 use crate::why::why;
 
@@ -69,6 +69,7 @@ pub struct InFlight<S: Sockets> {
     dues: BTreeSet<(Instant, Conn)>,
     lingering: usize,
     kits: Kits,
+    carried: Carried,
     done: VecDeque<Input>,
     scratch: Box<[u8]>,
     timer: Option<Timer>,
@@ -95,10 +96,17 @@ impl<S: Sockets> InFlight<S> {
             dues: BTreeSet::new(),
             lingering: 0,
             kits: Kits::default(),
+            carried: Carried::default(),
             done: VecDeque::new(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             timer: None,
         }
+    }
+
+    /// Counts here what its joins carry.
+    #[must_use]
+    pub fn counting(self, carried: &Carried) -> Self {
+        Self { carried: carried.clone(), ..self }
     }
 }
 
@@ -229,7 +237,7 @@ impl<S: Sockets> InFlight<S> {
         a_side.out.append(right.2);
         self.enter(b, |_, _| Work::Partner(a));
         let pair = Pair { a: a_side, b: b_side };
-        let meter = Meter::new(terms, self.sockets.now());
+        let meter = Meter::new(terms, self.sockets.now(), &self.carried);
         let call = Call::new(Key::Conn(a), &self.ready);
         let waker = Waker::from(Arc::clone(&call));
         let joined = Joined::new(pair, meter, &self.kits, &waker, |job| self.sockets.spawn(job));

@@ -1,11 +1,14 @@
 //! The frames of one WebSocket whose binary messages are one stream of bytes each way, as a relay's clients speak.
 //!
-//! What a frame carries is handed on as it comes: however long a frame says that it is, nothing of it is kept.
+//! What a frame carries is handed on as it comes: however long a frame says that it is, nothing of it is kept. Only the
+//! first message is a line, which may end with it instead of a line end.
 
 use wormhole_core::driver::Why;
 
 /// The most bytes that a control frame carries (RFC 6455 section 5.5).
 const CONTROL: usize = 125;
+/// The most bytes of a first message that are waited for. A relay takes no line that is longer.
+const FIRST: usize = 1025;
 /// The first byte of a frame that is a whole message of bytes, a ping, a pong and a goodbye.
 const BINARY: u8 = 0x82;
 const PING: u8 = 0x89;
@@ -25,6 +28,8 @@ pub(super) struct Frames {
     frame: Option<Frame>,
     /// A message has begun and not ended.
     fragmented: bool,
+    /// The first message is there as a whole, or too long to be waited for.
+    pub(super) greeted: bool,
     /// We have said goodbye.
     parted: bool,
 }
@@ -74,6 +79,8 @@ impl Frames {
                     if frame.left == 0 {
                         self.end(taken.out)?;
                     }
+                    let is_whole = self.frame.is_none() && !self.fragmented && !taken.bytes.is_empty();
+                    self.greeted |= is_whole || taken.bytes.len() >= FIRST;
                 }
             }
         }
@@ -240,6 +247,22 @@ mod tests {
             assert!(bytes == content, "in pieces of {step}");
             assert!(out.is_empty());
         }
+    }
+
+    #[test]
+    fn the_first_message_is_waited_for_unless_it_is_too_long() {
+        let greeted = |wire: &[u8]| {
+            let mut frames = Frames::default();
+            assert!(all(&mut frames, wire).0.is_ok());
+            frames.greeted
+        };
+        let whole =
+            [masked(0x82, b""), masked(0x02, b"a li"), masked(0x89, b"hi"), masked(0x80, b"ne")].concat();
+        assert!(greeted(&whole));
+        for end in 0..whole.len() {
+            assert!(!greeted(&whole[..end]), "after {end} bytes");
+        }
+        assert!(greeted(&masked(0x82, &[b'x'; 2 * FIRST])[..FIRST + 8]));
     }
 
     #[test]

@@ -61,7 +61,10 @@ impl<R: Runtime> Layered<R> {
             }
         }
         let lead = self.wire(a).min(self.wire(b));
-        self.meters.insert(lead, Metered { meter: Meter::new(terms, self.below.now()), look_at: None });
+        self.meters.insert(
+            lead,
+            Metered { meter: Meter::new(terms, self.below.now(), &self.carried), look_at: None },
+        );
         self.look(lead);
         for (above, _) in sides {
             let wire = self.wire(above);

@@ -185,7 +185,7 @@ impl Layer {
     pub(super) fn next(&mut self, out: &mut Vec<u8>) -> Now {
         let socket = match &mut self.stage {
             Stage::Open(socket) => socket,
-            Stage::Bytes(_, pending) if self.wanted && !pending.is_empty() => {
+            Stage::Bytes(frames, pending) if self.wanted && frames.greeted && !pending.is_empty() => {
                 self.wanted = false;
                 return Now::Message(mem::take(pending));
             }

@@ -25,6 +25,7 @@ pub use self::serving::Serving;
 use self::tls::Trust;
 use self::url::Url;
 use crate::driver::{Job, Runtime};
+use crate::meter::Carried;
 use crate::network::{Network, OnNetwork, Roots};
 
 /// Numbers below are drawn from here, where no machine comes.
@@ -51,6 +52,7 @@ pub struct Layered<R> {
     /// The sides of joins that are not only raw, by their number below.
     links: HashMap<Conn, Link>,
     meters: HashMap<Conn, Metered>,
+    carried: Carried,
     /// Which pair is looked at next.
     looks: BTreeSet<(Instant, Conn)>,
     /// Who is opening, and until when at most; the oldest first.
@@ -101,6 +103,7 @@ impl<R: Runtime> Layered<R> {
             listeners: HashMap::new(),
             links: HashMap::new(),
             meters: HashMap::new(),
+            carried: Carried::default(),
             looks: BTreeSet::new(),
             opening: VecDeque::new(),
             callers: 0,
@@ -109,6 +112,12 @@ impl<R: Runtime> Layered<R> {
             sweep_at: Instant::START,
             done: VecDeque::new(),
         }
+    }
+
+    /// Counts here what its own joins carry; those of raw connections are below.
+    #[must_use]
+    pub fn counting(self, carried: &Carried) -> Self {
+        Self { carried: carried.clone(), ..self }
     }
 
     /// How callers are served from now on.

@@ -14,7 +14,7 @@ use wormhole_core::rng::Seed;
 
 use self::handshake::{Handshake, Now};
 pub use self::proxy::Proxy;
-use crate::driver::{Job, Runtime};
+use crate::driver::{ABSENCE, Job, Runtime};
 use crate::network::{Network, OnNetwork};
 
 /// How long a proxy may take to connect us, from when on we are connected to it.
@@ -188,7 +188,10 @@ impl<R: Runtime> Proxied<R> {
     fn dialled(&mut self, conn: Conn) {
         let (Some(way), Some(proxy)) = (self.ways.get_mut(&conn), &self.proxy) else { return };
         let Stage::Dialling(to) = &way.stage else { return };
-        let (handshake, bytes) = Handshake::begin(proxy, to.clone());
+        let (handshake, bytes) = match proxy.alone(|| self.below.seed()) {
+            Some(proxy) => Handshake::begin(&proxy, to.clone()),
+            None => Handshake::begin(proxy, to.clone()),
+        };
         let until = self.below.now().plus(HANDSHAKE_LIMIT);
         way.stage = Stage::Shaking { handshake: Box::new(handshake), until };
         self.say(conn, bytes);
@@ -236,8 +239,20 @@ impl<R: Runtime> Proxied<R> {
     /// Gives up those that have taken too long.
     fn keep_time(&mut self) {
         let now = self.below.now();
-        let late = self.ways.iter().filter(|(_, way)| way.until().is_some_and(|until| until <= now));
-        for conn in late.map(|(conn, _)| *conn).collect::<Vec<_>>() {
+        let mut late = Vec::new();
+        for (conn, way) in &mut self.ways {
+            if let Stage::Shaking { until, .. } = &mut way.stage
+                && *until <= now
+            {
+                if now > until.plus(ABSENCE) {
+                    // Nobody ran us, so that no answer could come.
+                    *until = now.plus(HANDSHAKE_LIMIT);
+                } else {
+                    late.push(*conn);
+                }
+            }
+        }
+        for conn in late {
             self.fail(conn, Why::Proxy("it does not answer".into()));
         }
     }

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use wormhole_core::driver::Address;
 use wormhole_core::error::Misuse;
+use wormhole_core::rng::Seed;
 use zeroize::Zeroizing;
 
 /// The most bytes of a user name or a password (RFC 1929).
@@ -24,6 +26,8 @@ pub struct Proxy {
     pub(super) kind: Kind,
     pub(super) address: Address,
     pub(super) login: Option<Login>,
+    /// Each connection goes by a name and a password of its own.
+    pub(super) isolated: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +47,12 @@ pub(super) struct Login {
 impl Proxy {
     /// A SOCKS5 proxy at this host, a name or an IP literal without brackets.
     pub fn socks5(host: &str, port: u16) -> Self {
-        Self { kind: Kind::Socks5, address: Address::new(host, port), login: None }
+        Self { kind: Kind::Socks5, address: Address::new(host, port), login: None, isolated: false }
     }
 
     /// An HTTP proxy that knows `CONNECT`, at this host, a name or an IP literal without brackets.
     pub fn http(host: &str, port: u16) -> Self {
-        Self { kind: Kind::Http, address: Address::new(host, port), login: None }
+        Self { kind: Kind::Http, address: Address::new(host, port), login: None, isolated: false }
     }
 
     /// As whom it is used.
@@ -65,6 +69,24 @@ impl Proxy {
         }
         let login = Login { user: user.into(), password: Zeroizing::new(password.into()) };
         Ok(Self { login: Some(login), ..self })
+    }
+
+    /// Each connection is made with a name and a password of its own, drawn at random. Tor takes that as the wish that no
+    /// two of them share a way, so that nobody at their ends sees that they belong together.
+    #[must_use]
+    pub fn isolated(self) -> Self {
+        Self { isolated: true, ..self }
+    }
+
+    /// The proxy as one connection uses it, if each has its own name and password.
+    pub(super) fn alone(&self, seed: impl FnOnce() -> Seed) -> Option<Self> {
+        if !self.isolated {
+            return None;
+        }
+        let seed = Zeroizing::new(seed());
+        let (user, password) = seed.split_at(seed.len() / 2);
+        let password = Zeroizing::new(HEXLOWER.encode(password));
+        Some(Self { login: Some(Login { user: HEXLOWER.encode(user), password }), ..self.clone() })
     }
 
     /// Takes an address apart: `socks5://HOST:PORT` or `http://HOST:PORT`, with `USER:PASSWORD@` before the host where
@@ -89,7 +111,7 @@ impl Proxy {
         };
         let address =
             place_of(place).ok_or_else(|| bad("a host and a port are wanted, as in localhost:1080"))?;
-        let proxy = Self { kind, address, login: None };
+        let proxy = Self { kind, address, login: None, isolated: false };
         let Some(login) = login else { return Ok(proxy) };
         let (user, password) =
             login.split_once(':').ok_or_else(|| bad("a password is wanted after the name"))?;
@@ -176,6 +198,16 @@ mod tests {
         }
         let long = "x".repeat(256);
         assert!(Proxy::http("h", 1).login(&long, "x").is_err());
+    }
+
+    #[test]
+    fn isolated_connections_have_nothing_in_common() {
+        let proxy = Proxy::socks5("h", 1);
+        assert!(proxy.alone(|| [1; 32]).is_none());
+        let [one, two] =
+            [1, 2].map(|seed| proxy.clone().isolated().alone(|| [seed; 32]).unwrap().login.unwrap());
+        assert!(one.user != two.user && one.password != two.password);
+        assert!(one.user.len() <= LOGIN_BYTES && one.password.len() <= LOGIN_BYTES);
     }
 
     #[test]

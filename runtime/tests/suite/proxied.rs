@@ -78,6 +78,21 @@ fn a_proxy_that_does_not_answer_is_given_up() {
 }
 
 #[test]
+fn the_sleep_of_the_computer_does_not_count_for_a_proxy() {
+    let world = World::new(None);
+    let mut runtime = through(&world.net, &Proxy::socks5("127.0.0.1", world.port));
+    open(&mut runtime, 1);
+    assert_eq!(run(runtime.next(None)), None);
+    world.net.advance(Duration::from_hours(5));
+    assert_eq!(run(runtime.next(None)), None);
+    world.net.advance(Duration::from_secs(29));
+    assert_eq!(run(runtime.next(None)), None);
+    world.net.advance(Duration::from_secs(1));
+    let why = Why::Proxy("it does not answer".into());
+    assert_eq!(settle(&mut runtime), [Input::Closed { conn: CONN, why }]);
+}
+
+#[test]
 fn what_comes_along_with_the_last_word_of_the_proxy_is_read_first() {
     let mut world = World::new(None);
     let mut target = in_flight(&world.net);

@@ -160,21 +160,20 @@ fn round(process: &Process, length: Duration) -> Outcome<Figures> {
     })
 }
 
-/// Two clients meet, say three messages each, and go.
+/// Two clients meet, say three messages each, and go. No side comes twice: the reference gives up what a side holds anywhere
+/// when it closes one mailbox, and drops whoever else uses it.
 async fn cycle(at: SocketAddr, number: u64) -> Outcome<()> {
+    let [side_a, side_b] = ["aa", "bb"].map(|end| format!("{number:08x}{end}"));
+    let bind = |side: &str| {
+        format!(r#"{{"type":"bind","id":"1","appid":"example.com/load/{}","side":"{side}"}}"#, number % 64)
+    };
     let mut a = Client::connect(at).await?;
-    a.say(&format!(
-        r#"{{"type":"bind","id":"1","appid":"example.com/load/{}","side":"aaaaaaaaaa"}}"#,
-        number % 64
-    ));
+    a.say(&bind(&side_a));
     a.say(r#"{"type":"allocate","id":"2"}"#);
     let allocated = a.until("allocated", |_| true).await?;
     let nameplate = field(&allocated, "nameplate").ok_or("no nameplate")?;
     let mut b = Client::connect(at).await?;
-    b.say(&format!(
-        r#"{{"type":"bind","id":"1","appid":"example.com/load/{}","side":"bbbbbbbbbb"}}"#,
-        number % 64
-    ));
+    b.say(&bind(&side_b));
     for client in [&mut a, &mut b] {
         client.say(&format!(r#"{{"type":"claim","id":"3","nameplate":"{nameplate}"}}"#));
         let claimed = client.until("claimed", |_| true).await?;
@@ -190,11 +189,13 @@ async fn cycle(at: SocketAddr, number: u64) -> Outcome<()> {
             }
         }
         // One writes before the other waits.
-        let theirs = |side: &'static str| {
-            move |text: &str| field(text, "side") == Some(side) && field(text, "phase") == Some(phase)
+        let theirs = |side: String| {
+            move |text: &str| field(text, "side") == Some(&*side) && field(text, "phase") == Some(phase)
         };
-        let (there, back) =
-            tokio::join!(a.until("message", theirs("bbbbbbbbbb")), b.until("message", theirs("aaaaaaaaaa")));
+        let (there, back) = tokio::join!(
+            a.until("message", theirs(side_b.clone())),
+            b.until("message", theirs(side_a.clone()))
+        );
         there?;
         back?;
     }

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use ppp::{HeaderResult, PartialResult};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout};
@@ -17,6 +16,7 @@ use super::caller::{Ahead, Caller, Raw, Sealed};
 use super::config::Trusted;
 use super::forwarded;
 use super::net::NOBODY;
+use super::proxy_header::ProxyHeader;
 
 /// How long a warning is not repeated.
 const QUIET: Duration = Duration::from_secs(30);
@@ -194,42 +194,13 @@ async fn proxy_header<S: AsyncRead + Unpin>(stream: &mut Ahead<S>) -> Result<Opt
     let mut bytes = Vec::new();
     loop {
         read_more(stream, &mut bytes).await.map_err(|_| Refusal::Left)?;
-        let header = HeaderResult::parse(&bytes);
-        if header.is_incomplete() {
-            if bytes.len() < PROXY_BYTES {
-                continue;
+        match ProxyHeader::parse(&bytes) {
+            ProxyHeader::Begun if bytes.len() < PROXY_BYTES => {}
+            ProxyHeader::Begun | ProxyHeader::Bad => return Err(Refusal::Header),
+            ProxyHeader::From { peer, length } => {
+                stream.put_back(bytes.split_off(length));
+                return Ok(peer);
             }
-            return Err(Refusal::Header);
         }
-        let (peer, length) = match header {
-            HeaderResult::V1(Ok(header)) => (v1(&header), header.header.len()),
-            HeaderResult::V2(Ok(header)) => (v2(&header), header.len()),
-            HeaderResult::V1(Err(_)) | HeaderResult::V2(Err(_)) => return Err(Refusal::Header),
-        };
-        stream.put_back(bytes.split_off(length));
-        return Ok(peer);
-    }
-}
-
-fn v1(header: &ppp::v1::Header<'_>) -> Option<SocketAddr> {
-    use ppp::v1::Addresses;
-    match header.addresses {
-        Addresses::Tcp4(at) => Some(SocketAddr::new(at.source_address.into(), at.source_port)),
-        Addresses::Tcp6(at) => Some(SocketAddr::new(at.source_address.to_canonical(), at.source_port)),
-        Addresses::Unknown => None,
-    }
-}
-
-fn v2(header: &ppp::v2::Header<'_>) -> Option<SocketAddr> {
-    use ppp::v2::{Addresses, Command};
-    match (header.command, header.addresses) {
-        (Command::Local, _) => None,
-        (Command::Proxy, Addresses::IPv4(at)) => {
-            Some(SocketAddr::new(at.source_address.into(), at.source_port))
-        }
-        (Command::Proxy, Addresses::IPv6(at)) => {
-            Some(SocketAddr::new(at.source_address.to_canonical(), at.source_port))
-        }
-        (Command::Proxy, Addresses::Unix(_) | Addresses::Unspecified) => None,
     }
 }

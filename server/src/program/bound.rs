@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use listenfd::ListenFd;
+use wormhole_runtime::tune;
 
 use super::place::{At, Place};
 
@@ -101,7 +102,11 @@ pub(crate) fn bind(place: &Place, passed: &mut Passed, paths: &mut Paths) -> io:
     };
     for socket in &sockets {
         match socket {
-            Socket::Tcp(socket) => socket.set_nonblocking(true)?,
+            Socket::Tcp(socket) => {
+                // Callers inherit it where the system is Linux; one that systemd has made is tuned only here.
+                tune(socket);
+                socket.set_nonblocking(true)?;
+            }
             Socket::Unix(socket) => socket.set_nonblocking(true)?,
         }
     }

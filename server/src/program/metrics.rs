@@ -10,6 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::Registry;
+use wormhole_runtime::Carried;
 use wormhole_server::counters::{Connections, Latency, MailboxCounts, Named, RelayCounts};
 
 use super::arrival::Arrival;
@@ -22,6 +23,7 @@ pub(crate) struct Metrics {
     pub(crate) health: Arc<Health>,
     pub(crate) mailbox: Option<Arc<MailboxCounts>>,
     pub(crate) relay: Option<Arc<RelayCounts>>,
+    pub(crate) carried: Carried,
 }
 
 impl Metrics {
@@ -83,6 +85,11 @@ impl Collector for Metrics {
             page.gauge("relay_waiting", "Clients that wait for their partner", relay.waits.now())?;
             page.counter("relay_pairs", "Partners that have met", relay.pairs.total())?;
             page.counter("relay_bytes", "Bytes carried, once their pair has ended", relay.bytes.total())?;
+            page.gauge(
+                "relay_incomplete_bytes",
+                "Bytes carried by pairs that are still there",
+                self.carried.bytes(),
+            )?;
             page.named(
                 "relay_results",
                 "Pairs and single clients that are gone",

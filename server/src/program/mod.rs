@@ -15,6 +15,7 @@ mod metrics;
 mod monitor;
 mod net;
 mod place;
+mod proxy_header;
 mod run;
 mod serve;
 mod settings;

@@ -12,6 +12,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
+use wormhole_runtime::Carried;
 
 use super::arrival::Arrival;
 use super::bound::{self, Bound, Passed, Paths};
@@ -73,16 +74,22 @@ fn serve(config: &Config, parts: Parts, reload: Reload<'_>) -> io::Result<ExitCo
     let mut servers = Vec::new();
     let shared = Shared { arrival, health: Arc::default() };
     let (arrival, health) = (Arc::clone(&shared.arrival), Arc::clone(&shared.health));
-    let mut metrics = Metrics { arrival: Arc::clone(&arrival), health, mailbox: None, relay: None };
+    let mut metrics = Metrics {
+        arrival: Arc::clone(&arrival),
+        health,
+        mailbox: None,
+        relay: None,
+        carried: Carried::default(),
+    };
     if parts.mailbox {
         let (serving, counts) = serve::mailbox(config, mailbox, &shared, ends.clone())?;
         servers.push(serving);
         metrics.mailbox = Some(counts);
     }
     if parts.relay {
-        let (serving, counts) = serve::relay(config, relay, relay_websocket, &shared, ends)?;
+        let (serving, counts, carried) = serve::relay(config, relay, relay_websocket, &shared, ends)?;
         servers.push(serving);
-        metrics.relay = Some(counts);
+        (metrics.relay, metrics.carried) = (Some(counts), carried);
     }
     let state = Arc::new(State { metrics, ..State::default() });
     let runtime = Builder::new_current_thread().enable_all().build()?;

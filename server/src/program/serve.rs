@@ -11,7 +11,7 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use wormhole_core::driver::{Address, Listen, Machine, Why};
-use wormhole_runtime::{InFlight, Layered, Runtime, Serving as Service};
+use wormhole_runtime::{Carried, InFlight, Layered, Runtime, Serving as Service};
 use wormhole_server::counters::{MailboxCounts, RelayCounts};
 use wormhole_server::mailbox::{self, Mailbox};
 use wormhole_server::relay::{self, Relay};
@@ -98,7 +98,7 @@ pub(crate) fn mailbox(
 ) -> io::Result<(Serving, Arc<MailboxCounts>)> {
     let started = now();
     let bound = BTreeMap::from([(For::Mailbox, bound)]);
-    let mut net = net(bound, shared, config.serving.clone());
+    let mut net = net(bound, shared, config.serving.clone(), &Carried::default());
     let options = mailbox::Options {
         motd: config.words.motd.clone(),
         error: config.words.signal_error.clone(),
@@ -116,7 +116,7 @@ pub(crate) fn mailbox(
     let counts = machine.counts();
     let timed = Arc::clone(&counts);
     let shown = Arc::clone(&counts);
-    let look = move || (now(), Current { connected: shown.connections.now(), waiting: 0 });
+    let look = move || (now(), Current { connected: shown.connections.now(), ..Current::default() });
     let ledger = ledger("usage-db", config.usage_db.as_deref(), Part::Mailbox, config.usage, look)?;
     let mut books = Books { health: Arc::clone(&shared.health), ledger, log: None };
     let serving = spawn("mailbox", ends, move |orders| async move {
@@ -145,7 +145,7 @@ pub(crate) fn relay(
     websocket: Vec<Bound>,
     shared: &Shared,
     ends: Ends,
-) -> io::Result<(Serving, Arc<RelayCounts>)> {
+) -> io::Result<(Serving, Arc<RelayCounts>, Carried)> {
     let mut listen = Vec::new();
     if !plain.is_empty() {
         listen.push(Listen::Relay(elsewhere()));
@@ -163,11 +163,16 @@ pub(crate) fn relay(
         started: now().seconds(),
     };
     let bound = BTreeMap::from([(For::Relay, plain), (For::RelayWebSocket, websocket)]);
-    let net = net(bound, shared, config.serving.clone());
+    let carried = Carried::default();
+    let net = net(bound, shared, config.serving.clone(), &carried);
     let machine = Relay::new(options);
     let counts = machine.counts();
     let shown = Arc::clone(&counts);
-    let look = move || (now(), Current { connected: shown.paired.now(), waiting: shown.tokens.now() });
+    let carrying = carried.clone();
+    let look = move || {
+        let (connected, waiting) = (shown.paired.now(), shown.tokens.now());
+        (now(), Current { connected, waiting, incomplete_bytes: carrying.bytes() })
+    };
     let ledger = ledger("relay-usage-db", config.relay_usage_db.as_deref(), Part::Relay, config.usage, look)?;
     let log = config.relay_usage_log.as_deref().map(|path| UsageLog::open(path, config.usage.blur));
     let log = log.transpose().map_err(|error| io::Error::other(format!("--relay-usage-log: {error}")))?;
@@ -179,7 +184,7 @@ pub(crate) fn relay(
         };
         serve(&mut server, orders, change, leave).await
     })?;
-    Ok((serving, counts))
+    Ok((serving, counts, carried))
 }
 
 /// Opens a usage database, if one is asked for.
@@ -206,8 +211,9 @@ fn elsewhere() -> Address {
     Address::new("", 0)
 }
 
-fn net(bound: BTreeMap<For, Vec<Bound>>, shared: &Shared, service: Service) -> Runs {
-    let mut net = Layered::new(InFlight::new(Net::new(bound, Arc::clone(&shared.arrival))));
+fn net(bound: BTreeMap<For, Vec<Bound>>, shared: &Shared, service: Service, carried: &Carried) -> Runs {
+    let sockets = Net::new(bound, Arc::clone(&shared.arrival));
+    let mut net = Layered::new(InFlight::new(sockets).counting(carried)).counting(carried);
     *net.serving_mut() = service;
     net
 }

@@ -35,6 +35,8 @@ pub struct Current {
     pub connected: u64,
     /// Tokens under which connections wait for their partner.
     pub waiting: u64,
+    /// Bytes that pairs have carried which are still there.
+    pub incomplete_bytes: u64,
 }
 
 /// A usage database.
@@ -254,7 +256,7 @@ impl Writer {
 
     /// Rewrites the one row that says how things are. Failing is no matter: it is tried again.
     fn show(&self, (now, current): (Stamp, Current)) -> Stamp {
-        let Current { connected, waiting } = current;
+        let Current { connected, waiting, incomplete_bytes } = current;
         let count = |count| i64::try_from(count).unwrap_or(i64::MAX);
         let (rebooted, updated) = (self.rebooted.seconds(), now.seconds());
         let row = match self.part {
@@ -265,14 +267,15 @@ impl Writer {
                     insert.execute(params![rebooted, updated, blur, count(connected)])
                 })
             }
-            Part::Relay => self.db.prepare_cached("insert into current values(?1, ?2, ?3, ?4, 0)").and_then(
+            Part::Relay => self.db.prepare_cached("insert into current values(?1, ?2, ?3, ?4, ?5)").and_then(
                 |mut insert| {
                     self.db.execute_batch("begin immediate; delete from current")?;
                     insert.execute(params![
                         rebooted.floor(),
                         updated.floor(),
                         count(connected),
-                        count(waiting)
+                        count(waiting),
+                        count(incomplete_bytes)
                     ])
                 },
             ),

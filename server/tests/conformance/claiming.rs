@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::running::soon;
-use crate::talk::{APP, add, answer, bound, claimed, close, error, heard, list, mailbox, opened, reopened};
+use crate::talk::{APP, add, answer, bound, claimed, close, error, hears, list, mailbox, opened, reopened};
 
 #[test]
 fn m56_a_claimed_name_leads_to_a_mailbox_of_thirteen_characters() {
@@ -88,7 +88,7 @@ fn m63_a_third_side_is_refused_and_changes_nothing_for_the_first_two() {
         client.tell(json!({"type": "open", "mailbox": mailbox}));
     }
     add(&mut a, "1");
-    assert_eq!(heard(&mut b), ["1"]);
+    hears(&mut b, &["1"]);
     // They come back, too.
     assert_eq!(claimed(&server, APP, "a", "4").1, mailbox);
     assert_eq!(reopened(&server, "b", &mailbox).1, ["1"]);
@@ -190,7 +190,7 @@ fn m72_a_mailbox_stays_when_its_name_is_gone() {
         client.tell(json!({"type": "open", "mailbox": mailbox}));
     }
     add(&mut a, "1");
-    assert_eq!(heard(&mut b), ["1"]);
+    hears(&mut b, &["1"]);
 }
 
 #[test]

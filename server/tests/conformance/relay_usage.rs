@@ -156,6 +156,34 @@ fn file() -> (tempfile::TempDir, std::path::PathBuf) {
     (dir, path)
 }
 
+#[test]
+fn r38_bytes_of_pairs_are_in_the_row_until_the_pair_ends() {
+    let (_dir, path) = file();
+    let settings = ["--relay-usage-db", path.to_str().unwrap(), "--usage-interval", "0.1"];
+    let server = relay(&settings);
+    let [mut a, mut b] = pair(&server, &old('6'), &old('6'));
+    let bytes = |count: i64| {
+        soon("the row", || {
+            let row = rows(&path, "select incomplete_bytes from current", 1);
+            (row == [[Cell::Integer(count)]]).then_some(())
+        });
+    };
+    bytes(0);
+    a.write_all(&[7; 1000]).unwrap();
+    assert_eq!(read(&mut b, 1000), [7; 1000]);
+    b.write_all(&[7; 10]).unwrap();
+    assert_eq!(read(&mut a, 10), [7; 10]);
+    bytes(1010);
+    // Of a pair that is not of TCP alone, too.
+    let _web = saying(&server, &old('a'));
+    let mut plain = asking(&server, old('a'));
+    assert_eq!(read(&mut plain, 3), b"ok\n");
+    plain.write_all(b"word").unwrap();
+    bytes(1014);
+    drop((a, b));
+    bytes(4);
+}
+
 /// Waits until the row says this.
 fn current(path: &Path, connected: i64, waiting: i64) {
     let row = [Cell::Integer(connected), Cell::Integer(waiting)];

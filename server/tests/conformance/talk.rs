@@ -108,6 +108,14 @@ pub(crate) fn add(client: &mut Client, phase: &str) -> Value {
     echo
 }
 
+/// Waits until messages of these phases have come, and makes sure that no more have.
+pub(crate) fn hears(client: &mut Client, phases: &[&str]) {
+    for phase in phases {
+        assert_eq!(client.hear()["phase"], *phase);
+    }
+    assert_eq!(heard(client), [""; 0]);
+}
+
 /// The phases of all messages that have come until the server answers once more.
 pub(crate) fn heard(client: &mut Client) -> Vec<String> {
     client.say(json!({"type": "ping", "ping": "until here"}));

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, RwLock};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::{Value, json};
@@ -19,21 +20,27 @@ const WORKERS: usize = 4;
 /// Answers between two kills, at least.
 const ANSWERS: usize = 60;
 const MESSAGES: usize = 6;
+/// How long a mailbox lives without a touch here, which is longer than the program is ever away.
+const LIFE: Duration = Duration::from_secs(3);
+/// How long it is used in earnest.
+const SOAK: Duration = Duration::from_secs(5 * 60);
+/// What the program may hold in the end beside what it held after the first of so many parts, in KiB.
+const GROWTH: (u32, u64) = (10, 4096);
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a life is real time")]
 fn whatever_was_answered_is_there_after_it_was_killed_at_any_moment() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("channel.sqlite");
     let world = World::default();
     let mut server = start(&path);
     *world.at.write().unwrap() = Some(server.at("mailbox"));
+    let begun = Instant::now();
     thread::scope(|scope| {
-        for worker in 0..WORKERS {
-            let world = &world;
-            scope.spawn(move || world.work(worker));
-        }
+        world.begin(scope);
         let mut chance = 7_usize;
-        for _ in 0..KILLS {
+        let mut kills = 0;
+        while kills < KILLS || begun.elapsed() < 2 * LIFE {
             chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let until = world.answers.load(Ordering::Relaxed) + ANSWERS + (chance >> 40) % 100;
             soon("no answers", || (world.answers.load(Ordering::Relaxed) >= until).then_some(()));
@@ -41,11 +48,46 @@ fn whatever_was_answered_is_there_after_it_was_killed_at_any_moment() {
             server.end();
             server = start(&path);
             *world.at.write().unwrap() = Some(server.at("mailbox"));
+            kills += 1;
         }
         world.stop.store(true, Ordering::Relaxed);
     });
     let (rounds, answers) = (world.rounds.load(Ordering::Relaxed), world.answers.load(Ordering::Relaxed));
     assert!(rounds >= KILLS, "{rounds} rounds, {answers} answers");
+}
+
+#[test]
+#[ignore = "five minutes are too long for every change"]
+#[expect(clippy::disallowed_methods, reason = "it is about time")]
+fn nothing_is_lost_and_nothing_grows_in_a_soak() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::default();
+    let server = start(&dir.path().join("channel.sqlite"));
+    *world.at.write().unwrap() = Some(server.at("mailbox"));
+    let begun = Instant::now();
+    let (parts, growth) = GROWTH;
+    let held = thread::scope(|scope| {
+        world.begin(scope);
+        let held: Vec<u64> = (1..=parts)
+            .map(|part| {
+                while begun.elapsed() < SOAK / parts * part {
+                    thread::park_timeout(Duration::from_millis(100));
+                }
+                resident(&server)
+            })
+            .collect();
+        world.stop.store(true, Ordering::Relaxed);
+        held
+    });
+    let rounds = world.rounds.load(Ordering::Relaxed);
+    eprintln!("{rounds} rounds in {SOAK:?}; resident KiB after each part: {held:?}");
+    assert!(held.last() <= held.first().map(|first| first + growth).as_ref(), "{held:?}");
+    assert!(rounds > 100, "{rounds}");
+    assert!(world.live.lock().unwrap().is_empty());
+    let mut side = Side::new(&world, "who asks");
+    soon("a nameplate is left", || {
+        (side.ask(&json!({"type": "list"}))["nameplates"] == json!([])).then_some(())
+    });
 }
 
 #[test]
@@ -110,8 +152,18 @@ fn when_nothing_more_can_be_written_it_refuses_and_goes_on_when_it_can() {
 }
 
 fn start(path: &Path) -> Running {
-    let path = path.to_str().unwrap();
-    Running::start(&["mailbox", "--mailbox", "127.0.0.1:0", "--channel-db", path, "--drain-limit", "0"])
+    let life = LIFE.as_secs().to_string();
+    let place = ["mailbox", "--mailbox", "127.0.0.1:0", "--channel-db", path.to_str().unwrap()];
+    Running::start(
+        &[&place[..], &["--drain-limit", "0", "--mailbox-expiry", &life, "--prune-interval", "0.2"]].concat(),
+    )
+}
+
+/// What the process holds, in KiB.
+fn resident(server: &Running) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// Many pairs of clients, and what they know.
@@ -126,6 +178,30 @@ struct World {
 }
 
 impl World {
+    /// Begins to use it, until it is to stop.
+    fn begin<'s, 'w: 's>(&'w self, scope: &'s thread::Scope<'s, 'w>) {
+        for worker in 0..WORKERS {
+            scope.spawn(move || self.work(worker));
+        }
+        scope.spawn(|| self.listen());
+    }
+
+    /// Listens to one mailbox, in which nobody says anything any more.
+    fn listen(&self) {
+        let mut side = Side::new(self, "listener");
+        assert_eq!(side.open("heard"), [""; 0]);
+        side.add("kept");
+        while !self.stop.load(Ordering::Relaxed) {
+            if side.try_ask(&json!({"type": "ping", "ping": 1})).is_none() {
+                // I6: it outlives its life as long as there is somebody who listens.
+                assert_eq!(side.open("heard"), ["kept"]);
+            }
+            thread::park_timeout(Duration::from_millis(20));
+        }
+        assert_eq!(side.open("heard"), ["kept"]);
+        side.ask(&json!({"type": "close"}));
+    }
+
     /// Two sides meet, again and again, and a third tries to.
     fn work(&self, worker: usize) {
         let mut round = 0;

@@ -63,7 +63,7 @@ fn r35_r38_the_relay_writes_rows_as_pythons_does() {
     assert_eq!(row, (1_700_000_100.0, None, 7.25, 20_000, "lonely".into()));
     let current = "select connected, waiting, incomplete_bytes, rebooted, updated from current";
     let row: (i64, i64, i64, i64, i64) = one(&db, current);
-    assert_eq!(row, (3, 2, 0, 1_700_000_000, 1_700_000_000));
+    assert_eq!(row, (3, 2, 9, 1_700_000_000, 1_700_000_000));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn open(path: &Path, part: Part, blur: Option<u64>) -> Ledger {
 }
 
 fn look() -> (Stamp, Current) {
-    (Stamp::at(1_700_000_000.5), Current { connected: 3, waiting: 2 })
+    (Stamp::at(1_700_000_000.5), Current { connected: 3, waiting: 2, incomplete_bytes: 9 })
 }
 
 type Row<A, B, C, D, E> = (A, B, C, D, E);

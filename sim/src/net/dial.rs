@@ -7,7 +7,7 @@ use std::time::Duration;
 use wormhole_core::driver::{Address, Conn, Input, Listen, Target, Why};
 
 use super::link::{EndId, Link};
-use super::{Event, HostId, Life, Listening, MAILBOX, RELAY, Slot, State};
+use super::{Event, HostId, Life, Listening, Slot, State};
 use crate::fault::Kind;
 
 /// How long a dial is tried that nobody answers.
@@ -30,7 +30,7 @@ impl State {
             Target::Peer(address) => (Kind::Peer, Some(address.clone())),
         };
         let delay = self.chance.millis(100);
-        if self.is_struck(|fault, now| fault.hides_name(kind, now)) {
+        if self.fails(kind, &Why::NoSuchName) {
             self.strikes(|| format!("no name for the {kind:?}"));
             return self.after(delay, Event::Failed { host, conn, why: Why::NoSuchName });
         }
@@ -90,7 +90,7 @@ impl State {
             Slot::Listening(listening) if listening.port == to.port => Some(*conn),
             Slot::Listening(_) | Slot::Dialling | Slot::Awaited { .. } | Slot::Open(_) => None,
         });
-        let refused = self.is_struck(|fault, now| fault.refuses(to.kind, now));
+        let refused = self.fails(to.kind, &Why::Refused);
         if refused {
             self.strikes(|| format!("the {:?} refuses", to.kind));
         }
@@ -142,19 +142,16 @@ impl State {
     }
 
     fn resolve(&self, address: &Address) -> Option<(HostId, u16)> {
-        let host = match address.host.as_str() {
-            "mailbox" => MAILBOX,
-            "relay" => RELAY,
-            literal => match literal.parse().ok()? {
-                IpAddr::V4(four) => usize::from(*four.octets().last()?),
-                IpAddr::V6(_) => return None,
-            },
+        let named = self.hosts.iter().position(|host| host.name == address.host);
+        let literal = || match address.host.parse().ok()? {
+            IpAddr::V4(four) => four.octets().last().copied().map(usize::from),
+            IpAddr::V6(_) => None,
         };
-        Some((host, address.port))
+        Some((named.or_else(literal)?, address.port))
     }
 
-    fn is_struck(&self, is: impl Fn(&crate::fault::Fault, wormhole_core::driver::Instant) -> bool) -> bool {
-        self.faults.iter().any(|fault| is(fault, self.now))
+    fn fails(&self, dial: Kind, why: &Why) -> bool {
+        self.faults.iter().any(|fault| fault.fails(dial, why, self.now))
     }
 
     pub(super) fn listening(&mut self, host: HostId, conn: Conn) -> Option<&mut Listening> {

@@ -6,12 +6,15 @@ pub(crate) struct Sniffed {
     side: Option<String>,
     /// The other side's proof that it has the key has been delivered.
     proven: bool,
+    /// How often it has asked for a nameplate. What the first answer named is held by the server until it expires.
+    pub(crate) allocations: u32,
 }
 
 impl Sniffed {
     /// A command on its way to the server. Says what is wrong with it.
     pub(crate) fn said(&mut self, frame: &str) -> Option<String> {
         match field(frame, "type")? {
+            "allocate" => self.allocations = self.allocations.saturating_add(1),
             "bind" => self.side = field(frame, "side").map(str::to_owned),
             "add" => {
                 let phase = field(frame, "phase")?;

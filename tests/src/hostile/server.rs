@@ -26,9 +26,18 @@ pub struct Client {
 }
 
 impl LyingServer {
-    /// Speaks WebSocket, and then does as `serve` says.
+    /// Welcomes its clients, and then does as `serve` says.
     #[track_caller]
     pub fn start(serve: impl Fn(&mut Client) + Send + Sync + 'static) -> Self {
+        Self::mute(move |client| {
+            client.say(&json!({"type": "welcome", "welcome": {}}));
+            serve(client);
+        })
+    }
+
+    /// Speaks WebSocket, and says what `serve` says.
+    #[track_caller]
+    pub fn mute(serve: impl Fn(&mut Client) + Send + Sync + 'static) -> Self {
         Self::raw(move |stream| {
             if let Ok(socket) = tungstenite::accept(stream) {
                 serve(&mut Client { socket, side: Value::Null });
@@ -110,10 +119,7 @@ impl Client {
     fn answer(&mut self, command: &Value) {
         let Some(kind) = command["type"].as_str() else { fail(format_args!("no command: {command}")) };
         match kind {
-            "bind" => {
-                self.side = command["side"].clone();
-                self.say(&json!({"type": "welcome", "welcome": {}}));
-            }
+            "bind" => self.side = command["side"].clone(),
             "allocate" => self.say(&json!({"type": "allocated", "nameplate": "4"})),
             "claim" => self.say(&json!({"type": "claimed", "mailbox": "mb"})),
             "release" => self.say(&json!({"type": "released"})),

@@ -1,14 +1,19 @@
 //! The mailbox server, with several clients that say what they please, and its store in memory.
 
+mod watch;
+
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use wormhole_core::driver::{Address, Conn, Input, Why};
+use wormhole_core::rng::Rng;
 use wormhole_core::wire::server::FromServer;
-use wormhole_server::mailbox::{Mailbox, Options};
+use wormhole_server::limits::{Bounds, PerAddress};
+use wormhole_server::mailbox::{Guard, Mailbox, Options, Work};
 use wormhole_server::store::{Memory, Store};
 
+use self::watch::Watch;
 use crate::script::Script;
 use crate::world::World;
 
@@ -16,18 +21,24 @@ const LISTENER: Conn = Conn(0);
 /// More clients show nothing new.
 const CLIENTS: usize = 6;
 
+/// What an address may do where it is limited.
+const FEW: PerAddress =
+    PerAddress { connections: 3, connects: 2, allocates: 2, claims: 2, joins: 3, lists: 2 };
+
 /// How the server is set up, and what happens.
 pub fn run(data: &[u8]) {
     let mut script = Script::new(data);
     let mut server = Server::new(script.byte());
     while !script.is_empty() {
-        match script.below(12) {
+        match script.below(15) {
             0 => server.call(),
             1..=6 => server.command(&mut script),
             7 => server.world.happen(&mut script),
             8 => server.world.pass_some(&mut script),
             9 => server.holds = script.byte() & 1 == 0,
             10 => server.hang_up(&mut script),
+            12 => server.submit(&mut script),
+            13 => server.guard(script.byte()),
             _ => server.take_writes(),
         }
         server.settle();
@@ -43,6 +54,7 @@ pub struct Server {
     store: Memory,
     /// Whether the store's answers are held back.
     holds: bool,
+    watch: Watch,
 }
 
 impl Server {
@@ -52,17 +64,50 @@ impl Server {
         options.allow_list = kind & 1 == 0;
         options.motd = (kind & 2 != 0).then(|| "hello".into());
         options.error = (kind & 4 != 0).then(|| "go away".into());
+        options.guard = guard(kind);
+        if kind & 0x20 != 0 {
+            options.bounds = Bounds {
+                command_bytes: 200,
+                name_bytes: 8,
+                id_bytes: 4,
+                nesting: 4,
+                orig_bytes: 40,
+                queue_bytes: 2000,
+                ..options.bounds
+            };
+        }
+        let watch = Watch::new(&options);
         let mut world = World::new(Mailbox::new(options));
         world.listen(LISTENER);
-        Self { world, store: Memory::new([4; 32]), holds: false }
+        Self { world, store: Memory::new([4; 32]), holds: false, watch }
     }
 
-    /// A client calls, if there are not too many.
+    /// A client calls from one of three addresses, if there are not too many.
     pub fn call(&mut self) {
-        if self.world.machine.clients() < CLIENTS {
-            let awaited = self.world.live().into_iter().next_back();
-            awaited.map(|conn| self.world.open(conn));
+        if self.world.machine.clients() < CLIENTS
+            && let [conn] = self.world.awaited()[..]
+        {
+            self.world.open_from(conn, Some(([192, 0, 2, watch::host(conn)], 9).into()));
         }
+    }
+
+    /// Other rules for all who come from now on.
+    fn guard(&mut self, kind: u8) {
+        let guard = guard(kind);
+        self.watch.guards(&guard);
+        self.world.machine.guard(guard);
+    }
+
+    /// A stamp for what was asked of one of the clients, from this or another one.
+    fn submit(&mut self, script: &mut Script<'_>) {
+        let reading = self.world.reading();
+        let (Some(from), Some(of)) = (script.pick(&reading).copied(), script.pick(&reading).copied()) else {
+            return;
+        };
+        let Some(stamp) = self.watch.stamp(of, script.byte()) else { return };
+        let submit = json!({"type": "submit-permissions", "method": "hashcash", "stamp": stamp});
+        self.watch.submits(from, &stamp);
+        self.world.receive(from, submit.to_string().as_bytes());
     }
 
     fn command(&mut self, script: &mut Script<'_>) {
@@ -90,6 +135,7 @@ impl Server {
     pub fn settle(&mut self) -> Vec<FromServer> {
         loop {
             for request in std::mem::take(&mut self.world.requests) {
+                self.watch.asked(&request, self.world.now());
                 self.store.start(request, self.world.now());
             }
             if self.holds {
@@ -101,11 +147,13 @@ impl Server {
             self.world.handle(Input::Stored(reply));
         }
         assert_eq!(self.world.machine.clients(), self.world.count_open());
-        let said = self.world.said.drain(..).map(|(_, said)| {
+        self.watch.inside(&self.world);
+        let said = std::mem::take(&mut self.world.said).into_iter().map(|(conn, said)| {
             let message = FromServer::decode(&said).unwrap_or(FromServer::Unknown);
             // What a client has added is passed on as it is, whatever it is.
             let is_known = message != FromServer::Unknown || is_message(&said);
             assert!(is_known, "{}", String::from_utf8_lossy(&said));
+            self.watch.said(conn, &message, &said);
             message
         });
         said.collect()
@@ -127,6 +175,13 @@ impl Server {
         let is_aging = self.world.now().since_start() < Duration::from_hours(1 << 20);
         assert!(!is_aging || self.store.is_empty(), "something is kept for nobody: {:?}", self.store);
     }
+}
+
+/// Who is let in: each bit is a rule.
+fn guard(kind: u8) -> Guard {
+    let work = (kind & 8 != 0).then(|| Work { bits: u32::from(kind >> 6), chance: Rng::new([kind; 32]) });
+    let addresses = if kind & 0x10 == 0 { PerAddress::default() } else { FEW };
+    Guard { addresses, work }
 }
 
 fn is_message(said: &[u8]) -> bool {

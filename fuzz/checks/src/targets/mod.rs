@@ -8,6 +8,7 @@ use crate::world::Told;
 
 pub mod addresses;
 pub mod archive;
+pub mod arrival;
 pub mod code;
 pub mod command;
 pub mod handshake;
@@ -18,12 +19,16 @@ pub mod proxy;
 pub mod race;
 pub mod record;
 pub mod relay_line;
+pub mod relay_pair;
 pub mod relay_server;
+pub mod schedule;
 pub mod snapshot;
+pub mod tls;
 pub mod transcribe;
 pub mod transfer;
 pub mod untrusted;
 pub mod upgrade;
+pub mod uri;
 pub mod websocket;
 pub mod wormhole;
 

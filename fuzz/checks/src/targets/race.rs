@@ -43,15 +43,15 @@ pub fn run(data: &[u8]) {
     world.polls(true);
     world.poll();
     if kind & 16 != 0 {
-        world.machine.set_key(&key);
-        world.machine.start();
+        world.machine_mut().set_key(&key);
+        world.machine_mut().start();
         for _ in 0..DEADLINES {
             world.pass_to_deadline();
             world.settle_closing();
         }
         assert!(world.is_over(), "it goes on for ever");
     } else {
-        world.machine.stop();
+        world.machine_mut().stop();
         world.poll();
     }
     world.settle_closing();
@@ -62,12 +62,12 @@ fn step(world: &mut World<Race>, script: &mut Script<'_>, key: &TransitKey, line
     match script.below(12) {
         0..=3 => world.happen(script),
         4..=6 => say_on_wire(world, script, lines),
-        7 => world.machine.set_key(key),
+        7 => world.machine_mut().set_key(key),
         8 => {
             let hints = script.pick(&HINTS).map(|hints| hints.as_bytes()).filter(|_| !script.is_empty());
-            world.machine.add_hints(&read_hints(hints.unwrap_or_else(|| script.chunk())));
+            world.machine_mut().add_hints(&read_hints(hints.unwrap_or_else(|| script.chunk())));
         }
-        9 => world.machine.start(),
+        9 => world.machine_mut().start(),
         10 => world.pass_some(script),
         _ => {
             let polls = script.byte() & 1 == 0;

@@ -6,8 +6,8 @@ use super::relay_server::{call, line, world};
 use crate::script::{Script, pieces};
 
 /// The first caller waits, the second says the stream.
-const WAITING: Conn = Conn(1);
-const CALLING: Conn = Conn(2);
+const WAITING: Conn = Conn(2);
+const CALLING: Conn = Conn(4);
 
 /// Whether somebody waits, where the stream is cut, and the stream.
 pub fn run(data: &[u8]) {
@@ -22,8 +22,7 @@ pub fn run(data: &[u8]) {
 /// What the caller hears, and what the one that waits does, with what a join would bring it.
 fn heard(kind: u8, stream: &[u8], cuts: &[u8]) -> [Vec<u8>; 2] {
     let mut world = world();
-    call(&mut world);
-    call(&mut world);
+    assert_eq!([call(&mut world, 0), call(&mut world, 0)], [Some(WAITING), Some(CALLING)]);
     if kind & 0x80 == 0 {
         world.receive(WAITING, &line(kind));
     }

@@ -1,30 +1,46 @@
-//! The transit relay, with several clients that say what they please.
+//! The transit relay, with several clients over TCP and WebSocket, from few addresses, that say what they please.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wormhole_core::driver::{Address, Conn, Why};
+use wormhole_server::limits::PerAddress;
 use wormhole_server::relay::{Options, Relay};
 
 use crate::script::Script;
 use crate::world::World;
 
-const LISTENER: Conn = Conn(0);
+const TCP: Conn = Conn(0);
+const WEB_SOCKET: Conn = Conn(1);
 const CLIENTS: usize = 10;
+/// What an address may do, once it is limited.
+const FEW: PerAddress = PerAddress {
+    connections: 3,
+    connects: 2,
+    allocates: u32::MAX,
+    claims: u32::MAX,
+    joins: u32::MAX,
+    lists: u32::MAX,
+};
 
 /// What happens.
 pub fn run(data: &[u8]) {
     let mut script = Script::new(data);
     let mut world = world();
+    let mut inside = Inside::default();
     while !script.is_empty() {
         match script.below(8) {
-            0 | 1 => call(&mut world),
+            at @ (0 | 1) => inside.call(&mut world, at),
             2..=4 => say(&mut world, &mut script),
             5 => world.happen(&mut script),
             6 => world.pass_some(&mut script),
             _ => {
-                let polls = script.byte() & 1 == 0;
-                world.polls(polls);
+                let set = script.byte();
+                world.polls(set & 1 == 0);
+                if set & 0xc0 == 0xc0 {
+                    world.machine.limit(FEW);
+                    inside.limited = true;
+                }
             }
         }
         if script.byte() & 3 != 0 {
@@ -33,22 +49,53 @@ pub fn run(data: &[u8]) {
     }
     world.polls(true);
     world.poll();
+    inside.check(&world);
     check_said(&world);
     end(&mut world);
 }
 
-/// A relay that listens.
+/// A relay that listens for both kinds of clients.
 pub(crate) fn world() -> World<Relay> {
-    let mut world = World::new(Relay::new(Options::new(Address::new("h", 1))));
-    world.listen(LISTENER);
+    let options = Options::new(Address::new("h", 1)).web_socket(Address::new("h", 2));
+    let mut world = World::new(Relay::new(options));
+    world.listen(TCP);
+    world.listen(WEB_SOCKET);
     world
 }
 
-/// The next client calls, if there are not too many.
-pub(crate) fn call(world: &mut World<Relay>) {
-    if world.machine.clients() < CLIENTS {
-        let awaited = world.live().into_iter().next_back();
-        awaited.map(|conn| world.open(conn));
+/// The next client calls one of the listeners, if there are not too many. Answers who that is.
+pub(crate) fn call(world: &mut World<Relay>, at: usize) -> Option<Conn> {
+    let conn = world.awaited().get(at).copied().filter(|_| world.machine.clients() < CLIENTS)?;
+    world.open_from(conn, Some(([192, 0, 2, host(conn)], 9).into())).then_some(conn)
+}
+
+/// Clients come from three addresses.
+const fn host(conn: Conn) -> u8 {
+    conn.0.to_le_bytes()[0] % 3 + 1
+}
+
+/// Who came once each address was limited.
+#[derive(Debug, Default)]
+struct Inside {
+    limited: bool,
+    came: Vec<Conn>,
+}
+
+impl Inside {
+    fn call(&mut self, world: &mut World<Relay>, at: usize) {
+        self.came.extend(call(world, at).filter(|_| self.limited));
+        self.check(world);
+    }
+
+    /// None of the addresses has more connections that are served than it may have. Where nobody polls, who is not
+    /// served is not known yet.
+    fn check(&self, world: &World<Relay>) {
+        let served = self.came.iter().filter(|conn| world.is_served(**conn));
+        let served: Vec<u8> = served.map(|conn| host(*conn)).collect();
+        for host in served.iter().filter(|_| world.is_polled()) {
+            let count = served.iter().filter(|other| *other == host).count();
+            assert!(count <= usize::try_from(FEW.connections).unwrap_or(0), "{count} of {host} are inside");
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub fn run(data: &[u8]) {
     world.pass_to_deadline();
     if let Ok(code) = Code::parse(CODE) {
         // Refused, unless none was chosen before.
-        let _ = world.machine.set_code(code);
+        let _ = world.machine_mut().set_code(code);
         world.poll();
     }
     world.open(Conn(0));
@@ -39,6 +39,6 @@ pub fn run(data: &[u8]) {
     ] {
         world.receive(Conn(0), message.as_bytes());
     }
-    world.machine.close();
+    world.machine_mut().close();
     end(&mut world);
 }

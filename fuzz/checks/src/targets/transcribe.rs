@@ -51,13 +51,13 @@ where
                 let polls = script.byte() & 1 == 0;
                 world.polls(polls);
             }
-            _ if script.byte() == 0 => cancel(&mut world.machine),
+            _ if script.byte() == 0 => cancel(world.machine_mut()),
             _ => {}
         }
         world.poll();
     }
     world.polls(true);
-    cancel(&mut world.machine);
+    cancel(world.machine_mut());
     world.poll();
     for _ in 0..DEADLINES {
         world.settle_closing();

@@ -81,7 +81,7 @@ fn go_on<M: Side>(mut world: World<M>, mut peer: Peer, script: &mut Script<'_>) 
             _ => {
                 let kind = script.byte();
                 // Whether it is taken depends on the state.
-                let _ = world.machine.command(kind);
+                let _ = world.machine_mut().command(kind);
             }
         }
         if script.byte() & 3 != 0 {
@@ -89,7 +89,7 @@ fn go_on<M: Side>(mut world: World<M>, mut peer: Peer, script: &mut Script<'_>) 
         }
     }
     world.polls(true);
-    world.machine.finish(Err(Error::Cancelled));
+    world.machine_mut().finish(Err(Error::Cancelled));
     world.poll();
     for _ in 0..DEADLINES {
         world.settle_closing();

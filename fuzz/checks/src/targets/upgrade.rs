@@ -1,4 +1,4 @@
-//! HTTP: the request that a mailbox server reads, and the answer that its client reads.
+//! HTTP: the request that a mailbox server or a relay reads, and the answer that a client reads.
 
 use crate::layered::{End, feed};
 use crate::script::Script;
@@ -9,7 +9,7 @@ const HEAD: usize = 4 << 10;
 /// Who reads, where the stream is cut, and the stream.
 pub fn run(data: &[u8]) {
     let mut script = Script::new(data);
-    let end = if script.byte() & 1 == 0 { End::Server } else { End::Client };
+    let end = End::of(script.byte());
     let cuts = script.chunk();
     let stream = script.rest();
     let whole = feed(end, |request| answer(request, stream), &[], &[]);

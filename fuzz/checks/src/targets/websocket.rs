@@ -1,4 +1,4 @@
-//! The frames of a WebSocket that stands, read by either end.
+//! The frames of a WebSocket that stands, read by either end, and by a relay.
 
 use tungstenite::handshake::derive_accept_key;
 use wormhole_core::driver::Input;
@@ -7,18 +7,18 @@ use crate::layered::{End, feed};
 use crate::script::Script;
 
 /// What every browser would send.
-const REQUEST: &str = "GET /v1 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+pub(crate) const REQUEST: &str = "GET /v1 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// Who reads, where the stream is cut, and the frames.
 pub fn run(data: &[u8]) {
     let mut script = Script::new(data);
-    let end = if script.byte() & 1 == 0 { End::Server } else { End::Client };
+    let end = End::of(script.byte());
     let cuts = script.chunk();
     let frames = frames(&mut script, end);
     let head = |request: &[u8]| match end {
-        End::Server => REQUEST.as_bytes().to_vec(),
-        End::Client => granted(request),
+        End::Server | End::Relay => REQUEST.as_bytes().to_vec(),
+        End::Client | End::Tls => granted(request),
     };
     let whole = feed(end, head, &frames, &[]);
     assert!(whole.told.iter().any(|input| matches!(input, Input::Opened { .. })), "it stands: {whole:?}");
@@ -34,7 +34,7 @@ fn frames(script: &mut Script<'_>, end: End) -> Vec<u8> {
             frames.extend_from_slice(script.long_chunk());
             continue;
         }
-        let masked = if end == End::Server { 0x80 } else { 0 };
+        let masked = if end == End::Client { 0 } else { 0x80 };
         let payload = script.chunk();
         let len = u8::try_from(payload.len()).unwrap_or(u8::MAX);
         frames.push(first);

@@ -32,7 +32,7 @@ pub fn run(data: &[u8]) {
     }
     world.polls(true);
     world.poll();
-    world.machine.close();
+    world.machine_mut().close();
     end(&mut world);
     assert!(world.machine.mood().is_some(), "it has closed in no mood");
 }
@@ -53,12 +53,12 @@ fn step(world: &mut World<Wormhole>, peer: &mut Peer, script: &mut Script<'_>) {
         0..=6 => peer.say(world, script, &[]),
         7 | 8 => world.happen(script),
         9 => world.pass_some(script),
-        10..=12 => command(&mut world.machine, script),
+        10..=12 => command(world.machine_mut(), script),
         13 => {
             let polls = script.byte() & 1 == 0;
             world.polls(polls);
         }
-        14 => (0..UNTAKEN_RECORDS).for_each(|_| world.machine.taken(script.byte().into())),
+        14 => (0..UNTAKEN_RECORDS).for_each(|_| world.machine_mut().taken(script.byte().into())),
         _ => move_on(world),
     }
     if script.byte() & 3 != 0 {
