@@ -181,11 +181,12 @@ fn steady(shown: &str, pair: &Pair) -> String {
     let root = pair.root.path().canonicalize().unwrap_or_default().display().to_string();
     let mut text = shown.replace(&root, "/tmp/.tmpABCDEF");
     text = text.replace(&pair.code, "4000-guitarist-revenge");
+    // Whichever side calls the other first.
     for head in ["(<-", "(->tcp:"] {
         if let Some((before, rest)) = text.split_once(head)
             && let Some((_, after)) = rest.split_once(')')
         {
-            text = format!("{before}{head}192.0.2.2:40000){after}");
+            text = format!("{before}(->tcp:192.0.2.2:40000){after}");
         }
     }
     text
