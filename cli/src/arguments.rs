@@ -10,7 +10,7 @@ use clap_complete::ArgValueCompleter;
 use wormhole_core::defaults;
 
 use crate::completion::{self, Shell};
-use crate::failure::EXIT_CODES;
+use crate::diagnosis::Diagnosis;
 use crate::network::Network;
 use crate::secret::Secret;
 use crate::ssh::Ssh;
@@ -22,7 +22,7 @@ pub(crate) const QR_VARIABLE: &str = "WORMHOLE_QR";
 /// Send text, files and directories to another computer with a short code that is read aloud.
 #[derive(Debug, Parser)]
 #[command(name = "wormhole", version, max_term_width = 100, disable_help_subcommand = false)]
-#[command(after_help = EXIT_CODES, after_long_help = help::WORMHOLE)]
+#[command(after_long_help = help::WORMHOLE)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -44,7 +44,7 @@ pub(crate) struct Common {
     #[command(flatten)]
     pub(crate) network: Network,
     #[command(flatten)]
-    pub(crate) secret: Secret,
+    pub(crate) diagnosis: Diagnosis,
     /// Say nothing but the code, questions and errors
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
@@ -56,6 +56,8 @@ pub(crate) struct Common {
     /// Show no progress bar
     #[arg(long, global = true)]
     pub(crate) hide_progress: bool,
+    #[command(flatten)]
+    pub(crate) secret: Secret,
 }
 
 /// What to do.
@@ -68,6 +70,7 @@ pub(crate) enum Command {
     #[command(aliases = ["rx", "recv", "recieve"])]
     Receive(Receive),
     /// Give somebody access with their SSH key, or get it with yours
+    #[command(after_long_help = help::SSH)]
     Ssh(Ssh),
     /// Find out what works from here: servers, addresses, the clock
     #[command(after_long_help = help::DOCTOR)]
@@ -89,15 +92,15 @@ pub(crate) struct Send {
     #[arg(value_name = "PATH", conflicts_with = "text")]
     pub(crate) path: Option<PathBuf>,
     /// Text to send; "-" reads it from standard input
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) text: Option<OsString>,
     /// Use this code or link, made up by you or by the receiver, instead of a new code
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", conflicts_with = "code_length")]
     pub(crate) code: Option<String>,
     /// Read that code from a file
     ///
     /// From its first line, so that it does not stand in the list of processes. The variable WORMHOLE_CODE does as well.
-    #[arg(long, value_name = "FILE", conflicts_with = "code")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["code", "code_length"])]
     pub(crate) code_file: Option<PathBuf>,
     /// Copy the code to the clipboard
     ///
@@ -105,6 +108,11 @@ pub(crate) struct Send {
     #[cfg(feature = "clipboard")]
     #[arg(long)]
     pub(crate) copy: bool,
+    #[command(flatten)]
+    pub(crate) secret: Secret,
+    /// Leave out of a directory what cannot be sent, instead of sending nothing
+    #[arg(long)]
+    pub(crate) ignore_unsendable_files: bool,
     /// Show a QR code even where it may not look well
     ///
     /// It has the link for the other side, with the mailbox server where that is not the public one. Without this option it
@@ -115,9 +123,6 @@ pub(crate) struct Send {
     /// Show no QR code
     #[arg(long, overrides_with = "qr")]
     no_qr: bool,
-    /// Leave out of a directory what cannot be sent, instead of sending nothing
-    #[arg(long)]
-    pub(crate) ignore_unsendable_files: bool,
 }
 
 /// Options of `receive`.
@@ -142,6 +147,8 @@ pub(crate) struct Receive {
     /// Make the code on this side; the sender gives it to `send --code`
     #[arg(short, long, conflicts_with = "code")]
     pub(crate) allocate: bool,
+    #[command(flatten)]
+    pub(crate) secret: Secret,
     /// Take a text only, and refuse files and directories
     #[arg(short = 't', long)]
     pub(crate) only_text: bool,
@@ -276,12 +283,6 @@ mod tests {
             parse(&["wormhole", "--relay-url", "", "send"]).unwrap().common.mailbox(),
             defaults::MAILBOX
         );
-    }
-
-    #[test]
-    fn the_last_of_listen_and_no_listen_counts() {
-        assert!(parse(&["wormhole", "--listen", "--no-listen", "send"]).unwrap().common.network.is_closed());
-        assert!(!parse(&["wormhole", "send", "--no-listen", "--listen"]).unwrap().common.network.is_closed());
     }
 
     #[test]

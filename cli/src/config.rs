@@ -55,14 +55,17 @@ const SETTINGS: &[Setting] = &[
     setting("", "relay-url", "relay_url", Kind::Text),
     setting("", "transit-helper", "transit_helper", Kind::Text),
     setting("", "appid", "appid", Kind::Text),
+    setting("", "proxy", "proxy", Kind::Text),
+    setting("", "tor", "tor", Kind::Switch),
     setting("", "listen", "no_listen", Kind::Opposite),
     setting("", "hide-progress", "hide_progress", Kind::Switch),
     setting("", "quiet", "quiet", Kind::Switch),
-    setting("", "verify", "verify", Kind::Switch),
-    setting("", "code-length", "usual_code_length", Kind::Number),
+    setting("send", "code-length", "code_length", Kind::Number),
+    setting("send", "verify", "verify", Kind::Switch),
     setting("send", "qr", "qr", Kind::Switch),
     #[cfg(feature = "clipboard")]
     setting("send", "copy", "copy", Kind::Switch),
+    setting("receive", "verify", "verify", Kind::Switch),
     setting("receive", "accept-file", "accept_file", Kind::Switch),
     setting("receive", "output-file", "output_file", Kind::Text),
 ];
@@ -208,20 +211,17 @@ mod tests {
                 table => command.find_subcommand(table).unwrap(),
             };
             let option = of.get_arguments().find(|option| option.get_id() == setting.option).unwrap();
-            let long = option.get_long().unwrap_or_default();
-            assert!(
-                matches!(setting.kind, Kind::Opposite) || long.trim_start_matches("usual-") == setting.key
-            );
+            assert!(matches!(setting.kind, Kind::Opposite) || option.get_long() == Some(setting.key));
         }
     }
 
     #[test]
     fn settings_are_read_as_the_options_take_them() {
-        let text = "relay-url = \"ws://h/v1\"\nlisten = false\ncode-length = 3\n[send]\nqr = false\n";
+        let text = "relay-url = \"ws://h/v1\"\nlisten = false\n[send]\ncode-length = 3\nqr = false\n";
         let found: Vec<_> =
             parse(text).unwrap().into_iter().map(|given| (given.setting.option, given.value)).collect();
         for wanted in
-            [("relay_url", "ws://h/v1"), ("no_listen", "true"), ("usual_code_length", "3"), ("qr", "false")]
+            [("relay_url", "ws://h/v1"), ("no_listen", "true"), ("code_length", "3"), ("qr", "false")]
         {
             assert!(found.contains(&(wanted.0, wanted.1.to_owned())), "{found:?}");
         }
@@ -235,7 +235,7 @@ mod tests {
             ("[send]\naccept-file = true\n", 2, "there is no setting 'accept-file' in [send]"),
             ("\n[sending]\n", 2, "there is no table [sending]"),
             ("quiet = \"yes\"", 1, "quiet must be true or false"),
-            ("\n\ncode-length = \"3\"", 3, "code-length must be a number"),
+            ("[send]\n\ncode-length = \"3\"", 3, "code-length must be a number"),
             ("relay-url = 7", 1, "relay-url must be a string"),
         ] {
             let (at, fault) = parse(text).err().unwrap();

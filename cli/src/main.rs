@@ -10,6 +10,7 @@ mod code_prompt;
 mod completion;
 mod config;
 mod demo;
+mod diagnosis;
 mod doctor;
 mod failure;
 mod help;
@@ -31,6 +32,7 @@ mod ssh;
 mod start;
 mod suggestion;
 mod terminal;
+mod timing;
 mod verifier;
 mod view;
 
@@ -43,6 +45,7 @@ use crate::interrupts::Interrupts;
 fn main() {
     let outcome = start::arguments().and_then(|arguments| run(&arguments));
     terminal::restore();
+    timing::write();
     json::end(&outcome);
     let code = match &outcome {
         Ok(()) => 0,
@@ -56,6 +59,13 @@ fn main() {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
+    arguments.common.diagnosis.begin()?;
+    match &arguments.command {
+        Command::Send(_) | Command::Receive(_) | Command::Ssh(_) => {}
+        command @ (Command::Doctor | Command::Completions(_) | Command::Man(_) | Command::Demo(_)) => {
+            arguments.common.secret.refuse(command.name())?;
+        }
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Here(format!("the program cannot start: {error}")))?;
     runtime.block_on(async {

@@ -30,8 +30,8 @@ The user's settings.
 .IP "/etc/xdg/wormhole/config.toml"
 The system's settings, or wherever XDG_CONFIG_DIRS leads.
 .PP
-Keys are the names of options: relay\-url, transit\-helper, appid, listen, hide\-progress, quiet,
-verify and code\-length; in a table [send] qr and copy; in a table [receive] accept\-file and output\-file. An option goes before a variable of
+Keys are the names of options: relay\-url, transit\-helper, appid, listen, hide\-progress and quiet; in a table [send]
+code\-length, verify and qr; in a table [receive] verify, accept\-file and output\-file. An option goes before a variable of
 the environment, that before the user's file, and that before the system's.
 .SH EXIT STATUS
 .IP 0

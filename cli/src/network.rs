@@ -60,8 +60,8 @@ struct Relay(Option<DirectHint>);
 struct Via(Option<Proxy>);
 
 impl Network {
-    /// Whether nobody is to connect to this computer.
-    pub(crate) const fn is_closed(&self) -> bool {
+    /// Whether no port is to be opened. Where both are said, the files of settings said that one.
+    pub(crate) const fn no_listen(&self) -> bool {
         self.no_listen && !self.listen
     }
 
@@ -76,6 +76,11 @@ impl Network {
             Ok(_) | Err(_) => relay(defaults::RELAY)?,
         };
         Ok(told.0.into_iter().collect())
+    }
+
+    /// What stands before the path of the content, as with the reference.
+    pub(crate) const fn via(&self) -> &'static str {
+        if self.tor { "tor" } else { "" }
     }
 
     /// What of it cannot be together.
@@ -101,15 +106,13 @@ impl Network {
         let config = config.relay_hints(self.relays()?);
         if self.tor {
             let at = self.find_tor().await?;
-            let tor = Proxy::parse(&format!("socks5://{at}"))?.isolated();
-            return Ok(config.proxy(tor).listen(false));
+            return Ok(config.proxy(Proxy::parse(&format!("tor://{at}"))?).listen(false));
         }
         let config = match self.proxy() {
             Some(proxy) => config.proxy(proxy.clone()),
             None => config,
         };
         Ok(match (self.listen, self.no_listen) {
-            // Of two options the last counts, so that the other one is only what a file says.
             (true, _) => config.listen(true),
             (false, true) => config.listen(false),
             (false, false) => config,
@@ -157,9 +160,9 @@ fn proxy(url: &str) -> Result<Via, Misuse> {
 
 /// A place of Tor's, looked at as a proxy's address is.
 fn socks(place: &str) -> Result<String, String> {
-    match Proxy::parse(&format!("socks5://{place}")) {
-        Ok(_) if !place.contains('@') => Ok(place.to_owned()),
-        Ok(_) | Err(_) => Err("a host and a port are wanted, as in 127.0.0.1:9050".to_owned()),
+    match Proxy::parse(&format!("tor://{place}")) {
+        Ok(_) => Ok(place.to_owned()),
+        Err(_) => Err("a host and a port are wanted, as in 127.0.0.1:9050".to_owned()),
     }
 }
 
@@ -177,6 +180,12 @@ mod tests {
 
     fn parse(arguments: &[&str]) -> Network {
         Line::try_parse_from([&["x"], arguments].concat()).unwrap().network
+    }
+
+    #[test]
+    fn the_last_of_listen_and_no_listen_counts() {
+        assert!(parse(&["--listen", "--no-listen"]).no_listen());
+        assert!(!parse(&["--no-listen", "--listen"]).no_listen());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The receiving side: the code, the consent, the place, and the conversation as its user sees it.
 
 use std::future::pending;
+use std::iter;
 use std::path::{self, Path, PathBuf};
 use std::sync::mpsc;
 
@@ -17,12 +18,13 @@ use crate::code_prompt::{self, Told};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::json::{self, Kind};
-use crate::link;
+use crate::link::{self, Invitation};
 use crate::mode::mode;
 use crate::prompt::{self, Answer, Question};
 use crate::screen::{Screen, shown};
 use crate::sides::{self, or_interrupted};
 use crate::sizes::Bytes;
+use crate::timing;
 use crate::verifier;
 use crate::view::View;
 
@@ -32,20 +34,18 @@ pub(crate) async fn run(
     options: &Receive,
     interrupts: &mut Interrupts,
 ) -> Result<(), Failure> {
-    let given = if options.allocate && options.code.is_none() {
-        None
-    } else {
-        let given = link::given(options.code.as_deref(), options.code_file.as_deref());
-        or_interrupted(interrupts, given).await??
-    };
-    let invitation = common.secret.known(given.as_deref(), Role::Follower)?;
-    match (&invitation, options.allocate) {
-        (Some(_), true) => {
-            return Err(Failure::Usage("Cannot specify a code when using --allocate".to_owned()));
+    let secret = options.secret.with(&common.secret);
+    let is_given = options.code.is_some() || options.code_file.is_some() || options.allocate;
+    let invitation = match secret.zero_code(&common.secret, is_given)? {
+        Some(code) => Some(Invitation { code, server: None }),
+        None if options.allocate => None,
+        None => {
+            secret.makes_none()?;
+            let given = link::given(options.code.as_deref(), options.code_file.as_deref());
+            let given = or_interrupted(interrupts, given).await??;
+            given.map(|code| Invitation::parse(&code, Role::Follower)).transpose()?
         }
-        (None, false) => common.secret.makes_none()?,
-        (Some(_), false) | (None, true) => {}
-    }
+    };
     let common = &match &invitation {
         Some(invitation) => {
             let mailbox = invitation.mailbox(common.mailbox(), options.accept_file);
@@ -53,9 +53,13 @@ pub(crate) async fn run(
         }
         None => common.clone(),
     };
-    let config = or_interrupted(interrupts, sides::config(common, common.appid())).await??;
-    let mut receiver = Receiver::new(config)?;
-    let mut view = View::new(Screen::new(common.hide_progress), common.mailbox());
+    let config = sides::config(common, common.appid(), secret.verify);
+    let mut receiver = Receiver::new(or_interrupted(interrupts, config).await??)?;
+    let screen = Screen::new(common.hide_progress);
+    let mut view = View::new(screen, common.mailbox()).of(common, "recv");
+    if view.traces() {
+        receiver.trace();
+    }
     let stage = match invitation {
         Some(invitation) => {
             receiver.set_code(invitation.code)?;
@@ -63,7 +67,7 @@ pub(crate) async fn run(
             Stage::Talking
         }
         None if options.allocate => {
-            receiver.allocate_code(common.secret.words())?;
+            receiver.allocate_code(secret.words())?;
             Stage::Talking
         }
         None => {
@@ -75,7 +79,7 @@ pub(crate) async fn run(
         accept: options.accept_file,
         place: options.output_file.clone(),
         only_text: options.only_text,
-        compare: common.secret.verify,
+        compare: secret.verify,
         show_code: options.allocate,
     };
     Receiving { stage, ..Receiving::new(receiver, view, wishes) }.until_done(interrupts).await
@@ -179,6 +183,7 @@ impl Receiving {
     /// Runs the conversation to its end.
     pub(crate) async fn until_done(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         loop {
+            self.view.steps(iter::from_fn(|| self.receiver.transition()));
             tokio::select! {
                 biased;
                 () = interrupts.next() => return self.leave(Failure::Interrupted, interrupts).await,
@@ -250,7 +255,10 @@ impl Receiving {
             Event::Answered | Event::OurHints(_) | Event::TheirHints(_) | Event::Sent | Event::Complete => {}
             Event::Offered(offer) => self.offered(offer),
             Event::Stored(path) => self.stored(&path),
-            Event::Connected(path) => self.view.begin("Receiving", path, &self.receiver.progress()),
+            Event::Connected(path) => {
+                self.view.begin("Receiving", path, &self.receiver.progress());
+                timing::at("rx file");
+            }
             Event::Closed(outcome) => {
                 self.view.end(&self.receiver.progress());
                 if let Stage::Asked(Some(_)) | Stage::Comparing(Some(_)) = self.stage {
@@ -311,7 +319,7 @@ impl Receiving {
     }
 
     fn compare(&mut self) {
-        self.stage = Stage::Comparing(Some(verifier::ask()));
+        self.stage = Stage::Comparing(Some(prompt::ask(verifier::question())));
     }
 
     /// What the user says of the verifier; asked again until it is a whole word.
@@ -344,6 +352,7 @@ impl Receiving {
                 drop(self.receiver.refuse());
             }
             Offer::File { .. } | Offer::Directory { .. } => {
+                timing::begin_to_ask("permission");
                 self.is_directory = matches!(offer, Offer::Directory { .. });
                 let destination = self.wishes.destination();
                 // Asking a disk may take its time.
@@ -373,11 +382,13 @@ impl Receiving {
 
     /// Accepts the file or directory. Where there is no place for it, that refuses it, and the reason is the outcome.
     fn accept(&mut self) {
+        timing::end("permission");
         self.stage = Stage::Talking;
         drop(self.receiver.accept(&self.wishes.destination()));
     }
 
     fn stored(&mut self, path: &Path) {
+        timing::end("rx file");
         self.view.end(&self.receiver.progress());
         if self.is_directory {
             // It happened as it came; scripts look for the line.

@@ -1,6 +1,7 @@
 //! The sending side: what to send, the code, and the conversation as its user sees it.
 
 use std::io::{self, Read};
+use std::iter;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,40 +17,55 @@ use crate::arguments::{Common, Send};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::json::{self, Kind};
-use crate::link;
+use crate::link::{self, Invitation};
 use crate::prompt::{self, Answer, Question};
 use crate::qr;
 use crate::screen::Screen;
 use crate::secret::Secret;
 use crate::sides::{self, or_interrupted};
 use crate::sizes::Bytes;
+use crate::timing;
 use crate::verifier;
 use crate::view::View;
 
 /// `wormhole send`.
 pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interrupts) -> Result<(), Failure> {
     let qr = options.qr().map_err(Failure::Usage)?;
-    let given = link::given(options.code.as_deref(), options.code_file.as_deref());
-    let given = or_interrupted(interrupts, given).await??;
-    let invitation = common.secret.known(given.as_deref(), Role::Leader)?;
+    let secret = options.secret.with(&common.secret);
+    let is_given = options.code.is_some() || options.code_file.is_some();
+    let invitation = match secret.zero_code(&common.secret, is_given)? {
+        Some(code) => Some(Invitation { code, server: None }),
+        None => {
+            let given = link::given(options.code.as_deref(), options.code_file.as_deref());
+            let given = or_interrupted(interrupts, given).await??;
+            given.map(|code| Invitation::parse(&code, Role::Leader)).transpose()?
+        }
+    };
     let common = &match &invitation {
         Some(invitation) => {
             common.at(or_interrupted(interrupts, invitation.mailbox(common.mailbox(), false)).await??)
         }
         None => common.clone(),
     };
-    let config = or_interrupted(interrupts, sides::config(common, common.appid())).await??;
+    if invitation.is_some() && common.secret.has_length() {
+        return Err(Failure::Usage("the code has its words already: leave -c away".to_owned()));
+    }
+    let config = sides::config(common, common.appid(), secret.verify);
+    let config = or_interrupted(interrupts, config).await??;
     let screen = Screen::new(common.hide_progress);
     let content = or_interrupted(interrupts, content(options, &screen)).await??;
     announce(&content, &screen);
     let is_text = matches!(content.offer(), OurOffer::Text(_));
+    let view = View::new(screen, common.mailbox()).of(common, "send");
     let mut sender = Sender::new(config, content)?;
+    if view.traces() {
+        sender.trace();
+    }
     match invitation {
         Some(invitation) => sender.set_code(invitation.code)?,
-        None => sender.allocate_code(common.secret.words())?,
+        None => sender.allocate_code(secret.words())?,
     }
-    let view = View::new(screen, common.mailbox());
-    let sending = Sending::new(sender, view, is_text, &common.secret);
+    let sending = Sending::new(sender, view, is_text, secret);
     // A link does not say for which application it is, so there is one for the usual only.
     let qr = if common.appid() == defaults::TRANSFER_APPID { qr } else { qr::Wish::Never };
     #[cfg(feature = "clipboard")]
@@ -155,12 +171,12 @@ pub(crate) struct Sending {
 }
 
 impl Sending {
-    pub(crate) fn new(sender: Sender, view: View, is_text: bool, secret: &Secret) -> Self {
+    pub(crate) const fn new(sender: Sender, view: View, is_text: bool, secret: Secret) -> Self {
         Self {
             sender,
             view,
             is_text,
-            secret: secret.clone(),
+            secret,
             qr: qr::Wish::Never,
             #[cfg(feature = "clipboard")]
             copy: false,
@@ -203,6 +219,7 @@ impl Sending {
     /// Runs the conversation to its end.
     pub(crate) async fn until_done(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         loop {
+            self.view.steps(iter::from_fn(|| self.sender.transition()));
             tokio::select! {
                 biased;
                 () = interrupts.next() => return self.leave(interrupts).await,
@@ -228,12 +245,18 @@ impl Sending {
             | Event::TheirHints(_)
             | Event::Stored(_)
             | Event::Complete => {}
-            Event::Connected(path) => self.view.begin("Sending", path, &self.sender.progress()),
+            Event::Connected(path) => {
+                self.view.begin("Sending", path, &self.sender.progress());
+                timing::at("tx file");
+            }
             Event::Sent => {
+                timing::end("tx file");
+                timing::at("get ack");
                 self.view.end(&self.sender.progress());
                 self.view.screen.note("File sent.. waiting for confirmation");
             }
             Event::Closed(outcome) => {
+                timing::end("get ack");
                 self.view.end(&self.sender.progress());
                 if self.asked.is_some() {
                     // The question is still on the last line.

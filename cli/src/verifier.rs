@@ -7,14 +7,14 @@ use wormhole_core::crypto::Verifier;
 use wormhole_core::words::{even, odd};
 
 use crate::json::Kind;
-use crate::prompt::{self, Answer, Question};
+use crate::prompt::Question;
 
 /// Words on one line of the screen.
 const WORDS_A_LINE: usize = 4;
 
-/// Asks where the reference only shows the verifier.
-pub(crate) fn ask() -> Answer {
-    prompt::ask(Question::new(Kind::Verifier, "Does the other side have the same? (yes/no): "))
+/// What is asked where the reference only shows the verifier.
+pub(crate) fn question() -> Question {
+    Question::new(Kind::Verifier, "Does the other side have the same? (yes/no): ")
 }
 
 /// All of the verifier in words, as in codes: a word a byte.

@@ -208,7 +208,7 @@ fn a_file_of_settings_says_what_options_say() {
     let settings = from.path().join("settings.toml");
     let text = format!(
         "relay-url = \"{url}\"\ntransit-helper = \"{relay}\"\nlisten = false\nhide-progress = true\n\
-         code-length = 4\n[send]\nqr = true\n[receive]\naccept-file = true\noutput-file = \"{}/\"\n",
+         [send]\ncode-length = 4\nqr = true\n[receive]\naccept-file = true\noutput-file = \"{}/\"\n",
         place.display()
     );
     ok(fs::write(&settings, text), "a file");

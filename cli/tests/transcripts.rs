@@ -185,7 +185,7 @@ fn normal(outcome: Outcome, code: &str, directory: &Path) -> Outcome {
             .replace(code, "CODE")
             .replace(&here, "HERE")
             .replace(&directory.display().to_string(), "HERE");
-        text.split_inclusive('\n').filter(|line| !is_a_wait(line)).map(|line| without_numbers(line)).collect()
+        text.split_inclusive('\n').filter(|line| !is_a_wait(line)).map(without_numbers).collect()
     };
     Outcome { output: plain(outcome.output), error: plain(outcome.error), ..outcome }
 }

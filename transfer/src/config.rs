@@ -11,5 +11,6 @@ pub(crate) fn machine(config: &Config) -> Result<transfer::Config, Misuse> {
         relays: config.transit_relays()?,
         listen: config.listens(),
         verify: config.verifies(),
+        tor: config.goes_through_tor(),
     })
 }

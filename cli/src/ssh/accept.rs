@@ -2,10 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use wormhole_core::untrusted::Name;
-use wormhole_core::uri::Role;
 use wormhole_core::wormhole::Event as Session;
 use wormhole_tokio::transfer::error::Error;
 use wormhole_tokio::transfer::{Content, Event, Sender};
@@ -32,7 +32,10 @@ pub(super) async fn run(
     options: &Accept,
     interrupts: &mut Interrupts,
 ) -> Result<(), Failure> {
-    let Some(invitation) = common.secret.known(options.code.as_deref(), Role::Leader)? else {
+    let secret = options.secret.with(&common.secret);
+    secret.makes_none()?;
+    let given = options.code.as_deref().map(sides::code).transpose()?;
+    let Some(code) = secret.zero_code(&common.secret, given.is_some())?.or(given) else {
         return Err(Failure::Usage(
             "the code of the invitation is wanted: `wormhole ssh accept CODE`".to_owned(),
         ));
@@ -40,10 +43,13 @@ pub(super) async fn run(
     let screen = Screen::new(true);
     let (key, text) = or_interrupted(interrupts, choose(options, &screen)).await??;
     or_interrupted(interrupts, agree(options, &key, &screen)).await??;
-    let mut sender = Sender::new(config(common, interrupts).await?, Content::text(text))?;
-    sender.set_code(invitation.code)?;
-    let view = View::new(screen, common.mailbox());
-    Accepting { sender, view, compare: common.secret.verify, asked: None }.until_done(interrupts).await
+    let mut sender = Sender::new(config(common, &secret, interrupts).await?, Content::text(text))?;
+    let view = View::new(screen, common.mailbox()).of(common, "send");
+    if view.traces() {
+        sender.trace();
+    }
+    sender.set_code(code)?;
+    Accepting { sender, view, compare: secret.verify, asked: None }.until_done(interrupts).await
 }
 
 /// The key that is sent, and the text of its file.
@@ -158,6 +164,7 @@ struct Accepting {
 impl Accepting {
     async fn until_done(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         loop {
+            self.view.steps(iter::from_fn(|| self.sender.transition()));
             tokio::select! {
                 biased;
                 () = interrupts.next() => return self.leave(interrupts).await,
@@ -184,7 +191,7 @@ impl Accepting {
                         verifier::line(verifier),
                         verifier::words(verifier)
                     ));
-                    self.asked = Some(verifier::ask());
+                    self.asked = Some(prompt::ask(verifier::question()));
                 }
                 None
             }
@@ -206,7 +213,7 @@ impl Accepting {
         match prompt::confirms(line) {
             Some(same) => sides::unless_over(self.sender.confirm_verifier(same)),
             None => {
-                self.asked = Some(verifier::ask());
+                self.asked = Some(prompt::ask(verifier::question()));
                 Ok(())
             }
         }

@@ -1,10 +1,10 @@
 //! The side that lets somebody in: it takes one public key, shows it, and adds it to the authorized keys.
 
 use std::future::pending;
+use std::iter;
 
 use tokio::sync::oneshot;
 use wormhole_core::untrusted::Name;
-use wormhole_core::uri::Role;
 use wormhole_core::wormhole::Event as Session;
 use wormhole_tokio::transfer::{Event, Offer, Receiver};
 
@@ -25,24 +25,29 @@ pub(super) async fn run(
     options: &Invite,
     interrupts: &mut Interrupts,
 ) -> Result<(), Failure> {
-    let zero = common.secret.known(None, Role::Follower)?;
+    let secret = options.secret.with(&common.secret);
+    let code = secret.zero_code(&common.secret, false)?;
     let screen = Screen::new(true);
     let user = options.user.clone();
     let looked = prompt::on_a_thread(move || look(user.as_deref()));
     let authorized = or_interrupted(interrupts, looked).await?.unwrap_or_else(|_| Err(no_thread()))?;
     announce(&authorized, &screen)?;
-    let mut receiver = Receiver::new(config(common, interrupts).await?)?;
-    match zero {
-        Some(zero) => receiver.set_code(zero.code)?,
-        None => receiver.allocate_code(common.secret.words())?,
+    let mut receiver = Receiver::new(config(common, &secret, interrupts).await?)?;
+    let view = View::new(screen, common.mailbox()).of(common, "recv");
+    if view.traces() {
+        receiver.trace();
+    }
+    match code {
+        Some(code) => receiver.set_code(code)?,
+        None => receiver.allocate_code(secret.words())?,
     }
     let inviting = Inviting {
         receiver,
-        view: View::new(screen, common.mailbox()),
+        view,
         authorized,
         stage: Stage::Talking,
-        compare: common.secret.verify,
-        zero: common.secret.zero,
+        compare: secret.verify,
+        zero: secret.zero,
         yes: options.yes,
         key: None,
         failure: None,
@@ -129,6 +134,7 @@ impl Stage {
 impl Inviting {
     async fn until_done(mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         loop {
+            self.view.steps(iter::from_fn(|| self.receiver.transition()));
             tokio::select! {
                 biased;
                 () = interrupts.next() => return self.leave(interrupts).await,
@@ -150,7 +156,7 @@ impl Inviting {
                     self.stage = Stage::Talking;
                     sides::unless_over(self.receiver.confirm_verifier(same))?;
                 }
-                None => self.stage = Stage::Comparing(Some(verifier::ask())),
+                None => self.stage = Stage::Comparing(Some(prompt::ask(verifier::question()))),
             },
             Local::Answered(line) if prompt::agrees(line.as_deref()) => self.add(),
             Local::Answered(_) => {
@@ -201,7 +207,7 @@ impl Inviting {
                     verifier::line(verifier),
                     verifier::words(verifier)
                 ));
-                self.stage = Stage::Comparing(Some(verifier::ask()));
+                self.stage = Stage::Comparing(Some(prompt::ask(verifier::question())));
                 Ok(())
             }
             Session::LinkUp

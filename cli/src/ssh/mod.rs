@@ -19,6 +19,7 @@ use wormhole_tokio::transfer::Config;
 use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
+use crate::secret::Secret;
 use crate::sides::{self, or_interrupted};
 
 const APPID: &str = "lothar.com/wormhole/ssh-add";
@@ -48,6 +49,8 @@ struct Invite {
     /// Add the key without asking
     #[arg(short, long)]
     yes: bool,
+    #[command(flatten)]
+    secret: Secret,
 }
 
 /// Options of `ssh accept`.
@@ -62,6 +65,8 @@ struct Accept {
     /// Send the key without asking
     #[arg(short, long)]
     yes: bool,
+    #[command(flatten)]
+    secret: Secret,
 }
 
 /// `wormhole ssh`.
@@ -77,6 +82,6 @@ pub(crate) async fn run(common: &Common, options: &Ssh, interrupts: &mut Interru
     }
 }
 
-async fn config(common: &Common, interrupts: &mut Interrupts) -> Result<Config, Failure> {
-    or_interrupted(interrupts, sides::config(common, common.appid_or(APPID))).await?
+async fn config(common: &Common, secret: &Secret, interrupts: &mut Interrupts) -> Result<Config, Failure> {
+    or_interrupted(interrupts, sides::config(common, common.appid_or(APPID), secret.verify)).await?
 }

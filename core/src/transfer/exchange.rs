@@ -107,6 +107,7 @@ pub(crate) struct Exchange<C> {
     conversation: C,
     relays: Vec<DirectHint>,
     listen: bool,
+    tor: bool,
     race_seed: Seed,
     ending: Ending,
     vigil: Vigil<Awaited>,
@@ -128,6 +129,7 @@ impl<C: Conversation> Exchange<C> {
             conversation,
             relays: config.relays,
             listen: config.listen,
+            tor: config.tor,
             race_seed: rng.bytes(),
             ending: Ending::No,
             vigil: Vigil::default(),
@@ -162,6 +164,11 @@ impl<C: Conversation> Exchange<C> {
     /// The session, for questions.
     pub(crate) const fn session(&self) -> &Wormhole {
         &self.session
+    }
+
+    /// The session, to trace it.
+    pub(crate) const fn session_mut(&mut self) -> &mut Wormhole {
+        &mut self.session
     }
 
     /// The conversation, for questions.
@@ -233,6 +240,9 @@ impl<C: Conversation> Exchange<C> {
                 let conns = Conns::every(PARTS, RACE);
                 let mut race = Race::new(C::ROLE, self.relays.clone(), self.listen, self.race_seed, conns);
                 race.set_limit(self.limits.transit);
+                if self.tor {
+                    race.go_through_tor();
+                }
                 race.set_key(&key);
                 self.race = Some(race);
             }

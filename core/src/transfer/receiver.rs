@@ -21,6 +21,7 @@ use crate::transit::{Role, Settled};
 use crate::wire::hints::TransitInfo;
 use crate::wire::peer::{Answer, Offer, TransferMessage};
 use crate::wormhole;
+use crate::wormhole::Transition;
 
 /// Messages of the peer that are kept while our user compares verifiers.
 const HELD: usize = 16;
@@ -36,6 +37,16 @@ impl Receiver {
     pub fn new(config: Config, seed: Seed) -> Result<Self, Misuse> {
         let state = State::Meeting { verify: config.verify };
         Ok(Self(Exchange::new(config, state, seed)))
+    }
+
+    /// From now on the transitions of the session's machines are kept for [`transition`](Self::transition).
+    pub fn trace(&mut self) {
+        self.0.session_mut().trace();
+    }
+
+    /// The oldest transition that was kept and not taken.
+    pub fn transition(&mut self) -> Option<Transition> {
+        self.0.session_mut().transition()
     }
 
     /// Has the server choose a nameplate, and chooses so many words.

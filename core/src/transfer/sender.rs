@@ -17,6 +17,7 @@ use crate::rng::Seed;
 use crate::transit::{Role, Settled};
 use crate::wire::hints::TransitInfo;
 use crate::wire::peer::{Answer, TransferMessage};
+use crate::wormhole::Transition;
 
 /// Sends a text, a file or a directory.
 ///
@@ -30,6 +31,16 @@ impl Sender {
         offer.check()?;
         let state = State::Meeting { offer, verify: config.verify };
         Ok(Self(Exchange::new(config, state, seed)))
+    }
+
+    /// From now on the transitions of the session's machines are kept for [`transition`](Self::transition).
+    pub fn trace(&mut self) {
+        self.0.session_mut().trace();
+    }
+
+    /// The oldest transition that was kept and not taken.
+    pub fn transition(&mut self) -> Option<Transition> {
+        self.0.session_mut().transition()
     }
 
     /// Has the server choose a nameplate, and chooses so many words.
