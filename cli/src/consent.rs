@@ -399,7 +399,7 @@ mod tests {
     }
 
     fn file() -> Offer {
-        Offer::File { name: Name::from("a.txt"), size: 3 }
+        Offer::File { name: Name::from("a.txt"), size: 3, attributes: None }
     }
 
     fn wishes(work: &TempDir, on_conflict: Option<Conflict>, accept: bool) -> Wishes {
