@@ -520,10 +520,9 @@ mod tests {
             let plain = format!(
                 r#"{{"offer": {{"file": {{"filename": "a", "filesize": 1, "attributes": {kept}}}}}}}"#
             );
-            match TransferMessage::decode(plain.as_bytes()).unwrap().remove(0) {
-                TransferMessage::Offer(Offer::File { attributes, .. }) => attributes,
-                other => panic!("{other:?}"),
-            }
+            let said = TransferMessage::decode(plain.as_bytes()).unwrap().remove(0);
+            let TransferMessage::Offer(Offer::File { attributes, .. }) = said else { panic!("{said:?}") };
+            attributes
         };
         let kept = offer(r#"{"mode": 4095, "seconds": 1700000000, "nanoseconds": 5}"#).unwrap();
         assert_eq!((kept.mode(), kept.modified()), (Some(0o777), Some((1_700_000_000, 5))));
