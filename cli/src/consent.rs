@@ -301,7 +301,7 @@ fn destination(path: &Path) -> Result<Destination, String> {
     let directory = if path.to_string_lossy().ends_with(std::path::is_separator) {
         path
     } else {
-        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
     };
     match fs::metadata(directory) {
         Ok(found) if found.is_dir() => Ok(Destination::At(path.to_owned())),

@@ -78,9 +78,6 @@ impl Sink for Sealing<'_> {
     }
 
     fn hurry(&mut self) -> Result<(), Error> {
-        if !self.to_task.is_awaited() {
-            return Ok(());
-        }
         self.seal()?;
         self.hand_over()
     }

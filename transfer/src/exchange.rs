@@ -61,11 +61,6 @@ impl<B, O> ThreadEnd<B, O> {
         self.0.lock().task_gone
     }
 
-    /// Whether the task waits for a buffer.
-    pub(crate) fn is_awaited(&self) -> bool {
-        self.0.lock().task.is_some()
-    }
-
     /// Hands a buffer to the task. `false` where the task is gone.
     pub(crate) fn give(&self, buffer: B) -> bool {
         let mut state = self.0.lock();

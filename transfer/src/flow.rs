@@ -11,7 +11,7 @@ pub(crate) trait Sink {
     /// is complete, so that whoever fills it may still find fault with the last of them.
     fn filled(&mut self, count: usize);
 
-    /// Lets what is there leave, if somebody waits for it: more may be long in coming.
+    /// Lets what is there leave: more may be long in coming.
     fn hurry(&mut self) -> Result<(), Error> {
         Ok(())
     }

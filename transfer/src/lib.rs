@@ -18,6 +18,7 @@
 //!
 //! - Nothing that exists is replaced, unless its name was given or [`OnConflict::Overwrite`]; then it stays until the
 //!   new file is complete.
+//! - A place that is taken costs no code: the offer waits until it is accepted elsewhere, or refused.
 //! - What does not arrive whole leaves nothing behind.
 //! - Memory stays the same whatever the size: a few buffers of a megabyte. Only the names in a directory that is sent are
 //!   held together.
@@ -36,6 +37,10 @@
 //! sender.finish().await
 //! # }
 //! ```
+//!
+//! [`Content::several`] sends several at once, and [`Content::stream`] what has no size yet. Between two sides that can do that, they
+//! arrive as such, and files keep their modes and times; any other side gets one directory, or a file that was read to its
+//! end first.
 //!
 //! # Receiving
 //!

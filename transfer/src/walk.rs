@@ -49,7 +49,10 @@ impl Roots {
             Self::Several(roots) => {
                 let mut parts = relative.splitn(2, |byte| *byte == b'/');
                 let root = parts.next().and_then(|name| roots.get(name)).cloned().unwrap_or_default();
-                parts.next().map_or_else(|| root.clone(), |rest| root.join(system::path_of(rest)))
+                match parts.next() {
+                    Some(rest) => root.join(system::path_of(rest)),
+                    None => root,
+                }
             }
         }
     }

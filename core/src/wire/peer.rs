@@ -520,10 +520,8 @@ mod tests {
             let plain = format!(
                 r#"{{"offer": {{"file": {{"filename": "a", "filesize": 1, "attributes": {kept}}}}}}}"#
             );
-            let message = TransferMessage::decode(plain.as_bytes()).unwrap().remove(0);
-            let TransferMessage::Offer(Offer::File { attributes, .. }) = message else {
-                panic!("{message:?}")
-            };
+            let said = TransferMessage::decode(plain.as_bytes()).unwrap().remove(0);
+            let TransferMessage::Offer(Offer::File { attributes, .. }) = said else { panic!("{said:?}") };
             attributes
         };
         let kept = offer(r#"{"mode": 4095, "seconds": 1700000000, "nanoseconds": 5}"#).unwrap();

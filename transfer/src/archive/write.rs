@@ -52,12 +52,17 @@ pub(crate) fn copy_all(
     sink: &mut impl Sink,
 ) -> Result<(), Error> {
     loop {
-        let count = read(from, sink.room()?).map_err(|why| Error::disk(Doing::Read, path, &why))?;
+        let room = sink.room()?;
+        let most = room.len();
+        let count = read(from, room).map_err(|why| Error::disk(Doing::Read, path, &why))?;
         if count == 0 {
             return sink.end();
         }
         sink.filled(count);
-        sink.hurry()?;
+        // There was no more than that, and whoever reads over there may wait for just this.
+        if count < most {
+            sink.hurry()?;
+        }
     }
 }
 
