@@ -307,6 +307,13 @@ impl Receiving {
     fn see_session(&mut self, event: &Session) {
         self.view.session(event);
         match event {
+            Session::Code(code) => {
+                // Of a code that was made here, the link is for the sender.
+                let link =
+                    self.shows.code.then(|| Uri::new(code.clone()).mailbox(self.view.mailbox()).ok());
+                json::code(code, link.flatten().map(|uri| uri.for_role(Role::Leader)).as_ref());
+                self.show_code(code);
+            }
             Session::Welcome(_) => {
                 if let Stage::Connecting = self.stage {
                     self.stage =
@@ -314,19 +321,6 @@ impl Receiving {
                 }
             }
             Session::Nameplates(_) => self.answer_tab(),
-            Session::Code(code) if self.shows.code => {
-                json::code(
-                    code,
-                    Uri::new(code.clone())
-                        .mailbox(self.view.mailbox())
-                        .ok()
-                        .map(|uri| uri.for_role(Role::Leader))
-                        .as_ref(),
-                );
-                self.view.screen.say(format_args!(
-                    "Allocated code: {code}\nOn the other computer, please run:\n   wormhole send --code {code} <filename>"
-                ));
-            }
             Session::Verifier(verifier) if self.shows.verifier => {
                 self.view.screen.note(format_args!(
                     "{}\n{}",
@@ -338,7 +332,6 @@ impl Receiving {
             Session::LinkUp
             | Session::LinkDown { .. }
             | Session::WordsWanted
-            | Session::Code(_)
             | Session::PeerHeard
             | Session::UnverifiedKey
             | Session::Verifier(_)
@@ -346,6 +339,14 @@ impl Receiving {
             | Session::Record(_)
             | Session::CodeConsumed
             | Session::Closed(_) => {}
+        }
+    }
+
+    fn show_code(&self, code: &Code) {
+        if self.shows.code {
+            self.view.screen.say(format_args!(
+                "Allocated code: {code}\nOn the other computer, please run:\n   wormhole send --code {code} <filename>"
+            ));
         }
     }
 
