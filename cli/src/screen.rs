@@ -19,6 +19,9 @@ use crate::sizes::Bytes;
 const BAR: &str = "{prefix}{percent:>3}%|{wide_bar}| {decimal_bytes}/{decimal_total_bytes} \
                    [{elapsed_precise}<{eta_precise}, {decimal_bytes_per_sec}]";
 
+/// As [`BAR`], where only the end shows how much there is.
+const UNBOUNDED: &str = "{prefix}{decimal_bytes} [{elapsed_precise}, {decimal_bytes_per_sec}]";
+
 /// Where one side of a transfer shows itself.
 pub(crate) struct Screen {
     /// Stands before each line, where one screen shows several sides.
@@ -94,8 +97,9 @@ impl Screen {
     pub(crate) fn begin(&mut self, total: u64) {
         if let Meter::Bar(bar) = &mut self.meter {
             let new = self.bars.add(ProgressBar::new(total).with_prefix(self.prefix));
+            let template = if total == 0 { UNBOUNDED } else { BAR };
             // The template is a constant; a bar without it is a bar all the same.
-            if let Ok(style) = ProgressStyle::with_template(BAR) {
+            if let Ok(style) = ProgressStyle::with_template(template) {
                 new.set_style(style.progress_chars("█▌ "));
             }
             *bar = Some(new);
