@@ -68,6 +68,7 @@ const SETTINGS: &[Setting] = &[
     setting("receive", "verify", "verify", Kind::Switch),
     setting("receive", "accept-file", "accept_file", Kind::Switch),
     setting("receive", "output-file", "output_file", Kind::Text),
+    setting("receive", "on-conflict", "on_conflict", Kind::Text),
 ];
 
 /// Gives the options the defaults that the files say. An error names the file and the line.

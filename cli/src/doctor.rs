@@ -97,10 +97,7 @@ const MAILBOX: &str = "mailbox server";
 
 async fn mailbox(common: &Common, config: &Config) -> Mailbox {
     let url = common.mailbox();
-    let bad = |why: String, advice| Mailbox {
-        finding: Finding::bad(MAILBOX, format!("{url}: {why}"), advice),
-        clocks: None,
-    };
+    let bad = |why: String, advice| Mailbox { finding: Finding::bad(MAILBOX, why, advice), clocks: None };
     match timeout(LIMIT, greeted(config)).await {
         Ok(Ok((welcome, dial, answer))) => {
             let clocks = welcome.server_time.map(|theirs| (theirs, unix_time()));
@@ -114,7 +111,7 @@ async fn mailbox(common: &Common, config: &Config) -> Mailbox {
         }
         Ok(Err(failure)) => bad(failure.to_string().trim_end_matches('.').to_owned(), ""),
         Err(_) => bad(
-            format!("no answer within {} s", LIMIT.as_secs()),
+            format!("{url}: no answer within {} s", LIMIT.as_secs()),
             "Look at your network, or choose another server with --relay-url; both sides need the same.",
         ),
     }

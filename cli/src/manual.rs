@@ -31,7 +31,7 @@ The user's settings.
 The system's settings, or wherever XDG_CONFIG_DIRS leads.
 .PP
 Keys are the names of options: relay\-url, transit\-helper, appid, listen, hide\-progress and quiet; in a table [send]
-code\-length, verify and qr; in a table [receive] verify, accept\-file and output\-file. An option goes before a variable of
+code\-length, verify and qr; in a table [receive] verify, accept\-file, output\-file and on\-conflict. An option goes before a variable of
 the environment, that before the user's file, and that before the system's.
 .SH EXIT STATUS
 .IP 0

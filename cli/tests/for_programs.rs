@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use wormhole_tests::{Channel, Kind, Outcome, Program, Route, Sample, Scene, Servers, Who, new_code, ok};
+use wormhole_tests::{
+    Channel, Kind, Outcome, Program, Route, Sample, Scene, Servers, Who, fail, new_code, ok,
+};
 
 const OURS: Who<'static> = Who::Ours(env!("CARGO_BIN_EXE_wormhole"));
 const SCHEMA: &str = include_str!("../../docs/json.md");
@@ -143,10 +145,11 @@ fn lines(outcome: &Outcome) -> Vec<Value> {
         .collect();
     for line in &all {
         let event = line["event"].as_str().unwrap_or_default();
-        let keys = schema.get(event).unwrap_or_else(|| panic!("{event:?} is not documented: {line}"));
-        for (key, value) in line.as_object().unwrap().iter().filter(|(key, _)| *key != "event") {
-            let (sort, _) =
-                keys.get(key.as_str()).unwrap_or_else(|| panic!("{key:?} is not documented: {line}"));
+        let Some(keys) = schema.get(event) else { fail(format_args!("{event:?} is not documented: {line}")) };
+        for (key, value) in line.as_object().into_iter().flatten().filter(|(key, _)| *key != "event") {
+            let Some((sort, _)) = keys.get(key) else {
+                fail(format_args!("{key:?} is not documented: {line}"))
+            };
             assert!(sort.split(" or ").any(|sort| is_a(value, sort)), "{key} is no {sort}: {line}");
         }
         for (key, (_, is_needed)) in keys {
@@ -166,22 +169,23 @@ fn is_a(value: &Value, sort: &str) -> bool {
         "integer" => value.is_u64(),
         "boolean" => value.is_boolean(),
         "null" => value.is_null(),
-        other => panic!("the document has a sort {other:?}"),
+        other => fail(format_args!("the document has a sort {other:?}")),
     }
 }
 
 /// Of each event the keys, their sorts, and whether they are always there.
 fn schema() -> BTreeMap<String, BTreeMap<String, (String, bool)>> {
-    let table = SCHEMA.split("\n## ").find(|part| part.starts_with("Events")).unwrap();
+    let table = SCHEMA.split("\n## ").find(|part| part.starts_with("Events")).unwrap_or_default();
     let rows = table.lines().filter(|line| line.starts_with("| `"));
     let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
     rows.map(|row| {
-        let cells: Vec<_> = row.split(" |").collect();
-        let keys = quoted(cells[1]).into_iter().map(|key| {
-            let (name, sort) = key.split_once(": ").unwrap();
+        let mut cells = row.split(" |");
+        let event = cells.next().map(quoted).unwrap_or_default().concat();
+        let keys = cells.next().map(quoted).unwrap_or_default().into_iter().map(|key| {
+            let (name, sort) = key.split_once(": ").unwrap_or((&key, "nothing"));
             (name.trim_end_matches('?').to_owned(), (sort.to_owned(), !name.ends_with('?')))
         });
-        (quoted(cells[0]).concat(), keys.collect())
+        (event, keys.collect())
     })
     .collect()
 }
@@ -195,7 +199,10 @@ fn expect_all(lines: &[Value], events: &[&str]) {
 
 #[track_caller]
 fn one<'a>(lines: &'a [Value], event: &str) -> &'a Value {
-    lines.iter().find(|line| line["event"] == event).unwrap()
+    let Some(line) = lines.iter().find(|line| line["event"] == event) else {
+        fail(format_args!("{event} is missing: {lines:?}"))
+    };
+    line
 }
 
 #[track_caller]

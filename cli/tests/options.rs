@@ -208,7 +208,7 @@ fn a_file_of_settings_says_what_options_say() {
     let settings = from.path().join("settings.toml");
     let text = format!(
         "relay-url = \"{url}\"\ntransit-helper = \"{relay}\"\nlisten = false\nhide-progress = true\n\
-         [send]\ncode-length = 4\nqr = true\n[receive]\naccept-file = true\noutput-file = \"{}/\"\n",
+         [send]\ncode-length = 4\nqr = true\n[receive]\naccept-file = true\noutput-file = \"{}/\"\non-conflict = \"rename\"\n",
         place.display()
     );
     ok(fs::write(&settings, text), "a file");
@@ -223,6 +223,12 @@ fn a_file_of_settings_says_what_options_say() {
     assert!(sent.error.contains('█'), "{}", sent.error);
     assert!(received.error.contains(&format!("->relay:{relay}")), "{}", received.error);
     sample.expect_in(&place, "");
+
+    let sending = bare(&["send", &path], from.path(), &environment);
+    let code = sending.line_after(Channel::Error, "Wormhole code is: ", LIMIT);
+    bare(&["receive", &code], to.path(), &environment).succeed(LIMIT);
+    sending.succeed(LIMIT);
+    assert!(place.join("file-5000 (1).bin").is_file());
 
     // An option goes before the file, also where the file says the opposite.
     let sending = bare(&["send", "--listen", "--no-qr", "-c", "1", &path], from.path(), &environment);
@@ -408,9 +414,11 @@ fn the_doctor_names_what_is_away() {
     let line = ["--relay-url", "ws://127.0.0.1:9/v1", "--transit-helper", "tcp:127.0.0.1:9", "doctor"];
     let outcome = bare(&line, here.path(), &[]).finish(LIMIT);
     assert_ne!(outcome.code, Some(0));
-    for head in
-        ["FAIL mailbox server: ws://127.0.0.1:9/v1", "FAIL transit relay: tcp:127.0.0.1:9", "--   clock"]
-    {
+    for head in [
+        "FAIL mailbox server: the mailbox server ws://127.0.0.1:9/v1 cannot be reached",
+        "FAIL transit relay: tcp:127.0.0.1:9",
+        "--   clock",
+    ] {
         assert!(outcome.output.contains(head), "{head} is missing: {}", outcome.output);
     }
     let url = Servers::ours().mailbox_url();

@@ -199,11 +199,9 @@ fn drawn(shown: &str, columns: u16) -> String {
     let screen = parser.screen();
     let rows: Vec<String> = screen
         .rows(0, columns)
-        .enumerate()
-        .map(|(row, text)| {
-            let colours = |column| {
-                screen.cell(u16::try_from(row).unwrap(), column).map(|cell| (cell.fgcolor(), cell.bgcolor()))
-            };
+        .zip(0..)
+        .map(|(text, row)| {
+            let colours = |column| screen.cell(row, column).map(|cell| (cell.fgcolor(), cell.bgcolor()));
             let default = Some((vt100::Color::Default, vt100::Color::Default));
             let coloured =
                 (0..columns).filter(|column| colours(*column) != default && colours(*column).is_some());
