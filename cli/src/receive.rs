@@ -309,8 +309,7 @@ impl Receiving {
         match event {
             Session::Code(code) => {
                 // Of a code that was made here, the link is for the sender.
-                let link =
-                    self.shows.code.then(|| Uri::new(code.clone()).mailbox(self.view.mailbox()).ok());
+                let link = self.shows.code.then(|| Uri::new(code.clone()).mailbox(self.view.mailbox()).ok());
                 json::code(code, link.flatten().map(|uri| uri.for_role(Role::Leader)).as_ref());
                 self.show_code(code);
             }
