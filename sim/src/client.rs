@@ -193,7 +193,7 @@ impl Client {
         match self.unless_late(outcome, cancelled).await? {
             Received::Bytes(bytes) => self.expect(&bytes, &noise(bytes.len() as u64)),
             Received::Text(text) => self.expect(text.to_string().as_bytes(), b"hello"),
-            Received::Stored(_) | Received::Written => Err(Misuse::Closed.into()),
+            Received::Stored(_) | Received::Several(_) | Received::Written => Err(Misuse::Closed.into()),
         }
     }
 
@@ -294,7 +294,11 @@ async fn take(receiver: &mut Receiver<Host>, accept: bool) -> Result<Received, E
     match receiver.offer().await? {
         Offer::Text(_) => drop(receiver.accept_text()?),
         Offer::File { size, .. } if accept && size <= FILE_LIMIT => receiver.accept_memory()?,
-        Offer::File { .. } | Offer::Directory { .. } | Offer::Unknown => receiver.refuse()?,
+        Offer::File { .. }
+        | Offer::Stream { .. }
+        | Offer::Several { .. }
+        | Offer::Directory { .. }
+        | Offer::Unknown => receiver.refuse()?,
     }
     receiver.finish().await
 }
