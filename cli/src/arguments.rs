@@ -1,10 +1,11 @@
 //! What can be typed behind `wormhole`, with the names, aliases and environment variables of the reference.
 
+use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use wormhole_core::defaults;
 
@@ -14,6 +15,9 @@ use crate::network::Network;
 use crate::secret::Secret;
 use crate::ssh::Ssh;
 use crate::{help, qr};
+
+/// Variable that says whether there is to be a QR code.
+pub(crate) const QR_VARIABLE: &str = "WORMHOLE_QR";
 
 /// Send text, files and directories to another computer with a short code that is read aloud.
 #[derive(Debug, Parser)]
@@ -84,9 +88,15 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_long_help = help::SEND)]
 pub(crate) struct Send {
-    /// File or directory to send; without it and without --text, a text is asked for
+    /// Files and directories to send; "-" is standard input. Without any and without --text, a text is asked for
+    ///
+    /// Several arrive as they are where the other side can do that, and in one directory elsewhere. What comes from
+    /// standard input flows as it comes; where the other side must know its length, it is read into a temporary file first.
     #[arg(value_name = "PATH", conflicts_with = "text")]
-    pub(crate) path: Option<PathBuf>,
+    pub(crate) paths: Vec<PathBuf>,
+    /// The name that it gets on the other side; of several, the directory's where one is needed
+    #[arg(long, value_name = "NAME", requires = "paths", value_parser = file_name)]
+    pub(crate) name: Option<String>,
     /// Text to send; "-" reads it from standard input
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) text: Option<OsString>,
@@ -113,8 +123,8 @@ pub(crate) struct Send {
     ///
     /// It has the link for the other side, with the mailbox server where that is not the public one. Without this option it
     /// is shown on a terminal that is wide enough. [env: WORMHOLE_QR=true|false]
-    #[arg(long, num_args = 0, default_missing_value = "1", env = "WORMHOLE_QR", overrides_with = "no_qr")]
-    #[arg(hide_env_values = true, value_parser = qr::Wish::parse)]
+    #[arg(long, num_args = 0, default_missing_value = "1", overrides_with = "no_qr")]
+    #[arg(value_parser = qr::Wish::parse)]
     qr: Option<qr::Wish>,
     /// Show no QR code
     #[arg(long, overrides_with = "qr")]
@@ -137,9 +147,18 @@ pub(crate) struct Receive {
     #[arg(long, env = "WORMHOLE_ACCEPT_FILE", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     #[arg(hide_env_values = true)]
     pub(crate) accept_file: bool,
-    /// Where to put it: a new name, a directory to put it into, or a file to replace
+    /// Where to put it: a new name, a directory (DIR/) to put it into, a file to replace, or "-" for standard output
+    ///
+    /// A directory goes to standard output as the zip archive that it travels as, and a text byte for byte.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output_file: Option<PathBuf>,
+    /// What to do where something of that name exists: ask, rename, overwrite or refuse
+    ///
+    /// `rename` puts a number into the new name, as `name (1).ext`. `overwrite` replaces a file by a file, once the new one is
+    /// complete, and never a directory. Without this option a file named with -o is replaced, and otherwise you are
+    /// asked; with --accept-file only on a terminal, and elsewhere what exists stays and the offer is refused.
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) on_conflict: Option<Conflict>,
     /// Make the code on this side; the sender gives it to `send --code`
     #[arg(short, long, conflicts_with = "code")]
     pub(crate) allocate: bool,
@@ -148,6 +167,19 @@ pub(crate) struct Receive {
     /// Take a text only, and refuse files and directories
     #[arg(short = 't', long)]
     pub(crate) only_text: bool,
+}
+
+/// What to do where something of that name exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Conflict {
+    /// Ask
+    Ask,
+    /// Put a number into the new name
+    Rename,
+    /// Replace a file by a file, once the new one is complete
+    Overwrite,
+    /// Refuse what is offered
+    Refuse,
 }
 
 /// Options of `completions`.
@@ -192,8 +224,13 @@ impl Command {
 
 impl Send {
     /// Whether a QR code is wanted: an option goes before the environment.
-    pub(crate) fn qr(&self) -> qr::Wish {
-        if self.no_qr { qr::Wish::Never } else { self.qr.unwrap_or_default() }
+    pub(crate) fn qr(&self) -> Result<qr::Wish, String> {
+        match (self.no_qr, self.qr) {
+            (true, _) => Ok(qr::Wish::Never),
+            (false, Some(wish)) => Ok(wish),
+            (false, None) => qr::Wish::parse(&env::var(QR_VARIABLE).unwrap_or_default())
+                .map_err(|why| format!("the variable {QR_VARIABLE}: {why}")),
+        }
     }
 }
 
@@ -217,6 +254,14 @@ impl Common {
     pub(crate) fn appid_or<'a>(&'a self, default: &'a str) -> &'a str {
         self.appid.as_deref().unwrap_or(default)
     }
+}
+
+/// A name as the other side can use it.
+fn file_name(text: &str) -> Result<String, String> {
+    if matches!(text, "" | "." | "..") || text.contains(['/', '\\', '\0']) {
+        return Err("a name has no slashes, and is not empty".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn mailbox_url(text: &str) -> Result<String, String> {

@@ -116,6 +116,7 @@ fn nameplates() -> Option<Vec<Nameplate>> {
                 Event::Closed(_) => return None,
                 Event::Session(_)
                 | Event::Offered(_)
+                | Event::Spooling
                 | Event::Answered
                 | Event::OurHints(_)
                 | Event::TheirHints(_)

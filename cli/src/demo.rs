@@ -17,15 +17,17 @@ use wormhole_server::{Server, mailbox, relay};
 use wormhole_tokio::transfer::{Config, Receiver, Sender};
 
 use crate::arguments::{Common, Demo};
+use crate::consent::Wishes;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::prompt;
-use crate::receive::{Receiving, Wishes};
+use crate::receive::{Receiving, Shows};
 use crate::screen::{Screen, shown};
 use crate::secret::Secret;
-use crate::send::{self, Sending};
+use crate::send::Sending;
 use crate::sides::or_interrupted;
 use crate::sizes::Bytes;
+use crate::source;
 use crate::view::View;
 
 /// What is sent where nothing is named.
@@ -55,16 +57,17 @@ async fn demo(common: &Common, options: &Demo) -> Result<(), Failure> {
     let config = config(common, &url, &hint);
     let copy = on_disk(|| tempfile::Builder::new().prefix("wormhole-demo-").tempdir()).await?;
 
-    let content = send::open(source.path.clone()).await?;
+    let content = source::open(source.path.clone()).await?;
     let sender_screen = screen("sender   | ");
-    send::announce(&content, &sender_screen);
+    source::announce(&content, &sender_screen);
     let mut sender = Sender::new(config.clone(), content)?;
     sender.allocate_code(wormhole_core::defaults::CODE_WORDS)?;
     let mut sending = Sending::new(sender, View::new(sender_screen, &url), false, Secret::default());
 
     let receiver = Receiver::new(config)?;
-    let wishes = Wishes { accept: true, place: Some(copy.path().to_owned()), ..Wishes::default() };
-    let mut receiving = Receiving::new(receiver, View::new(screen("receiver | "), &url), wishes);
+    let wishes = Wishes::into_directory(copy.path());
+    let view = View::new(screen("receiver | "), &url);
+    let mut receiving = Receiving::new(receiver, view, wishes, Shows::default());
 
     let both = async {
         let code = sending.until_code().await?;

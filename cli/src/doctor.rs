@@ -141,6 +141,7 @@ async fn greeted(config: &Config) -> Result<(Welcome, Duration, Duration), Failu
             }
             Event::Session(_)
             | Event::Offered(_)
+            | Event::Spooling
             | Event::Answered
             | Event::OurHints(_)
             | Event::TheirHints(_)

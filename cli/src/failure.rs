@@ -157,7 +157,8 @@ const fn of_unsendable(why: &Unsendable) -> &'static str {
         | Unsendable::Device
         | Unsendable::NameTooLong => "Take it away or rename it, or send another directory.",
         Unsendable::Unreadable(_) => "Allow reading it, or send another directory.",
-        Unsendable::TooLarge => "Send it in parts.",
+        Unsendable::TooLarge | Unsendable::TooMany => "Send it in parts.",
+        Unsendable::SameName => "Rename one of them, or send the directory above them.",
         Unsendable::NoName | Unsendable::NameClash | Unsendable::UnknownSize => "",
     }
 }

@@ -17,6 +17,8 @@ pub(crate) const SEND: &str = "\
 Examples:
   wormhole send photo.jpg                  a file
   wormhole send holiday/                   a directory, with all that is in it
+  wormhole send a.txt b.txt holiday/       several at once
+  tar c x | wormhole send - --name x.tar   what another program makes
   wormhole send --text 'see you at 8'      a text
   date | wormhole send --text -            what another program says
   wormhole send --verify contract.pdf      after both have compared a verifier
@@ -28,6 +30,9 @@ Examples:
   wormhole receive                         asks for the code; the Tab key completes it
   wormhole receive 7-crossover-clockwork   with the code
   wormhole receive -o new-name CODE        under another name
+  wormhole receive -o photos/ CODE         into a directory
+  wormhole receive --accept-file -o - CODE | tar x
+                                           to another program
   wormhole receive --accept-file CODE      without a question
   wormhole receive 'wormhole-transfer:7-crossover-clockwork?rendezvous=wss%3A%2F%2Fexample.com%2Fv1'
                                            from a link, as a QR code has it";

@@ -95,6 +95,8 @@ pub(crate) enum OfferLine<'a> {
     Text { text: String },
     File { name: String, size: u64 },
     Directory { name: String, archive_size: u64, size: u64, files: u64 },
+    Several { names: Vec<String>, archive_size: u64, size: u64, files: u64 },
+    Stream { name: String },
     Unknown { reason: &'a str },
 }
 
@@ -108,6 +110,10 @@ pub(crate) enum Kind {
     Text,
     /// Whether what is offered may come.
     Accept,
+    /// What to do about what exists at the place of what is offered: `overwrite`, `rename`, `no`, or another place.
+    Conflict,
+    /// Another place for what is offered.
+    Place,
     /// Whether both sides see the same verifier.
     Verifier,
     /// Whether the mailbox server of a link may be used.
@@ -155,9 +161,9 @@ pub(crate) fn event(event: &Event) {
         Event::Answered => say(&Line::Answered),
         Event::Connected(path) => say(&by(path)),
         Event::Sent => say(&Line::Sent),
-        Event::Stored(path) => say(&Line::Stored { path: text_of(path) }),
+        Event::Stored(paths) => paths.iter().for_each(|path| say(&Line::Stored { path: text_of(path) })),
         // The code comes with its link, and the end with what the program makes of it.
-        Event::OurHints(_) | Event::TheirHints(_) | Event::Complete | Event::Closed(_) => {}
+        Event::OurHints(_) | Event::TheirHints(_) | Event::Spooling | Event::Complete | Event::Closed(_) => {}
     }
 }
 
@@ -184,7 +190,14 @@ fn session(event: &Session) {
 fn theirs(offer: &Offer) -> OfferLine<'_> {
     match offer {
         Offer::Text(text) => OfferLine::Text { text: text.to_unicode() },
-        Offer::File { name, size } => OfferLine::File { name: name.to_unicode(), size: *size },
+        Offer::File { name, size, .. } => OfferLine::File { name: name.to_unicode(), size: *size },
+        Offer::Stream { name } => OfferLine::Stream { name: name.to_unicode() },
+        Offer::Several { items, zip_size, bytes, files } => OfferLine::Several {
+            names: items.iter().map(|item| item.name.to_unicode()).collect(),
+            archive_size: *zip_size,
+            size: *bytes,
+            files: *files,
+        },
         Offer::Directory { name, zip_size, bytes, files, .. } => OfferLine::Directory {
             name: name.to_unicode(),
             archive_size: *zip_size,
@@ -204,7 +217,14 @@ pub(crate) fn text(text: &Text) -> io::Result<()> {
 pub(crate) fn ours(offer: &OurOffer) {
     say(&Line::Offer(match offer {
         OurOffer::Text(text) => OfferLine::Text { text: text.clone() },
-        OurOffer::File { name, size } => OfferLine::File { name: name.clone(), size: *size },
+        OurOffer::File { name, size, .. } => OfferLine::File { name: name.clone(), size: *size },
+        OurOffer::Stream { name } => OfferLine::Stream { name: name.clone() },
+        OurOffer::Several { items, zip_size, bytes, files } => OfferLine::Several {
+            names: items.iter().map(|(name, _)| name.clone()).collect(),
+            archive_size: *zip_size,
+            size: *bytes,
+            files: *files,
+        },
         OurOffer::Directory { name, zip_size, bytes, files } => {
             OfferLine::Directory { name: name.clone(), archive_size: *zip_size, size: *bytes, files: *files }
         }

@@ -9,6 +9,7 @@ mod clipboard;
 mod code_prompt;
 mod completion;
 mod config;
+mod consent;
 mod demo;
 mod diagnosis;
 mod doctor;
@@ -28,6 +29,7 @@ mod secret;
 mod send;
 mod sides;
 mod sizes;
+mod source;
 mod ssh;
 mod start;
 mod suggestion;
@@ -90,7 +92,7 @@ fn tell(failure: &Failure) {
         Failure::Interrupted => screen::note(format_args!("\nInterrupted.")),
         Failure::Terminated => screen::note(format_args!("\nTerminated.")),
         Failure::Transfer(_) | Failure::Code(_) | Failure::Usage(_) | Failure::Here(_) | Failure::NoCode => {
-            screen::note(format_args!("ERROR: {failure}"));
+            screen::note(format_args!("{}", screen::wrapped(&format!("ERROR: {failure}"))));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Questions to the user. Each is asked on a plain thread of its own, so that the conversation with the other side goes
 //! on meanwhile and the program can leave while nobody answers.
 
+use std::fs::OpenOptions;
 use std::future::pending;
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::thread;
 
 use tokio::sync::oneshot;
@@ -13,11 +14,14 @@ use crate::mode::mode;
 /// The longest line that is taken as an answer.
 const LINE_LIMIT: u64 = 1 << 20;
 
+/// The terminal of the user, whatever the standard streams are.
+const TERMINAL: &str = if cfg!(windows) { "CON" } else { "/dev/tty" };
+
 /// An answer that is awaited: the line without its end, or `None` where the input has ended.
 pub(crate) type Answer = oneshot::Receiver<Option<String>>;
 
 /// A question, as people see it, and what it is about.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Question {
     kind: Kind,
     text: String,
@@ -51,6 +55,21 @@ pub(crate) fn ask(question: impl Into<Question>) -> Answer {
     })
 }
 
+/// Asks on the terminal of the user, where standard input is for something else.
+pub(crate) fn ask_terminal(question: impl Into<Question>) -> Answer {
+    let Question { text, .. } = question.into();
+    on_a_thread(move || {
+        let mut terminal = OpenOptions::new().read(true).write(true).open(TERMINAL).ok()?;
+        write!(terminal, "{text}").ok()?;
+        line_of(&mut BufReader::new(terminal))
+    })
+}
+
+/// Whether there is a terminal to ask on.
+pub(crate) fn has_terminal() -> bool {
+    OpenOptions::new().read(true).write(true).open(TERMINAL).is_ok()
+}
+
 /// Runs what may block for ever on a thread that nobody waits for. Its end without a result closes the channel.
 pub(crate) fn on_a_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
@@ -76,8 +95,12 @@ pub(crate) async fn answered(asked: &mut Option<Answer>) -> Option<String> {
 
 /// The next line of standard input.
 fn line() -> Option<String> {
+    line_of(&mut io::stdin().lock())
+}
+
+fn line_of(input: &mut impl BufRead) -> Option<String> {
     let mut bytes = Vec::new();
-    let read = io::stdin().lock().take(LINE_LIMIT).read_until(b'\n', &mut bytes).ok()?;
+    let read = input.take(LINE_LIMIT).read_until(b'\n', &mut bytes).ok()?;
     if read == 0 {
         return None;
     }

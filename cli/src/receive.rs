@@ -1,8 +1,12 @@
 //! The receiving side: the code, the consent, the place, and the conversation as its user sees it.
 
+#[cfg(unix)]
+use std::fs::File;
 use std::future::pending;
+use std::io::{self, Write};
 use std::iter;
-use std::path::{self, Path, PathBuf};
+use std::mem;
+use std::path::{self, PathBuf};
 use std::sync::mpsc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -11,19 +15,19 @@ use wormhole_core::code::Code;
 use wormhole_core::untrusted::Text;
 use wormhole_core::uri::{Role, Uri};
 use wormhole_core::wormhole::Event as Session;
-use wormhole_tokio::transfer::{Destination, Event, Incoming, Offer, Receiver};
+use wormhole_tokio::transfer::{Error, Event, Offer, Receiver};
 
 use crate::arguments::{Common, Receive};
 use crate::code_prompt::{self, Told};
+use crate::consent::{self, Consent, Found, Step, Wishes};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
-use crate::json::{self, Kind};
+use crate::json;
 use crate::link::{self, Invitation};
 use crate::mode::mode;
-use crate::prompt::{self, Answer, Question};
+use crate::prompt::{self, Answer};
 use crate::screen::{Screen, shown};
 use crate::sides::{self, or_interrupted};
-use crate::sizes::Bytes;
 use crate::timing;
 use crate::verifier;
 use crate::view::View;
@@ -34,6 +38,7 @@ pub(crate) async fn run(
     options: &Receive,
     interrupts: &mut Interrupts,
 ) -> Result<(), Failure> {
+    let wishes = Wishes::of(options)?;
     let secret = options.secret.with(&common.secret);
     let is_given = options.code.is_some() || options.code_file.is_some() || options.allocate;
     let invitation = match secret.zero_code(&common.secret, is_given)? {
@@ -75,38 +80,24 @@ pub(crate) async fn run(
             Stage::Connecting
         }
     };
-    let wishes = Wishes {
-        accept: options.accept_file,
-        place: options.output_file.clone(),
-        only_text: options.only_text,
-        compare: secret.verify,
-        show_code: options.allocate,
-    };
-    Receiving { stage, ..Receiving::new(receiver, view, wishes) }.until_done(interrupts).await
+    let shows = Shows { verifier: secret.verify, code: options.allocate, only_text: options.only_text };
+    Receiving { stage, ..Receiving::new(receiver, view, wishes, shows) }.until_done(interrupts).await
 }
+
+/// So many files and directories that have come are named.
+const STORED_LINES: usize = 20;
 
 const WAITING: &str = "Waiting for sender...";
 
-/// What the user said beforehand.
+/// What is shown, asked and taken, beyond what everybody needs.
 #[derive(Default)]
-pub(crate) struct Wishes {
-    /// Takes a file or directory without asking.
-    pub(crate) accept: bool,
-    /// Where to put it.
-    pub(crate) place: Option<PathBuf>,
-    /// Takes nothing but a text.
+pub(crate) struct Shows {
+    /// The verifier, and whether the sender has the same is asked.
+    pub(crate) verifier: bool,
+    /// The code, which was made on this side.
+    pub(crate) code: bool,
+    /// Nothing but a text is taken.
     pub(crate) only_text: bool,
-    /// Compares the verifier with the sender before anything is shown.
-    pub(crate) compare: bool,
-    /// Shows the code, which was made on this side.
-    pub(crate) show_code: bool,
-}
-
-impl Wishes {
-    fn destination(&self) -> Destination {
-        // The empty path is the directory that the program runs in, and leaves the name alone.
-        self.place.clone().map_or_else(|| Destination::Into(PathBuf::new()), Destination::At)
-    }
 }
 
 /// A receiver and what its user sees and is asked.
@@ -114,6 +105,7 @@ pub(crate) struct Receiving {
     receiver: Receiver,
     view: View,
     wishes: Wishes,
+    shows: Shows,
     stage: Stage,
     is_directory: bool,
     /// What went wrong on this side, where the conversation only knows that something did.
@@ -135,23 +127,15 @@ enum Stage {
     /// To say whether the sender has the same verifier.
     Comparing(Option<Answer>),
     /// Whether there is a place for what is offered is being found out.
-    Placing(oneshot::Receiver<Place>),
-    /// To say whether what is offered may come.
-    Asked(Option<Answer>),
-}
-
-/// Where what is offered would go.
-enum Place {
-    /// It can, and this is how the user is told.
-    Free(String),
-    /// It cannot: to accept it now is to have it refused with the reason.
-    Taken,
+    Placing(Consent, oneshot::Receiver<Found>),
+    /// To say whether what is offered may come, or where to.
+    Asked(Consent, Option<Answer>),
 }
 
 /// What came of the user, or of this computer.
 enum Local {
     Told(Option<Told>),
-    Placed(Place),
+    Placed(Found),
     Answered(Option<String>),
     Compared(Option<String>),
 }
@@ -162,16 +146,16 @@ impl Stage {
         match self {
             Self::Connecting | Self::Talking => pending().await,
             Self::Typing { told, .. } => Local::Told(told.recv().await),
-            Self::Placing(found) => Local::Placed(found.await.unwrap_or(Place::Taken)),
+            Self::Placing(_, found) => Local::Placed(found.await.unwrap_or_else(|_| Error::NoThread.into())),
             Self::Comparing(question) => Local::Compared(prompt::answered(question).await),
-            Self::Asked(question) => Local::Answered(prompt::answered(question).await),
+            Self::Asked(_, question) => Local::Answered(prompt::answered(question).await),
         }
     }
 }
 
 impl Receiving {
-    pub(crate) const fn new(receiver: Receiver, view: View, wishes: Wishes) -> Self {
-        Self { receiver, view, wishes, stage: Stage::Talking, is_directory: false, failure: None }
+    pub(crate) const fn new(receiver: Receiver, view: View, wishes: Wishes, shows: Shows) -> Self {
+        Self { receiver, view, wishes, shows, stage: Stage::Talking, is_directory: false, failure: None }
     }
 
     pub(crate) fn set_code(&mut self, code: Code) -> Result<(), Failure> {
@@ -206,23 +190,61 @@ impl Receiving {
     fn take(&mut self, local: Local) -> Result<(), Failure> {
         match local {
             Local::Told(told) => self.told(told.unwrap_or(Told::Ended))?,
-            Local::Placed(Place::Taken) => self.accept(),
-            Local::Placed(Place::Free(announcement)) => {
-                self.view.screen.note(announcement);
-                if self.wishes.accept {
-                    self.accept();
-                } else {
-                    self.stage = Stage::Asked(Some(prompt::ask(Question::new(Kind::Accept, "ok? (Y/n): "))));
+            Local::Placed(found) => {
+                if let Stage::Placing(mut consent, _) = mem::replace(&mut self.stage, Stage::Talking) {
+                    let step = consent.found(found);
+                    self.consent(consent, step)?;
                 }
             }
             Local::Compared(line) => self.compared(line.as_deref())?,
-            Local::Answered(line) if prompt::accepts(line.as_deref()) => self.accept(),
-            Local::Answered(_) => {
-                self.stage = Stage::Talking;
-                sides::unless_over(self.receiver.refuse())?;
+            Local::Answered(line) => {
+                if let Stage::Asked(mut consent, _) = mem::replace(&mut self.stage, Stage::Talking) {
+                    let step = consent.answered(line.as_deref());
+                    self.consent(consent, step)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Goes on with what the user is to decide.
+    fn consent(&mut self, mut consent: Consent, mut step: Step) -> Result<(), Failure> {
+        loop {
+            match step {
+                Step::Look(destination, on_conflict) => {
+                    let offer = consent.offer().clone();
+                    // Asking a disk may take its time.
+                    let found = prompt::on_a_thread(move || consent::find(&offer, &destination, on_conflict));
+                    self.stage = Stage::Placing(consent, found);
+                    return Ok(());
+                }
+                Step::Ask(said, question) => {
+                    self.say(said);
+                    self.stage = Stage::Asked(consent, Some(prompt::ask(question)));
+                    return Ok(());
+                }
+                Step::Accept(said, destination, on_conflict) => {
+                    self.say(said);
+                    match self.receiver.accept_with(&destination, on_conflict) {
+                        Err(error) if consent.may_ask() => step = consent.found(error.into()),
+                        // The reason is the outcome, as it is where the transfer has ended meanwhile.
+                        Err(_) => step = Step::Refuse,
+                        Ok(_) => return Ok(()),
+                    }
+                }
+                Step::Write(said) => {
+                    self.say(said);
+                    return self.receiver.accept_writer(output()?).map_err(Failure::from);
+                }
+                Step::Refuse => return sides::unless_over(self.receiver.refuse()),
+            }
+        }
+    }
+
+    fn say(&self, said: String) {
+        if !said.is_empty() {
+            self.view.screen.note(said);
+        }
     }
 
     fn told(&mut self, told: Told) -> Result<(), Failure> {
@@ -252,16 +274,26 @@ impl Receiving {
         json::event(&event);
         match event {
             Event::Session(event) => self.see_session(&event),
-            Event::Answered | Event::OurHints(_) | Event::TheirHints(_) | Event::Sent | Event::Complete => {}
-            Event::Offered(offer) => self.offered(offer),
-            Event::Stored(path) => self.stored(&path),
+            Event::Answered
+            | Event::OurHints(_)
+            | Event::TheirHints(_)
+            | Event::Spooling
+            | Event::Sent
+            | Event::Complete => {}
+            Event::Offered(offer) => {
+                if let Err(failure) = self.offered(offer) {
+                    return Some(Err(failure));
+                }
+            }
+            Event::Stored(paths) => self.stored(&paths),
             Event::Connected(path) => {
+                timing::end("permission");
                 self.view.begin("Receiving", path, &self.receiver.progress());
                 timing::at("rx file");
             }
             Event::Closed(outcome) => {
                 self.view.end(&self.receiver.progress());
-                if let Stage::Asked(Some(_)) | Stage::Comparing(Some(_)) = self.stage {
+                if let Stage::Asked(_, Some(_)) | Stage::Comparing(Some(_)) = self.stage {
                     // The question is still on the last line.
                     self.view.screen.note("");
                 }
@@ -275,6 +307,13 @@ impl Receiving {
     fn see_session(&mut self, event: &Session) {
         self.view.session(event);
         match event {
+            Session::Code(code) => {
+                // Of a code that was made here, the link is for the sender.
+                let link =
+                    self.shows.code.then(|| Uri::new(code.clone()).mailbox(self.view.mailbox()).ok());
+                json::code(code, link.flatten().map(|uri| uri.for_role(Role::Leader)).as_ref());
+                self.show_code(code);
+            }
             Session::Welcome(_) => {
                 if let Stage::Connecting = self.stage {
                     self.stage =
@@ -282,20 +321,7 @@ impl Receiving {
                 }
             }
             Session::Nameplates(_) => self.answer_tab(),
-            Session::Code(code) if self.wishes.show_code => {
-                json::code(
-                    code,
-                    Uri::new(code.clone())
-                        .mailbox(self.view.mailbox())
-                        .ok()
-                        .map(|uri| uri.for_role(Role::Leader))
-                        .as_ref(),
-                );
-                self.view.screen.say(format_args!(
-                    "Allocated code: {code}\nOn the other computer, please run:\n   wormhole send --code {code} <filename>"
-                ));
-            }
-            Session::Verifier(verifier) if self.wishes.compare => {
+            Session::Verifier(verifier) if self.shows.verifier => {
                 self.view.screen.note(format_args!(
                     "{}\n{}",
                     verifier::line(verifier),
@@ -306,7 +332,6 @@ impl Receiving {
             Session::LinkUp
             | Session::LinkDown { .. }
             | Session::WordsWanted
-            | Session::Code(_)
             | Session::PeerHeard
             | Session::UnverifiedKey
             | Session::Verifier(_)
@@ -314,6 +339,14 @@ impl Receiving {
             | Session::Record(_)
             | Session::CodeConsumed
             | Session::Closed(_) => {}
+        }
+    }
+
+    fn show_code(&self, code: &Code) {
+        if self.shows.code {
+            self.view.screen.say(format_args!(
+                "Allocated code: {code}\nOn the other computer, please run:\n   wormhole send --code {code} <filename>"
+            ));
         }
     }
 
@@ -342,24 +375,26 @@ impl Receiving {
         }
     }
 
-    fn offered(&mut self, offer: Offer) {
+    fn offered(&mut self, offer: Offer) -> Result<(), Failure> {
         match &offer {
             Offer::Text(text) => self.take_text(text),
-            Offer::File { .. } | Offer::Directory { .. } if self.wishes.only_text => {
+            Offer::File { .. } | Offer::Stream { .. } | Offer::Several { .. } | Offer::Directory { .. }
+                if self.shows.only_text =>
+            {
                 self.view.screen.note("This is no text, and --only-text takes nothing else.");
                 // Where the end came first, it says why.
                 drop(self.receiver.refuse());
             }
-            Offer::File { .. } | Offer::Directory { .. } => {
+            Offer::File { .. } | Offer::Stream { .. } | Offer::Several { .. } | Offer::Directory { .. } => {
                 timing::begin_to_ask("permission");
-                self.is_directory = matches!(offer, Offer::Directory { .. });
-                let destination = self.wishes.destination();
-                // Asking a disk may take its time.
-                self.stage = Stage::Placing(prompt::on_a_thread(move || place(&offer, &destination)));
+                self.is_directory = !matches!(offer, Offer::File { .. } | Offer::Stream { .. });
+                let (consent, step) = Consent::begin(offer, self.wishes.clone());
+                return self.consent(consent, step);
             }
             // The conversation has refused it.
             Offer::Unknown => {}
         }
+        Ok(())
     }
 
     fn take_text(&mut self, text: &Text) {
@@ -367,6 +402,8 @@ impl Receiving {
         // A text that cannot be shown was not received. A program has it with the offer.
         let outcome = if mode().json {
             json::text(text)
+        } else if self.wishes.to_output {
+            write_raw(text)
         } else {
             self.view.screen.result(shown.strip_suffix('\n').unwrap_or(&shown))
         };
@@ -379,14 +416,7 @@ impl Receiving {
         }
     }
 
-    /// Accepts the file or directory. Where there is no place for it, that refuses it, and the reason is the outcome.
-    fn accept(&mut self) {
-        timing::end("permission");
-        self.stage = Stage::Talking;
-        drop(self.receiver.accept(&self.wishes.destination()));
-    }
-
-    fn stored(&mut self, path: &Path) {
+    fn stored(&mut self, paths: &[PathBuf]) {
         timing::end("rx file");
         self.view.end(&self.receiver.progress());
         if self.is_directory {
@@ -394,8 +424,14 @@ impl Receiving {
             self.view.screen.note("Unpacking zipfile..");
         }
         let what = if self.is_directory { "files" } else { "file" };
-        let whole = path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        self.view.screen.note(format_args!("Received {what} written to: {}", shown(&whole)));
+        for path in paths.iter().take(STORED_LINES) {
+            let whole = path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            self.view.screen.note(format_args!("Received {what} written to: {}", shown(&whole)));
+        }
+        match paths.len().saturating_sub(STORED_LINES) {
+            0 => {}
+            more => self.view.screen.note(format_args!("and {more} more beside them")),
+        }
     }
 
     /// Tells the other side, frees the code, and ends with `why`; at once if the user insists.
@@ -417,17 +453,22 @@ impl Receiving {
     }
 }
 
-/// Looks for the place, on a disk that may take its time.
-fn place(offer: &Offer, destination: &Destination) -> Place {
-    let Ok(path) = Incoming::place(offer, destination) else { return Place::Taken };
-    let at = shown(&path);
-    Place::Free(match offer {
-        Offer::File { size, .. } => format!("Receiving file ({}) into: '{at}'", Bytes(*size)),
-        Offer::Directory { zip_size, bytes, files, .. } => format!(
-            "Receiving directory ({}) into: '{at}'/\n{files} files, {} (uncompressed)",
-            Bytes(*zip_size),
-            Bytes(*bytes)
-        ),
-        Offer::Text(_) | Offer::Unknown => String::new(),
-    })
+/// Standard output as bytes leave at once: what comes may be long in coming.
+fn output() -> Result<Box<dyn Write + Send>, Failure> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd;
+        let output = io::stdout().as_fd().try_clone_to_owned();
+        let output = output.map_err(|error| Failure::Here(format!("standard output is closed: {error}")))?;
+        Ok(Box::new(File::from(output)))
+    }
+    #[cfg(not(unix))]
+    Ok(Box::new(io::stdout()))
+}
+
+/// The text as it came.
+fn write_raw(text: &Text) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    output.write_all(text.to_unicode().as_bytes())?;
+    output.flush()
 }

@@ -1,17 +1,14 @@
 //! The sending side: what to send, the code, and the conversation as its user sees it.
 
-use std::io::{self, Read};
 use std::iter;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use wormhole_core::code::Code;
 use wormhole_core::crypto::Verifier;
 use wormhole_core::defaults;
-use wormhole_core::untrusted::Name;
 use wormhole_core::uri::{Role, Uri};
-use wormhole_core::wormhole::{Event as Session, RECORD_BYTES};
-use wormhole_tokio::transfer::{Content, Event, OurOffer, Sender};
+use wormhole_core::wormhole::Event as Session;
+use wormhole_tokio::transfer::{Event, OurOffer, Sender};
 
 use crate::arguments::{Common, Send};
 use crate::failure::Failure;
@@ -23,13 +20,14 @@ use crate::qr;
 use crate::screen::Screen;
 use crate::secret::Secret;
 use crate::sides::{self, or_interrupted};
-use crate::sizes::Bytes;
+use crate::source;
 use crate::timing;
 use crate::verifier;
 use crate::view::View;
 
 /// `wormhole send`.
 pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interrupts) -> Result<(), Failure> {
+    let qr = options.qr().map_err(Failure::Usage)?;
     let secret = options.secret.with(&common.secret);
     let is_given = options.code.is_some() || options.code_file.is_some();
     let invitation = match secret.zero_code(&common.secret, is_given)? {
@@ -52,8 +50,8 @@ pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interr
     let config = sides::config(common, common.appid(), secret.verify);
     let config = or_interrupted(interrupts, config).await??;
     let screen = Screen::new(common.hide_progress);
-    let content = or_interrupted(interrupts, content(options, &screen)).await??;
-    announce(&content, &screen);
+    let content = or_interrupted(interrupts, source::content(options, secret.verify, &screen)).await??;
+    source::announce(&content, &screen);
     let is_text = matches!(content.offer(), OurOffer::Text(_));
     let view = View::new(screen, common.mailbox()).of(common, "send");
     let mut sender = Sender::new(config, content)?;
@@ -66,91 +64,11 @@ pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interr
     }
     let sending = Sending::new(sender, view, is_text, secret);
     // A link does not say for which application it is, so there is one for the usual only.
-    let qr = if common.appid() == defaults::TRANSFER_APPID { options.qr() } else { qr::Wish::Never };
+    let qr = if common.appid() == defaults::TRANSFER_APPID { qr } else { qr::Wish::Never };
     #[cfg(feature = "clipboard")]
     let sending = Sending { copy: options.copy, ..sending };
-    Sending { qr, ..sending }.until_done(interrupts).await
-}
-
-/// What to send. All that may take its time happens on a thread.
-async fn content(options: &Send, screen: &Screen) -> Result<Content, Failure> {
-    match (&options.path, &options.text) {
-        (Some(path), _) if options.ignore_unsendable_files => readable(path.clone(), screen).await,
-        (Some(path), _) => open(path.clone()).await,
-        (None, Some(text)) if text == "-" => {
-            screen.note("Reading text message from stdin..");
-            prompt::on_a_thread(read_text).await.unwrap_or_else(|_| Err(no_thread()))
-        }
-        (None, Some(text)) => match text.to_str() {
-            Some(text) => Ok(Content::text(text)),
-            None => Err(not_text("what --text has")),
-        },
-        (None, None) => match prompt::ask(Question::new(Kind::Text, "Text to send: ")).await {
-            Ok(Some(text)) => Ok(Content::text(text)),
-            Ok(None) | Err(_) => {
-                Err(Failure::Here("there is no text to send: the input has ended".to_owned()))
-            }
-        },
-    }
-}
-
-/// Looks at a file, or walks through a directory.
-pub(crate) async fn open(path: PathBuf) -> Result<Content, Failure> {
-    match prompt::on_a_thread(move || Content::open(&path)).await {
-        Ok(content) => Ok(content?),
-        Err(_) => Err(no_thread()),
-    }
-}
-
-/// As [`open`], but what cannot be sent of a directory is said and left out.
-async fn readable(path: PathBuf, screen: &Screen) -> Result<Content, Failure> {
-    let opened = prompt::on_a_thread(move || Content::open_readable(&path)).await;
-    let (content, left_out) = opened.map_err(|_| no_thread())??;
-    for error in left_out {
-        screen.note(format_args!("{error} (left out)"));
-    }
-    Ok(content)
-}
-
-fn no_thread() -> Failure {
-    Failure::Here("no thread can be started".to_owned())
-}
-
-fn not_text(what: &str) -> Failure {
-    Failure::Here(format!("{what} is not valid UTF-8, and so no text. Send it as a file"))
-}
-
-/// All of standard input.
-fn read_text() -> Result<Content, Failure> {
-    let mut bytes = Vec::new();
-    // One byte more than can be sent is enough to find out that it is too long.
-    let limit = u64::try_from(RECORD_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    let read = io::stdin().lock().take(limit).read_to_end(&mut bytes);
-    read.map_err(|error| Failure::Here(format!("standard input cannot be read: {error}")))?;
-    String::from_utf8(bytes).map(Content::text).map_err(|_| not_text("standard input"))
-}
-
-/// Says what will be sent.
-pub(crate) fn announce(content: &Content, screen: &Screen) {
-    json::ours(content.offer());
-    match content.offer() {
-        OurOffer::Text(text) => {
-            screen.note(format_args!("Sending text message ({})", Bytes(text.len() as u64)));
-        }
-        OurOffer::File { name, size } => {
-            screen.note(format_args!("Sending {} file named '{}'", Bytes(*size), Name::from(name.as_str())));
-        }
-        OurOffer::Directory { name, zip_size, files, .. } => {
-            let (size, name) = (Bytes(*zip_size), Name::from(name.as_str()));
-            screen.note(format_args!("Sending directory ({size}, {files} files) named '{name}'"));
-        }
-    }
-    match content.renamed() {
-        0 => {}
-        1 => screen.note("One name in it is no plain text and is sent with substitutes."),
-        several => screen
-            .note(format_args!("{several} names in it are no plain text and are sent with substitutes.")),
-    }
+    let beside_input = source::is_input(options);
+    Sending { qr, beside_input, ..sending }.until_done(interrupts).await
 }
 
 /// A sender and what its user sees and is asked.
@@ -160,6 +78,8 @@ pub(crate) struct Sending {
     /// A text needs no connection and no confirmation of its own.
     is_text: bool,
     secret: Secret,
+    /// Standard input is what is sent, and has no answers.
+    beside_input: bool,
     qr: qr::Wish,
     #[cfg(feature = "clipboard")]
     copy: bool,
@@ -176,6 +96,7 @@ impl Sending {
             view,
             is_text,
             secret,
+            beside_input: false,
             qr: qr::Wish::Never,
             #[cfg(feature = "clipboard")]
             copy: false,
@@ -192,6 +113,7 @@ impl Sending {
                 Event::Session(Session::Code(code)) => Some(code.clone()),
                 Event::Session(_)
                 | Event::Offered(_)
+                | Event::Spooling
                 | Event::Answered
                 | Event::OurHints(_)
                 | Event::TheirHints(_)
@@ -244,6 +166,9 @@ impl Sending {
             | Event::TheirHints(_)
             | Event::Stored(_)
             | Event::Complete => {}
+            Event::Spooling => self.view.screen.note(
+                "The other side's program has to know the length beforehand: reading standard input to its end ...",
+            ),
             Event::Connected(path) => {
                 self.view.begin("Sending", path, &self.sender.progress());
                 timing::at("tx file");
@@ -326,10 +251,10 @@ impl Sending {
 
     fn ask(&mut self) {
         if let Some(verifier) = &self.verifier {
-            self.asked = Some(prompt::ask(Question::new(
-                Kind::Verifier,
-                format!("{} ok? (yes/no): ", verifier::line(verifier)),
-            )));
+            let question =
+                Question::new(Kind::Verifier, format!("{} ok? (yes/no): ", verifier::line(verifier)));
+            let ask = if self.beside_input { prompt::ask_terminal } else { prompt::ask };
+            self.asked = Some(ask(question));
         }
     }
 

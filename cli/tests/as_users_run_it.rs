@@ -176,13 +176,69 @@ fn a_directory_does_not_replace_a_file() {
 }
 
 #[test]
-fn an_output_name_below_nothing_is_an_error_for_both() {
+fn an_output_name_below_nothing_is_an_error_before_the_code_is_used() {
     let pair = Pair::new(Kind::File(5000));
-    let (sent, received) = pair.run(&[], &["--accept-file", "-o", "missing/name"]);
-    sent.expect_code("sender", 1);
-    let received = received.expect_code("receiver", 1);
-    assert!(received.error.contains("missing"), "{}", received.error);
-    expect_names(pair.to.path(), &[]);
+    let code = new_code();
+    let sending = direct().start(OURS, "send", &["--code", &code, &pair.path()], pair.from.path());
+    for place in ["missing/name", "missing/"] {
+        let wrong = direct().start(OURS, "receive", &["--accept-file", "-o", place, &code], pair.to.path());
+        let received = wrong.finish(LIMIT).expect_code("receiver", 1);
+        assert!(received.error.contains("there is no directory 'missing"), "{}", received.error);
+    }
+    direct().start(OURS, "receive", &["--accept-file", &code], pair.to.path()).succeed(LIMIT);
+    sending.succeed(LIMIT);
+    pair.sample.expect_in(pair.to.path(), "");
+}
+
+#[test]
+fn what_is_in_the_way_is_asked_about_and_costs_no_code() {
+    let old = |pair: &Pair| pair.to.path().join(pair.sample.path().file_name().unwrap_or_default());
+    let new = |pair: &Pair| ok(fs::read(pair.sample.path()), "the sample");
+    for (typed, names, is_replaced) in [
+        ("what?\no\n", &["file-5000.bin"][..], true),
+        ("r\n", &["file-5000 (1).bin", "file-5000.bin"], false),
+        ("./other\n", &["file-5000.bin", "other"], false),
+    ] {
+        let pair = Pair::new(Kind::File(5000));
+        ok(fs::write(old(&pair), "older"), "a file");
+        let code = new_code();
+        let sending = direct().start(OURS, "send", &["--code", &code, &pair.path()], pair.from.path());
+        let mut receiving = direct().start(OURS, "receive", &[&code], pair.to.path());
+        let asked = receiving.wait_for(Channel::Error, "or (n)o? ", LIMIT);
+        assert!(asked.contains("'file-5000.bin' exists already.\n(o)verwrite it, (R)ename"), "{asked}");
+        receiving.type_in(typed);
+        receiving.succeed(LIMIT);
+        sending.succeed(LIMIT);
+        expect_names(pair.to.path(), names);
+        assert_eq!(ok(fs::read(old(&pair)), "the old one") == new(&pair), is_replaced);
+        if let Some(other) = names.iter().find(|name| **name != "file-5000.bin") {
+            assert_eq!(ok(fs::read(pair.to.path().join(other)), "the new one"), new(&pair));
+        }
+    }
+}
+
+#[test]
+fn what_to_do_about_what_is_in_the_way_can_be_said_beforehand() {
+    for kind in [Kind::File(5000), Kind::Directory] {
+        for (wish, is_replaced) in [("rename", false), ("overwrite", true), ("refuse", false)] {
+            let pair = Pair::new(kind);
+            let place = pair.to.path().join(pair.sample.path().file_name().unwrap_or_default());
+            ok(fs::write(&place, "older"), "a file");
+            let (sent, received) = pair.run(&[], &["--accept-file", "--on-conflict", wish]);
+            let works = wish == "rename" || is_replaced && kind != Kind::Directory;
+            let code = if works { 0 } else { 4 };
+            sent.expect_code("sender", code);
+            received.expect_code("receiver", code);
+            let is_old = ok(fs::read(&place), "what was there") == b"older";
+            assert_eq!(is_old, !(is_replaced && works), "{wish}");
+            if wish == "rename" {
+                let name = if kind == Kind::Directory { "directory (1)" } else { "file-5000 (1).bin" };
+                ok(fs::remove_file(&place), "what was there");
+                ok(fs::rename(pair.to.path().join(name), &place), name);
+                pair.sample.expect_in(pair.to.path(), "");
+            }
+        }
+    }
 }
 
 #[test]

@@ -167,7 +167,7 @@ pub enum TransitFault {
     Lost {
         /// Bytes of content that had come, or gone.
         got: u64,
-        /// Bytes of content that were promised.
+        /// Bytes of content that were promised; the largest number where nobody has said.
         want: u64,
     },
     /// The connection stands, but for long nothing has moved on it.
@@ -377,6 +377,8 @@ impl fmt::Display for TransitFault {
             Self::TimedOut => f.write_str("no connection to the other side was made in time"),
             Self::BadRecord => f.write_str("what came does not decrypt: the connection was tampered with"),
             Self::RecordTooLong => f.write_str("the other side sent a record that is too long"),
+            // Nobody had said how much there would be.
+            Self::Lost { got, want: u64::MAX } => write!(f, "the connection was lost after {got} bytes"),
             Self::Lost { got, want } => {
                 write!(f, "the connection was lost after {got} of {want} bytes")
             }

@@ -123,7 +123,7 @@ blocking! {
         /// What the words may become.
         fn complete_words(&self, typed: &str) -> Result<Vec<String>, Misuse>;
         /// Where the offered file or directory would go, if there it can. Nothing is made and nothing answered yet.
-        fn place(&self, destination: &Destination) -> Result<PathBuf, Error>;
+        fn place(&self, destination: &Destination, on_conflict: OnConflict) -> Result<PathBuf, Error>;
         /// How it stands, as far as the methods that have waited so far know.
         fn status(&self) -> Status;
         /// How far the content has come.
@@ -147,6 +147,8 @@ blocking! {
         fn confirm_verifier(&mut self, same: bool) -> Result<(), Misuse>;
         /// Our user wants what was offered, there. Answers the name it will have.
         fn accept(&mut self, destination: &Destination) -> Result<PathBuf, Error>;
+        /// As [`Receiver::accept`], and says what is done where something of that name exists.
+        fn accept_with(&mut self, destination: &Destination, on_conflict: OnConflict) -> Result<PathBuf, Error>;
         /// Our user wants the file that was offered in memory, where [`Receiver::finish`] gives it.
         fn accept_memory(&mut self) -> Result<(), Error>;
         /// Our user wants the file that was offered written there, on a thread of its own. What was written counts only

@@ -24,7 +24,7 @@ use wormhole_runtime::Sockets;
 use wormhole_runtime::pipe::Pipe;
 use wormhole_tokio::Tokio;
 use wormhole_transfer::content::{Receiving, Sending};
-use wormhole_transfer::{Content, Destination, Incoming, Progress};
+use wormhole_transfer::{Content, Destination, Incoming, OnConflict, Progress};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -71,8 +71,8 @@ async fn receive(file: &Path, out: &Path) -> Outcome<()> {
         Command::new(env::current_exe()?).args(["send", &at]).arg(file).stdout(Stdio::piped()).spawn()?;
     let (stream, _) = poll_fn(|cx| tokio.poll_accept(&mut listener, cx)).await?;
     let pipe = Pipe::new(stream, &keys(2, 1), Vec::new());
-    let offer = Offer::File { name: Name::from("out"), size };
-    let incoming = Incoming::prepare(&offer, &Destination::At(out.to_owned()))?;
+    let offer = Offer::File { name: Name::from("out"), size, attributes: None };
+    let incoming = Incoming::prepare(&offer, &Destination::At(out.to_owned()), OnConflict::Overwrite)?;
     Receiving::start(incoming, pipe, Progress::default())?.run().await?;
     let wall = start.elapsed().as_secs_f64();
     let mut theirs = String::new();

@@ -205,6 +205,7 @@ async fn nameplates(url: &str) -> Vec<String> {
             | Event::OurHints(_)
             | Event::TheirHints(_)
             | Event::Connected(_)
+            | Event::Spooling
             | Event::Sent
             | Event::Stored(_)
             | Event::Complete => {}

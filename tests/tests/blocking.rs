@@ -281,6 +281,7 @@ fn until_connected(next: &mut dyn FnMut() -> Event) {
             | Event::Answered
             | Event::OurHints(_)
             | Event::TheirHints(_)
+            | Event::Spooling
             | Event::Sent
             | Event::Stored(_)
             | Event::Complete => {}

@@ -107,7 +107,9 @@ async fn the_events_come_in_their_order() {
                 Event::Answered => seen.push("answered"),
                 Event::Sent => seen.push("sent"),
                 Event::Closed(end) => break (seen, end, sender.progress()),
-                Event::Offered(_) | Event::Stored(_) | Event::Complete => seen.push("stray"),
+                Event::Offered(_) | Event::Spooling | Event::Stored(_) | Event::Complete => {
+                    seen.push("stray")
+                }
             }
         }
     };
@@ -245,6 +247,7 @@ async fn a_receiver_that_is_dropped_at_any_stage_leaves_nothing_on_the_disk() {
                     | Event::OurHints(_)
                     | Event::TheirHints(_)
                     | Event::Connected(_)
+                    | Event::Spooling
                     | Event::Sent
                     | Event::Complete
                     | Event::Closed(_) => {}

@@ -26,7 +26,7 @@ use crate::error::Error;
 use crate::exchange::{Ended, Taken, TaskEnd, exchange};
 use crate::incoming::Incoming;
 use crate::outgoing::Content;
-use crate::progress::Progress;
+use crate::progress::{Progress, UNKNOWN};
 use crate::receiver::Received;
 
 /// Buffers that go round between thread and task: one at each end, and one on the way.
@@ -89,6 +89,7 @@ impl<S: Stream> Sending<S> {
                 Taken::Ended(outcome) => break outcome.unwrap_or(Err(Error::NoThread))?,
             }
         };
+        self.progress.end();
         Ok(Confirming { wire: self.wire, opener: self.opener, hash })
     }
 
@@ -184,9 +185,11 @@ impl<S: Stream> Receiving<S> {
     async fn receive(&mut self) -> Result<(), Error> {
         let mut got = 0_u64;
         let mut inbox = self.empty().await?;
-        while got < self.size {
+        let mut is_ended = self.size == 0;
+        while !is_ended {
             self.fill(&mut inbox, got).await?;
             got = got.saturating_add(inbox.content_len());
+            is_ended = if self.size == UNKNOWN { inbox.has_empty() } else { got >= self.size };
             let mut next = self.empty().await?;
             inbox.carry_over(&mut next).map_err(|broken| self.broken(&broken, got))?;
             self.to_disk.give(inbox);
@@ -195,6 +198,7 @@ impl<S: Stream> Receiving<S> {
         if got > self.size || inbox.begun() > 0 || self.wire.has_more().await {
             return Err(transit(TransitFault::TooMuch));
         }
+        self.progress.end();
         Ok(())
     }
 
@@ -266,7 +270,7 @@ fn transit(fault: TransitFault) -> Error {
 }
 
 /// Nobody waits for it: whatever it works on ends when its exchange does.
-fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+pub(crate) fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
     let started = thread::Builder::new().name("wormhole-disk".to_owned()).spawn(work);
     started.map(drop).map_err(|_| Error::NoThread)
 }
@@ -300,16 +304,16 @@ mod tests {
     use tempfile::TempDir;
     use wormhole_core::crypto::Key;
     use wormhole_core::error::Error as CoreError;
-    use wormhole_core::transfer;
     use wormhole_core::transit::RecordKeys;
     use wormhole_core::untrusted::{Name, Text};
-    use wormhole_core::wire::peer::Offer;
+    use wormhole_core::wire::peer::{Extras, Item, Offer};
 
     use super::*;
     use crate::archive::layout::Entry;
     use crate::doubles::{End, connection, settle};
-    use crate::error::{BadArchive, Doing};
-    use crate::incoming::Destination;
+    use crate::error::{BadArchive, Doing, Unsendable};
+    use crate::outgoing::Fitted;
+    use crate::place::{Destination, OnConflict};
 
     #[test]
     fn a_file_of_any_size_arrives_whole() {
@@ -324,6 +328,156 @@ mod tests {
                 assert_eq!(work.names(), ["a"]);
             }
         }
+    }
+
+    #[test]
+    fn what_has_no_size_arrives_whole_and_ends_with_an_empty_record() {
+        for size in [0, 1, 131_072, 1_048_576, 3_000_001] {
+            for capacity in [1000, 10_000_000] {
+                let work = Work::new();
+                let content = Content::stream("a", io::Cursor::new(pattern(size)));
+                let (sent, received) = work.transfer_of(content, capacity);
+                sent.unwrap();
+                assert_eq!(received, Ok(Received::Stored(work.path("to/a"))));
+                assert_eq!(fs::read(work.path("to/a")).unwrap(), pattern(size), "{size} {capacity}");
+                let content = Content::stream("a", io::Cursor::new(pattern(size)));
+                let written = Written::default();
+                assert_eq!(transfer_to_writer(content, written.clone()), (Ok(()), Ok(Received::Written)));
+                assert!(*written.0.lock().unwrap() == pattern(size));
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_size_is_not_complete_without_its_end_and_nothing_follows_it() {
+        for (records, expected) in [
+            (&[&b"12"[..], b"3"][..], TransitFault::Lost { got: 3, want: UNKNOWN }),
+            (&[b"12", b"", b"3"], TransitFault::TooMuch),
+            (&[b"12", b"", b""], TransitFault::TooMuch),
+        ] {
+            let work = Work::new();
+            let (ours, theirs) = connection(1000);
+            let mut pipe = Pipe::new(theirs, &keys(1, 2), Vec::new());
+            for record in records {
+                settle(pipe.send(record)).unwrap();
+            }
+            settle(pipe.finish()).unwrap();
+            let received = receive(ours, work.prepare(&Offer::Stream { name: Name::from("a") }));
+            // Empty records behind the end are no content, and do no harm.
+            if *records != [&b"12"[..], b"", b""] || received.is_err() {
+                assert_eq!(received, Err(Error::Wormhole(expected.into())), "{records:?}");
+                assert!(work.names().is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn several_arrive_beside_each_other() {
+        let work = Work::new();
+        fs::create_dir_all(work.path("from/d/empty")).unwrap();
+        work.write("d/one", &pattern(200_000));
+        work.write("two", b"2");
+        crate::system::set_mode(&work.path("from/d"), 0o555).unwrap();
+        let paths = [work.path("from/d"), work.path("from/two")];
+        let mut stored = vec![work.path("to/d"), work.path("to/two")];
+        for extras in [Extras { several: true, ..Extras::default() }, Extras::ALL] {
+            let content = fit(Content::several(&paths, "x").unwrap(), extras);
+            let (sent, received) = work.transfer_of(content, 50_000);
+            sent.unwrap();
+            assert_eq!(received, Ok(Received::Several(stored.clone())));
+            assert_eq!(fs::read(work.path("to/d/one")).unwrap(), pattern(200_000));
+            assert!(work.path("to/d/empty").is_dir());
+            let mut names = work.names();
+            names.sort();
+            assert_eq!(names, ["d", "two"]);
+            let mode = |name: &str| crate::system::mode(&fs::metadata(work.path(name)).unwrap());
+            #[cfg(unix)]
+            assert_eq!(mode("to/d") == 0o555, extras.attributes);
+            crate::system::set_mode(&work.path("to/d"), 0o755).unwrap();
+            fs::remove_dir_all(work.path("to/d")).unwrap();
+            fs::remove_file(work.path("to/two")).unwrap();
+        }
+        // To those that know no more, they are one directory.
+        let content = fit(Content::several(&paths, "x").unwrap(), Extras::default());
+        let (sent, received) = work.transfer_of(content, 50_000);
+        sent.unwrap();
+        assert_eq!(received, Ok(Received::Stored(work.path("to/x"))));
+        stored.iter_mut().for_each(|path| *path = work.path("to/x").join(path.file_name().unwrap()));
+        assert!(stored.iter().all(|path| path.exists()));
+    }
+
+    #[test]
+    fn several_are_those_that_were_offered_or_nothing() {
+        let item = |name: &str, is_directory| Item { name: Name::from(name), is_directory };
+        let cases = [
+            vec![item("d", true)],
+            vec![item("d", true), item("two", true)],
+            vec![item("d", true), item("three", false)],
+            vec![item("d", true), item("two", false), item("three", false)],
+        ];
+        for items in cases {
+            let work = Work::new();
+            fs::create_dir(work.path("from/d")).unwrap();
+            work.write("d/one", b"1");
+            work.write("two", b"2");
+            let content = Content::several(&[work.path("from/d"), work.path("from/two")], "x").unwrap();
+            let Offer::Several { zip_size, bytes, files, .. } = content.offer().to_wire() else { panic!() };
+            let incoming = work.prepare(&Offer::Several { items, zip_size, bytes, files });
+            let (ours, theirs) = connection(10_000);
+            let other = thread::spawn(move || receive(theirs, incoming));
+            send(ours, content).unwrap_err();
+            assert_eq!(other.join().unwrap(), Err(BadArchive::Mismatch.into()));
+            assert!(work.names().is_empty());
+        }
+        let twice = vec![item("x/a", false), item("a", false)];
+        let offer = Offer::Several { items: twice, zip_size: 22, bytes: 0, files: 0 };
+        let into = Destination::Into("/".into());
+        let outcome = Incoming::place(&offer, &into, OnConflict::Refuse);
+        assert!(matches!(outcome, Err(Error::BadName(_))), "{outcome:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_keeps_its_mode_and_time_and_only_where_both_can_do_that() {
+        let work = Work::new();
+        work.write("a", b"1");
+        let at = work.path("from/a");
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        fs::File::options().write(true).open(&at).unwrap().set_modified(time).unwrap();
+        crate::system::set_mode(&at, 0o751).unwrap();
+        for (extras, keeps) in [(Extras::ALL, true), (Extras::default(), false)] {
+            let (sent, received) = work.transfer_of(fit(Content::open(&at).unwrap(), extras), 1000);
+            sent.unwrap();
+            received.unwrap();
+            let found = fs::metadata(work.path("to/a")).unwrap();
+            assert_eq!(crate::system::mode(&found) == 0o751, keeps);
+            assert_eq!(found.modified().unwrap() == time, keeps);
+            fs::remove_file(work.path("to/a")).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_has_no_size_gets_one_where_the_other_side_needs_it() {
+        let content = Content::stream("a", io::Cursor::new(pattern(300_000)));
+        let Ok(Fitted::Unspooled(unspooled)) = content.fit(Extras::default()) else { panic!("it has none") };
+        let content = settle(unspooled.spool().unwrap()).unwrap();
+        assert_eq!(content.size(), 300_000);
+        let work = Work::new();
+        let (sent, received) = work.transfer_of(content, 50_000);
+        sent.unwrap();
+        assert_eq!(received, Ok(Received::Stored(work.path("to/a"))));
+        assert_eq!(fs::read(work.path("to/a")).unwrap(), pattern(300_000));
+    }
+
+    #[test]
+    fn two_of_the_same_name_are_refused_before_anything_is_offered() {
+        let work = Work::new();
+        fs::create_dir(work.path("from/d")).unwrap();
+        work.write("d/a", b"1");
+        work.write("a", b"2");
+        let second = work.path("from/a");
+        let error = Content::several(&[work.path("from/d/a"), second.clone()], "x").unwrap_err();
+        assert_eq!(error, Error::unsendable(&second, Unsendable::SameName));
     }
 
     #[test]
@@ -345,7 +499,7 @@ mod tests {
         for (size, needs_thread) in [(0, false), (1, false), (1 << 20, false), ((1 << 20) + 1, true)] {
             let (ours, theirs) = connection(100_000_000);
             let content = Content::memory("a", pattern(size));
-            let incoming = Incoming::in_memory(&as_it_arrives(content.offer())).unwrap();
+            let incoming = Incoming::in_memory(&content.offer().to_wire()).unwrap();
             let pipe = Pipe::new(ours, &keys(1, 2), Vec::new());
             let sending = Sending::start(content, pipe, Progress::default()).unwrap();
             if !needs_thread {
@@ -379,7 +533,9 @@ mod tests {
             settle(pipe.send(&[])).unwrap();
             settle(pipe.send(&[byte])).unwrap();
         }
-        let incoming = Incoming::in_memory(&Offer::File { name: Name::from("a"), size: 20_000 }).unwrap();
+        let incoming =
+            Incoming::in_memory(&Offer::File { name: Name::from("a"), size: 20_000, attributes: None })
+                .unwrap();
         assert_eq!(receive(ours, incoming), Ok(Received::Bytes(pattern(20_000).into())));
     }
 
@@ -421,7 +577,7 @@ mod tests {
         }
         let (ours, theirs) = connection(10_000_000);
         let content = Content::memory("a", pattern(1000));
-        let incoming = Incoming::to_writer(&as_it_arrives(content.offer()), Box::new(Full)).unwrap();
+        let incoming = Incoming::to_writer(&content.offer().to_wire(), Box::new(Full)).unwrap();
         let other = thread::spawn(move || receive(theirs, incoming));
         let sent = send(ours, content);
         let received = other.join().unwrap();
@@ -528,7 +684,7 @@ mod tests {
         let work = Work::new();
         let (ours, theirs) = connection(1 << 20);
         let mut begun = Vec::new();
-        Entry { name: "../a", size: 5, mode: 0o644 }.write_local(true, &mut begun);
+        Entry { name: "../a", size: 5, mode: 0o644, kept: None }.write_local(true, &mut begun);
         let mut pipe = Pipe::new(theirs, &keys(1, 2), Vec::new());
         settle(pipe.send(&begun)).unwrap();
         let (name, mode) = (Name::from("d"), "zipfile/deflated".to_owned());
@@ -628,6 +784,13 @@ mod tests {
         settle(async { Sending::start(content, pipe, Progress::default())?.run().await?.run().await })
     }
 
+    fn fit(content: Content, extras: Extras) -> Content {
+        match content.fit(extras).unwrap() {
+            Fitted::Ready(content) => content,
+            Fitted::Unspooled(_) => panic!("its size is known"),
+        }
+    }
+
     fn receive(end: End, incoming: Incoming) -> Result<Received, Error> {
         let pipe = Pipe::new(end, &keys(2, 1), Vec::new());
         let receiving = Receiving::start(incoming, pipe, Progress::default())?;
@@ -639,7 +802,7 @@ mod tests {
 
     fn transfer_to_writer(content: Content, to: Written) -> (Result<(), Error>, Result<Received, Error>) {
         let (ours, theirs) = connection(100_000);
-        let incoming = Incoming::to_writer(&as_it_arrives(content.offer()), Box::new(to)).unwrap();
+        let incoming = Incoming::to_writer(&content.offer().to_wire(), Box::new(to)).unwrap();
         let other = thread::spawn(move || receive(theirs, incoming));
         let sent = send(ours, content);
         (sent, other.join().unwrap())
@@ -670,17 +833,6 @@ mod tests {
         (0..len).map(|index| (index / 7 + index / 1000) as u8).collect()
     }
 
-    fn as_it_arrives(offer: &transfer::Offer) -> Offer {
-        match offer.clone() {
-            transfer::Offer::Text(text) => Offer::Text(Text::from(text.as_str())),
-            transfer::Offer::File { name, size } => Offer::File { name: Name::from(name.as_str()), size },
-            transfer::Offer::Directory { name, zip_size, bytes, files } => {
-                let (name, mode) = (Name::from(name.as_str()), "zipfile/deflated".to_owned());
-                Offer::Directory { name, mode, zip_size, bytes, files }
-            }
-        }
-    }
-
     /// A directory to send from, and one to receive into.
     struct Work(TempDir);
 
@@ -707,11 +859,11 @@ mod tests {
         }
 
         fn incoming(&self, name: &str, size: u64) -> Incoming {
-            self.prepare(&Offer::File { name: Name::from(name), size })
+            self.prepare(&Offer::File { name: Name::from(name), size, attributes: None })
         }
 
         fn prepare(&self, offer: &Offer) -> Incoming {
-            Incoming::prepare(offer, &Destination::Into(self.path("to"))).unwrap()
+            Incoming::prepare(offer, &Destination::Into(self.path("to")), OnConflict::Refuse).unwrap()
         }
 
         fn transfer(&self, name: &str, capacity: usize) -> (Result<(), Error>, Result<Received, Error>) {
@@ -725,7 +877,7 @@ mod tests {
             capacity: usize,
         ) -> (Result<(), Error>, Result<Received, Error>) {
             let (ours, theirs) = connection(capacity);
-            let incoming = self.prepare(&as_it_arrives(content.offer()));
+            let incoming = self.prepare(&content.offer().to_wire());
             let other = thread::spawn(move || receive(theirs, incoming));
             let sent = send(ours, content);
             (sent, other.join().unwrap())

@@ -11,6 +11,7 @@ use wormhole_runtime::record::Fastest;
 use crate::error::Error;
 use crate::exchange::ThreadEnd;
 use crate::flow::{Sink, Source};
+use crate::progress::UNKNOWN;
 use crate::receiver::Received;
 
 /// The SHA-256 of all content.
@@ -75,6 +76,21 @@ impl Sink for Sealing<'_> {
             outbox.filled(count);
         }
     }
+
+    fn hurry(&mut self) -> Result<(), Error> {
+        self.seal()?;
+        self.hand_over()
+    }
+
+    /// An empty record says it.
+    fn end(&mut self) -> Result<(), Error> {
+        self.seal()?;
+        self.room()?;
+        match &mut self.outbox {
+            Some(outbox) => Ok(outbox.seal_any(&mut self.sealer)?),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What the thread of the receiver reads from.
@@ -116,7 +132,15 @@ impl<'a> Opening<'a> {
                     self.content = opened.map_err(|fault| Error::Wormhole(fault.into()))?;
                     let content = inbox.content(self.content.clone());
                     self.hash.update(content);
-                    let left = self.left.checked_sub(content.len() as u64);
+                    if self.left == UNKNOWN && content.is_empty() {
+                        self.left = 0;
+                    }
+                    // Of what has no size there is always more to come.
+                    let left = if self.left == UNKNOWN {
+                        Some(UNKNOWN)
+                    } else {
+                        self.left.checked_sub(content.len() as u64)
+                    };
                     self.left = left.ok_or_else(|| Error::Wormhole(TransitFault::TooMuch.into()))?;
                 }
                 None => {

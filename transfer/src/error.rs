@@ -91,6 +91,10 @@ pub enum Unsendable {
     NameTooLong,
     /// All in all too large for an archive.
     TooLarge,
+    /// Something else that is sent with it has the same name.
+    SameName,
+    /// More files and directories at once than an offer can name.
+    TooMany,
 }
 
 /// Why an archive cannot be unpacked.
@@ -220,6 +224,8 @@ impl fmt::Display for Unsendable {
             Self::NameClash => "its name is no plain text, and what would stand for it is taken; rename it",
             Self::NameTooLong => "its path is too long",
             Self::TooLarge => "it is too large",
+            Self::SameName => "something else that is sent with it has the same name",
+            Self::TooMany => "more than 10000 files and directories are named; put them into one directory",
         })
     }
 }

@@ -18,6 +18,8 @@ pub enum Event {
     Session(wormhole::Event),
     /// Receiver: this is offered, and waits for `accept` or `refuse`.
     Offered(Offer),
+    /// Sender: the other side has to know beforehand how long it is, so all of it is read first.
+    Spooling,
     /// Sender: the other side accepts.
     Answered,
     /// Where the other side is told that we can be reached.
@@ -28,8 +30,8 @@ pub enum Event {
     Connected(Path),
     /// Sender: all content has been sent; the other side has yet to say that it has it.
     Sent,
-    /// Receiver: the content is complete and has its name.
-    Stored(PathBuf),
+    /// Receiver: the content is complete and has its name, or several have theirs.
+    Stored(Vec<PathBuf>),
     /// Receiver: the content is complete, in memory or written to where our user said.
     Complete,
     /// The end, and how it came to it.
@@ -48,7 +50,12 @@ impl Event {
             }
             Self::OurHints(hints) => status.our_hints.clone_from(hints),
             Self::TheirHints(hints) => status.their_hints.clone_from(hints),
-            Self::Offered(_) | Self::Answered | Self::Sent | Self::Stored(_) | Self::Complete => {}
+            Self::Offered(_)
+            | Self::Spooling
+            | Self::Answered
+            | Self::Sent
+            | Self::Stored(_)
+            | Self::Complete => {}
         }
     }
 }

@@ -11,6 +11,16 @@ pub(crate) trait Sink {
     /// is complete, so that whoever fills it may still find fault with the last of them.
     fn filled(&mut self, count: usize);
 
+    /// Lets what is there leave: more may be long in coming.
+    fn hurry(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Says that this is the end, where that does not show by the size.
+    fn end(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Copies these bytes in.
     fn put(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         while !bytes.is_empty() {

@@ -6,27 +6,18 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
-use wormhole_core::untrusted::{Name, SafeName};
-use wormhole_core::wire::peer::Offer;
+use wormhole_core::wire::peer::{Attributes, Offer};
 
 use crate::archive::spool::Waiting;
-use crate::archive::tree::{Limits, Tree};
+use crate::archive::tree::{Limits, Tree, keep_directory, keep_file};
 use crate::archive::unpack;
-use crate::error::{Doing, Error};
+use crate::error::{BadArchive, Doing, Error};
 use crate::flow::Source;
+use crate::place::{Destination, OnConflict, Place, Places, nothing_to_store};
+use crate::progress::UNKNOWN;
 use crate::receiver::Received;
 use crate::system;
 use crate::temporary::{NewDirectory, Removals, new_file};
-
-/// Where what comes is to be put.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Destination {
-    /// Into this directory, under the name that the other side gave it, if there is nothing by that name.
-    Into(PathBuf),
-    /// There. What exists there is replaced, a file by a file, once the new one is complete; into a directory that exists
-    /// there it goes as with [`Destination::Into`].
-    At(PathBuf),
-}
 
 /// A file or directory that was offered, with the place for it made ready. Dropping it leaves nothing on the disk.
 pub struct Incoming {
@@ -34,63 +25,88 @@ pub struct Incoming {
     size: u64,
     /// Where it goes; beside the disk only what it is called.
     path: PathBuf,
-    /// The directory of `path`.
-    directory: PathBuf,
     landing: Landing,
 }
 
 enum Landing {
-    File { temporary: NamedTempFile, replace: bool },
-    Directory { temporary: NewDirectory, limits: Limits },
+    File { temporary: NamedTempFile, place: Place, kept: Attributes },
+    Directory { temporary: NewDirectory, places: Places, limits: Limits },
     Memory,
     Writer(Box<dyn Write + Send>),
 }
 
 impl Incoming {
     /// Where this would go, if there it can. Nothing is made yet.
-    pub fn place(offer: &Offer, destination: &Destination) -> Result<PathBuf, Error> {
-        Place::of(offer, destination).map(|place| place.path)
+    pub fn place(
+        offer: &Offer,
+        destination: &Destination,
+        on_conflict: OnConflict,
+    ) -> Result<PathBuf, Error> {
+        Place::of(offer, destination, on_conflict).map(|places| places.path().to_owned())
     }
 
     /// Makes a place for what is offered, after looking whether there is room for it.
-    pub fn prepare(offer: &Offer, destination: &Destination) -> Result<Self, Error> {
-        let Place { path, directory, replace } = Place::of(offer, destination)?;
+    pub fn prepare(offer: &Offer, destination: &Destination, on_conflict: OnConflict) -> Result<Self, Error> {
+        let places = Place::of(offer, destination, on_conflict)?;
+        let path = places.path().to_owned();
         let failed = |why: io::Error| Error::disk(Doing::Create, &path, &why);
-        let (size, landing) = match offer {
-            Offer::File { size, .. } => {
-                check_space(&directory, *size)?;
-                let temporary = new_file(&directory).map_err(failed)?;
-                (*size, Landing::File { temporary, replace })
+        let (size, landing) = match (offer, places) {
+            (Offer::File { size, attributes, .. }, Places::One(place)) => {
+                check_space(&place.directory, *size)?;
+                let temporary = new_file(&place.directory).map_err(failed)?;
+                (*size, Landing::File { temporary, place, kept: attributes.unwrap_or_default() })
             }
-            Offer::Directory { zip_size, bytes, files, .. } => {
+            (Offer::Stream { .. }, Places::One(place)) => {
+                let temporary = new_file(&place.directory).map_err(failed)?;
+                (UNKNOWN, Landing::File { temporary, place, kept: Attributes::default() })
+            }
+            (
+                Offer::Directory { zip_size, bytes, files, .. }
+                | Offer::Several { zip_size, bytes, files, .. },
+                places,
+            ) => {
                 // Somebody who announces a longer archive than there is room for wants to fill the disk.
-                check_space(&directory, *bytes.max(zip_size))?;
-                let temporary = NewDirectory::new(&directory).map_err(failed)?;
-                (*zip_size, Landing::Directory { temporary, limits: Limits { bytes: *bytes, files: *files } })
+                check_space(places.directory(), *bytes.max(zip_size))?;
+                let temporary = NewDirectory::new(places.directory()).map_err(failed)?;
+                let limits = Limits { bytes: *bytes, files: *files };
+                (*zip_size, Landing::Directory { temporary, places, limits })
             }
-            Offer::Text(_) | Offer::Unknown => return Err(nothing_to_store()),
+            (Offer::File { .. } | Offer::Stream { .. } | Offer::Text(_) | Offer::Unknown, _) => {
+                return Err(nothing_to_store());
+            }
         };
-        Ok(Self { size, path, directory, landing })
+        Ok(Self { size, path, landing })
     }
 
-    /// Keeps the file that is offered in memory.
+    /// Keeps what is offered in memory: a file, or the archive that a directory travels as.
     pub fn in_memory(offer: &Offer) -> Result<Self, Error> {
-        Self::beside_the_disk(offer, Landing::Memory)
+        match offer {
+            // There would be no end to it.
+            Offer::Stream { .. } => Err(nothing_to_store()),
+            Offer::File { .. } | Offer::Directory { .. } | Offer::Several { .. } => {
+                Self::beside_the_disk(offer, Landing::Memory)
+            }
+            Offer::Text(_) | Offer::Unknown => Err(nothing_to_store()),
+        }
     }
 
-    /// Writes the file that is offered there, as it comes.
+    /// Writes what is offered there, as it comes: a file, or the archive that a directory travels as.
     pub fn to_writer(offer: &Offer, writer: Box<dyn Write + Send>) -> Result<Self, Error> {
         Self::beside_the_disk(offer, Landing::Writer(writer))
     }
 
     fn beside_the_disk(offer: &Offer, landing: Landing) -> Result<Self, Error> {
-        let Offer::File { name, size } = offer else {
-            return Err(wormhole_core::error::Misuse::OutOfTurn("what is offered is no file").into());
+        let (name, size) = match offer {
+            Offer::File { name, size, .. } => (name.to_string(), *size),
+            Offer::Stream { name } => (name.to_string(), UNKNOWN),
+            Offer::Directory { name, zip_size, .. } => (name.to_string(), *zip_size),
+            Offer::Several { zip_size, .. } => (String::new(), *zip_size),
+            Offer::Text(_) | Offer::Unknown => return Err(nothing_to_store()),
         };
-        Ok(Self { size: *size, path: name.to_string().into(), directory: PathBuf::new(), landing })
+        Ok(Self { size, path: name.into(), landing })
     }
 
-    /// Bytes that will flow over the connection.
+    /// Bytes that will flow over the connection; the largest number where only the end shows it.
     pub const fn size(&self) -> u64 {
         self.size
     }
@@ -115,25 +131,30 @@ impl Incoming {
 
     /// Takes all that flows. It has its name when this has succeeded, and there is nothing of it on the disk otherwise.
     pub(crate) fn take(self, source: &mut impl Source) -> Result<Received, Error> {
-        match self.landing {
-            Landing::File { mut temporary, replace } => {
+        let path = match self.landing {
+            Landing::File { mut temporary, place, kept } => {
                 copy(source, temporary.as_file_mut(), &self.path)?;
+                keep_file(temporary.as_file(), &self.path, &kept)?;
                 source.check_wanted()?;
-                let named = if replace {
-                    temporary.persist(&self.path)
-                } else {
-                    temporary.persist_noclobber(&self.path)
-                };
-                named.map_err(|why| not_named(&self.path, &why.error))?;
+                name_file(temporary, &place)?
             }
-            Landing::Directory { mut temporary, limits } => {
+            Landing::Directory { mut temporary, places, limits } => {
                 let mut tree = Tree::new(temporary.path(), limits);
-                unpack::unpack(source, &mut tree, Waiting { directory: &self.directory, len: self.size })?;
+                let waiting = Waiting { directory: places.directory(), len: self.size };
+                unpack::unpack(source, &mut tree, waiting)?;
                 source.check_wanted()?;
-                tree.finish(temporary.usual_mode())?;
-                system::rename_new(temporary.path(), &self.path)
-                    .map_err(|why| not_named(&self.path, &why))?;
-                temporary.keep();
+                match places {
+                    Places::One(place) => {
+                        tree.finish(temporary.usual_mode())?;
+                        let path = place.name(|path| system::rename_new(temporary.path(), path))?;
+                        temporary.keep();
+                        path
+                    }
+                    Places::Several(_, places) => {
+                        let kept = tree.finish_inside()?;
+                        return name_several(temporary.path(), &places, &kept).map(Received::Several);
+                    }
+                }
             }
             Landing::Memory => {
                 let mut bytes = Vec::new();
@@ -145,8 +166,8 @@ impl Incoming {
                 writer.flush().map_err(|why| Error::disk(Doing::Write, &self.path, &why))?;
                 return Ok(Received::Written);
             }
-        }
-        Ok(Received::Stored(self.path))
+        };
+        Ok(Received::Stored(path))
     }
 }
 
@@ -156,64 +177,63 @@ impl fmt::Debug for Incoming {
     }
 }
 
-/// Where something goes, as far as looking can tell.
-struct Place {
-    path: PathBuf,
-    directory: PathBuf,
-    replace: bool,
-}
-
-impl Place {
-    fn of(offer: &Offer, destination: &Destination) -> Result<Self, Error> {
-        let (name, is_file) = match offer {
-            Offer::File { name, .. } => (name, true),
-            Offer::Directory { name, .. } => (name, false),
-            Offer::Text(_) | Offer::Unknown => return Err(nothing_to_store()),
-        };
-        match destination {
-            Destination::Into(directory) => Self::inside(directory, &safe(name)?),
-            Destination::At(path) => match fs::metadata(path) {
-                Ok(found) if found.is_dir() => Self::inside(path, &safe(name)?),
-                Ok(found) if found.is_file() && is_file => Self::at(path, true),
-                Err(why) if why.kind() != io::ErrorKind::NotFound => {
-                    Err(Error::disk(Doing::Create, path, &why))
-                }
-                Err(_) if fs::symlink_metadata(path).is_err() => Self::at(path, false),
-                Ok(_) | Err(_) => Err(Error::Exists { path: path.clone() }),
-            },
-        }
-    }
-
-    fn inside(directory: &Path, name: &SafeName) -> Result<Self, Error> {
-        let path = directory.join(name.as_str());
-        if fs::symlink_metadata(&path).is_ok() {
-            return Err(Error::Exists { path });
-        }
-        Self::at(&path, false)
-    }
-
-    fn at(path: &Path, replace: bool) -> Result<Self, Error> {
-        let parent = path.parent().filter(|_| path.file_name().is_some());
-        let directory = parent.ok_or_else(|| Error::Exists { path: path.to_owned() })?;
-        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-        // A slash at the end says nothing here, and would be in the way of giving the name.
-        Ok(Self { path: path.components().collect(), directory: directory.to_owned(), replace })
-    }
-}
-
-fn safe(name: &Name) -> Result<SafeName, Error> {
-    name.safe().map_err(|_| Error::BadName(name.to_string()))
-}
-
-fn nothing_to_store() -> Error {
-    wormhole_core::error::Misuse::OutOfTurn("there is nothing to store").into()
-}
-
 pub(crate) fn check_space(directory: &Path, need: u64) -> Result<(), Error> {
     match system::free_space(directory) {
         Some(free) if free < need => Err(Error::NoSpace { need, free }),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Gives a file its name, in the place of what may be replaced there.
+fn name_file(temporary: NamedTempFile, place: &Place) -> Result<PathBuf, Error> {
+    let mut held = Some(temporary);
+    place.name(|path| {
+        let Some(temporary) = held.take() else { return Err(io::ErrorKind::NotFound.into()) };
+        let named =
+            if place.is_replaced() { temporary.persist(path) } else { temporary.persist_noclobber(path) };
+        named.map(drop).map_err(|why| {
+            held = Some(why.file);
+            why.error
+        })
+    })
+}
+
+/// Gives each of several its name: all of them, or none but those that took the place of something.
+fn name_several(
+    from: &Path,
+    places: &[Place],
+    kept: &[(PathBuf, Attributes)],
+) -> Result<Vec<PathBuf>, Error> {
+    let read = |why: io::Error| Error::disk(Doing::Read, from, &why);
+    let is_there = |place: &Place| {
+        fs::symlink_metadata(from.join(place.item())).is_ok_and(|found| found.is_file() == place.is_file())
+    };
+    // Exactly what was offered, for that is what our user has accepted.
+    if fs::read_dir(from).map_err(read)?.count() != places.len() || !places.iter().all(is_there) {
+        return Err(BadArchive::Mismatch.into());
+    }
+    let mut named: Vec<PathBuf> = Vec::new();
+    for place in places {
+        let item = from.join(place.item());
+        let moved = place.name(|path| {
+            if place.is_replaced() { fs::rename(&item, path) } else { system::rename_new(&item, path) }
+        });
+        match moved {
+            Ok(path) => named.push(path),
+            Err(error) => {
+                for (path, place) in named.iter().zip(places).filter(|(_, place)| !place.is_replaced()) {
+                    // It is removed with the directory that it came from.
+                    fs::rename(path, from.join(place.item())).ok();
+                }
+                return Err(error);
+            }
+        }
+    }
+    for (path, place) in named.iter().zip(places) {
+        let item = from.join(place.item());
+        kept.iter().filter(|(at, _)| *at == item).try_for_each(|(_, kept)| keep_directory(path, kept))?;
+    }
+    Ok(named)
 }
 
 fn copy(source: &mut impl Source, to: &mut (impl Write + ?Sized), path: &Path) -> Result<(), Error> {
@@ -228,18 +248,11 @@ fn copy(source: &mut impl Source, to: &mut (impl Write + ?Sized), path: &Path) -
     }
 }
 
-fn not_named(path: &Path, why: &io::Error) -> Error {
-    if why.kind() == io::ErrorKind::AlreadyExists {
-        Error::Exists { path: path.to_owned() }
-    } else {
-        Error::disk(Doing::Rename, path, why)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tempfile::TempDir;
     use wormhole_core::error::Error as CoreError;
+    use wormhole_core::untrusted::Name;
 
     use super::*;
     use crate::flow::doubles::{Chunks, Unwanted};
@@ -248,7 +261,7 @@ mod tests {
     fn a_file_has_its_name_only_when_it_is_complete() {
         let work = TempDir::new().unwrap();
         let destination = Destination::Into(work.path().to_owned());
-        let incoming = Incoming::prepare(&file("../up/a.txt", 5), &destination).unwrap();
+        let incoming = prepare(&file("../up/a.txt", 5), &destination).unwrap();
         assert_eq!(incoming.path(), work.path().join("a.txt"));
         assert!(!work.path().join("a.txt").exists());
         let received = incoming.take(&mut Chunks { bytes: b"hello", at_once: 2 });
@@ -261,9 +274,9 @@ mod tests {
     fn nothing_is_left_behind_by_what_does_not_arrive() {
         let work = TempDir::new().unwrap();
         let destination = Destination::Into(work.path().to_owned());
-        drop(Incoming::prepare(&file("a", 5), &destination).unwrap());
-        drop(Incoming::prepare(&directory("d", 1), &destination).unwrap());
-        let incoming = Incoming::prepare(&directory("d", 1), &destination).unwrap();
+        drop(prepare(&file("a", 5), &destination).unwrap());
+        drop(prepare(&directory("d", 1), &destination).unwrap());
+        let incoming = prepare(&directory("d", 1), &destination).unwrap();
         incoming.take(&mut Chunks { bytes: b"no archive", at_once: 3 }).unwrap_err();
         assert!(names(work.path()).is_empty());
     }
@@ -275,7 +288,7 @@ mod tests {
         let mut archive = Vec::new();
         crate::archive::layout::End::default().write(&mut archive);
         for (offer, bytes) in [(file("a", 5), &b"hello"[..]), (directory("d", 0), &archive)] {
-            let incoming = Incoming::prepare(&offer, &destination).unwrap();
+            let incoming = prepare(&offer, &destination).unwrap();
             let outcome = incoming.take(&mut Unwanted(Chunks { bytes, at_once: 3 }, 0));
             assert_eq!(outcome, Err(CoreError::Cancelled.into()));
             assert!(names(work.path()).is_empty());
@@ -288,12 +301,12 @@ mod tests {
         fs::write(work.path().join("a"), "old").unwrap();
         let destination = Destination::Into(work.path().to_owned());
         let exists = Err(Error::Exists { path: work.path().join("a") });
-        assert_eq!(Incoming::place(&file("a", 3), &destination), exists);
-        assert_eq!(Incoming::place(&directory("a", 3), &destination), exists);
-        assert_eq!(Incoming::place(&directory("d", 3), &Destination::At(work.path().join("a"))), exists);
+        assert_eq!(place(&file("a", 3), &destination), exists);
+        assert_eq!(place(&directory("a", 3), &destination), exists);
+        assert_eq!(place(&directory("d", 3), &Destination::At(work.path().join("a"))), exists);
         // It may also come while the content flows.
         for offer in [file("b", 3), directory("b", 0)] {
-            let incoming = Incoming::prepare(&offer, &destination).unwrap();
+            let incoming = prepare(&offer, &destination).unwrap();
             fs::write(work.path().join("b"), "older").unwrap();
             let mut archive = Vec::new();
             crate::archive::layout::End::default().write(&mut archive);
@@ -310,11 +323,11 @@ mod tests {
         let work = TempDir::new().unwrap();
         let at = work.path().join("a");
         fs::write(&at, "old").unwrap();
-        let incoming = Incoming::prepare(&file("x", 3), &Destination::At(at.clone())).unwrap();
+        let incoming = prepare(&file("x", 3), &Destination::At(at.clone())).unwrap();
         assert_eq!(fs::read(&at).unwrap(), b"old");
         drop(incoming);
         assert_eq!(fs::read(&at).unwrap(), b"old");
-        let incoming = Incoming::prepare(&file("x", 3), &Destination::At(at.clone())).unwrap();
+        let incoming = prepare(&file("x", 3), &Destination::At(at.clone())).unwrap();
         incoming.take(&mut Chunks { bytes: b"new", at_once: 3 }).unwrap();
         assert_eq!(fs::read(&at).unwrap(), b"new");
         assert_eq!(names(work.path()), ["a"]);
@@ -324,11 +337,11 @@ mod tests {
     fn a_named_directory_receives_the_file_inside() {
         let work = TempDir::new().unwrap();
         let destination = Destination::At(work.path().to_owned());
-        assert_eq!(Incoming::place(&file("x", 3), &destination), Ok(work.path().join("x")));
+        assert_eq!(place(&file("x", 3), &destination), Ok(work.path().join("x")));
         let new = Destination::At(work.path().join("new"));
-        assert_eq!(Incoming::place(&directory("x", 3), &new), Ok(work.path().join("new")));
+        assert_eq!(place(&directory("x", 3), &new), Ok(work.path().join("new")));
         let slash = Destination::At(work.path().join("new/"));
-        let incoming = Incoming::prepare(&file("x", 3), &slash).unwrap();
+        let incoming = prepare(&file("x", 3), &slash).unwrap();
         let received = incoming.take(&mut Chunks { bytes: b"123", at_once: 3 });
         assert_eq!(received, Ok(Received::Stored(work.path().join("new"))));
     }
@@ -338,10 +351,10 @@ mod tests {
         let work = TempDir::new().unwrap();
         let destination = Destination::Into(work.path().to_owned());
         for name in ["", ".", "..", "a/", "a/.."] {
-            let error = Incoming::place(&file(name, 3), &destination).unwrap_err();
+            let error = place(&file(name, 3), &destination).unwrap_err();
             assert!(matches!(error, Error::BadName(_)), "{name}: {error}");
         }
-        let error = Incoming::prepare(&file("a", u64::MAX), &destination).unwrap_err();
+        let error = prepare(&file("a", u64::MAX), &destination).unwrap_err();
         assert!(matches!(error, Error::NoSpace { need: u64::MAX, .. }), "{error}");
         assert!(names(work.path()).is_empty());
     }
@@ -353,8 +366,8 @@ mod tests {
         let link = work.path().join("link");
         std::os::unix::fs::symlink("nowhere", &link).unwrap();
         for path in [link, PathBuf::from("/dev/null")] {
-            let place = Incoming::place(&file("x", 3), &Destination::At(path.clone()));
-            assert_eq!(place, Err(Error::Exists { path }));
+            let found = place(&file("x", 3), &Destination::At(path.clone()));
+            assert_eq!(found, Err(Error::Exists { path }));
         }
     }
 
@@ -365,19 +378,27 @@ mod tests {
         fs::write(work.path().join("usual"), "").unwrap();
         fs::create_dir(work.path().join("usual-directory")).unwrap();
         let destination = Destination::Into(work.path().to_owned());
-        let incoming = Incoming::prepare(&file("a", 3), &destination).unwrap();
+        let incoming = prepare(&file("a", 3), &destination).unwrap();
         incoming.take(&mut Chunks { bytes: b"new", at_once: 3 }).unwrap();
         let mut archive = Vec::new();
         crate::archive::layout::End::default().write(&mut archive);
-        let incoming = Incoming::prepare(&directory("d", 0), &destination).unwrap();
+        let incoming = prepare(&directory("d", 0), &destination).unwrap();
         incoming.take(&mut Chunks { bytes: &archive, at_once: 3 }).unwrap();
         let mode = |name| system::mode(&fs::metadata(work.path().join(name)).unwrap());
         assert_eq!(mode("a"), mode("usual"));
         assert_eq!(mode("d"), mode("usual-directory"));
     }
 
+    fn prepare(offer: &Offer, destination: &Destination) -> Result<Incoming, Error> {
+        Incoming::prepare(offer, destination, destination.usual())
+    }
+
+    fn place(offer: &Offer, destination: &Destination) -> Result<PathBuf, Error> {
+        Incoming::place(offer, destination, destination.usual())
+    }
+
     fn file(name: &str, size: u64) -> Offer {
-        Offer::File { name: Name::from(name), size }
+        Offer::File { name: Name::from(name), size, attributes: None }
     }
 
     fn directory(name: &str, bytes: u64) -> Offer {

@@ -16,7 +16,9 @@
 //!
 //! # What is promised
 //!
-//! - Nothing that exists is replaced, unless its name was given; then it stays until the new file is complete.
+//! - Nothing that exists is replaced, unless its name was given or [`OnConflict::Overwrite`]; then it stays until the
+//!   new file is complete.
+//! - A place that is taken costs no code: the offer waits until it is accepted elsewhere, or refused.
 //! - What does not arrive whole leaves nothing behind.
 //! - Memory stays the same whatever the size: a few buffers of a megabyte. Only the names in a directory that is sent are
 //!   held together.
@@ -35,6 +37,10 @@
 //! sender.finish().await
 //! # }
 //! ```
+//!
+//! [`Content::several`] sends several at once, and [`Content::stream`] what has no size yet. Between two sides that can do that, they
+//! arrive as such, and files keep their modes and times; any other side gets one directory, or a file that was read to its
+//! end first.
 //!
 //! # Receiving
 //!
@@ -65,6 +71,7 @@ mod exchange;
 mod flow;
 mod incoming;
 mod outgoing;
+mod place;
 mod progress;
 mod receiver;
 mod sender;
@@ -75,12 +82,14 @@ mod walk;
 
 pub use wormhole_core::transfer::Offer as OurOffer;
 pub use wormhole_core::wire::peer::Offer;
+pub use wormhole_core::wormhole::Transition;
 pub use wormhole_runtime::{Config, Status};
 
 pub use self::error::Error;
 pub use self::event::Event;
-pub use self::incoming::{Destination, Incoming};
+pub use self::incoming::Incoming;
 pub use self::outgoing::Content;
+pub use self::place::{Destination, OnConflict};
 pub use self::progress::Progress;
 pub use self::receiver::{Received, Receiver};
 pub use self::sender::Sender;

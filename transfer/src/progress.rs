@@ -4,6 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// A size that shows only when the content has ended.
+pub(crate) const UNKNOWN: u64 = u64::MAX;
+
 /// How far the content has come. Clones show the same.
 #[derive(Clone, Default)]
 pub struct Progress(Arc<Counters>);
@@ -22,7 +25,22 @@ impl Progress {
 
     /// Bytes that will; 0 before that is known.
     pub fn total(&self) -> u64 {
-        self.0.total.load(Ordering::Relaxed)
+        if self.is_known() { self.0.total.load(Ordering::Relaxed) } else { 0 }
+    }
+
+    /// Whether it shows before the end how much there will be.
+    pub(crate) fn is_known(&self) -> bool {
+        self.0.total.load(Ordering::Relaxed) != UNKNOWN
+    }
+
+    /// Whether all of it has gone, or come.
+    pub(crate) fn is_through(&self) -> bool {
+        self.done() >= self.0.total.load(Ordering::Relaxed)
+    }
+
+    /// What has gone, or come, is all.
+    pub(crate) fn end(&self) {
+        self.set_total(self.done());
     }
 
     pub(crate) fn set(&self, done: u64) {

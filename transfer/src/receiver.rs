@@ -20,7 +20,8 @@ use crate::config::machine;
 use crate::content::Receiving;
 use crate::error::Error;
 use crate::event::Event;
-use crate::incoming::{Destination, Incoming};
+use crate::incoming::Incoming;
+use crate::place::{Destination, OnConflict};
 use crate::progress::Progress;
 use crate::session::{Session, Step};
 
@@ -34,6 +35,8 @@ pub struct Receiver<R: Runtime> {
     status: Status,
     offer: Option<Offer>,
     answered: bool,
+    /// Why there was no place for the offer where our user wanted it.
+    unplaced: Option<Error>,
     incoming: Option<Incoming>,
     received: Option<Received>,
 }
@@ -45,9 +48,11 @@ pub enum Received {
     Text(Text),
     /// A file or directory, which is there.
     Stored(PathBuf),
-    /// A file, in memory.
+    /// Several files and directories, which are there.
+    Several(Vec<PathBuf>),
+    /// A file, in memory; of a directory, the archive that it travels as.
     Bytes(Arc<[u8]>),
-    /// A file, all of which has been written to where our user said.
+    /// A file, or the archive that a directory travels as, all of which has been written to where our user said.
     Written,
 }
 
@@ -61,13 +66,15 @@ impl<R: OnNetwork> Receiver<R> {
 impl<R: Runtime> Receiver<R> {
     /// As [`Receiver::new`], on this runtime, which knows its network already.
     pub fn on(mut runtime: R, config: Config) -> Result<Self, Error> {
-        let machine = transfer::Receiver::new(machine(&config)?, runtime.seed())?;
+        let (ours, _) = machine(&config)?;
+        let machine = transfer::Receiver::new(ours, runtime.seed())?;
         let session = Session::new(machine, runtime, &config);
         Ok(Self {
             session,
             code: None,
             offer: None,
             answered: false,
+            unplaced: None,
             incoming: None,
             received: None,
             status: Status::default(),
@@ -131,40 +138,50 @@ impl<R: Runtime> Receiver<R> {
     }
 
     /// Where the offered file or directory would go, if there it can. Nothing is made and nothing answered yet.
-    pub fn place(&self, destination: &Destination) -> Result<PathBuf, Error> {
-        Incoming::place(self.offered()?, destination)
+    pub fn place(&self, destination: &Destination, on_conflict: OnConflict) -> Result<PathBuf, Error> {
+        Incoming::place(self.offered()?, destination, on_conflict)
     }
 
-    /// Our user wants what was offered, there. Answers the name it will have.
-    ///
-    /// Where that cannot be, because of what exists or for lack of space, the offer is refused, and the error will also be
-    /// that of [`Receiver::finish`], which tells the other side. A text is not stored: [`Receiver::accept_text`].
+    /// Our user wants what was offered, there. Answers the name it will have. As [`Receiver::accept_with`], with what is
+    /// [usual](Destination::usual) there.
     pub fn accept(&mut self, destination: &Destination) -> Result<PathBuf, Error> {
-        match Incoming::prepare(self.offered()?, destination) {
+        self.accept_with(destination, destination.usual())
+    }
+
+    /// Our user wants what was offered, there. Answers the name it will have, unless that is taken meanwhile.
+    ///
+    /// Where that cannot be, because of what exists or for lack of space, the offer still waits: it may be accepted elsewhere.
+    /// [`Receiver::refuse`] or [`Receiver::finish`] then tell the other side, and the error is the outcome. A text is
+    /// not stored: [`Receiver::accept_text`].
+    pub fn accept_with(
+        &mut self,
+        destination: &Destination,
+        on_conflict: OnConflict,
+    ) -> Result<PathBuf, Error> {
+        match Incoming::prepare(self.offered()?, destination, on_conflict) {
             Ok(incoming) => {
                 let path = incoming.path().to_owned();
                 self.take(incoming)?;
                 Ok(path)
             }
-            // The offer still waits: it was asked for the wrong thing.
+            // It was asked for the wrong thing.
             Err(error @ Error::Wormhole(CoreError::Misuse(_))) => Err(error),
             Err(error) => {
-                let told = error.for_the_machine();
-                self.answer(|machine| machine.refuse(told.clone()))?;
-                self.session.failed(told, error.clone());
+                self.unplaced = Some(error.clone());
                 Err(error)
             }
         }
     }
 
-    /// Our user wants the file that was offered in memory: it may take as many bytes as the offer says, which
-    /// [`Receiver::finish`] gives.
+    /// Our user wants what was offered in memory: it may take as many bytes as the offer says, which
+    /// [`Receiver::finish`] gives. A directory is the zip archive that it travels as.
     pub fn accept_memory(&mut self) -> Result<(), Error> {
         let incoming = Incoming::in_memory(self.offered()?)?;
         self.take(incoming)
     }
 
-    /// Our user wants the file that was offered written there as it comes, on a thread of its own. What was written
+    /// Our user wants what was offered written there as it comes, on a thread of its own: a file, or the zip archive that a
+    /// directory travels as. What was written
     /// counts only once [`Receiver::finish`] has succeeded.
     pub fn accept_writer(&mut self, writer: Box<dyn Write + Send>) -> Result<(), Error> {
         let incoming = Incoming::to_writer(self.offered()?, writer)?;
@@ -172,6 +189,7 @@ impl<R: Runtime> Receiver<R> {
     }
 
     fn take(&mut self, incoming: Incoming) -> Result<(), Error> {
+        self.unplaced = None;
         self.answer(transfer::Receiver::accept)?;
         self.session.progress().set_total(incoming.size());
         self.session.count_removals(incoming.removals());
@@ -190,10 +208,14 @@ impl<R: Runtime> Receiver<R> {
         Ok(text)
     }
 
-    /// Our user does not want what was offered.
+    /// Our user does not want what was offered, or found no place for it: then that is the outcome.
     pub fn refuse(&mut self) -> Result<(), Misuse> {
         self.offered()?;
-        self.answer(|machine| machine.refuse(CoreError::Rejected))
+        let why = self.unplaced.take().unwrap_or(Error::Wormhole(CoreError::Rejected));
+        let told = why.for_the_machine();
+        self.answer(|machine| machine.refuse(told.clone()))?;
+        self.session.failed(told, why);
+        Ok(())
     }
 
     /// Our user ends it: the other side is told, and what has come is removed.
@@ -242,10 +264,13 @@ impl<R: Runtime> Receiver<R> {
         }
     }
 
-    /// Waits for the end. Events that come before it are passed over, so an offer must have been answered. A
-    /// [limit](Config::wait_limit) does not count while content moves: it ends the call after once to twice that time
-    /// without any.
+    /// Waits for the end. Events that come before it are passed over, so an offer must have been answered; one for which
+    /// there was no place is refused. A [limit](Config::wait_limit) does not count while content moves: it ends the call
+    /// after once to twice that time without any.
     pub async fn finish(&mut self) -> Result<Received, Error> {
+        if self.unplaced.is_some() {
+            self.refuse()?;
+        }
         let (mut late, mut done) = (self.session.late(), self.session.progress().done());
         loop {
             match self.event_before(late).await {
@@ -293,7 +318,8 @@ impl<R: Runtime> Receiver<R> {
                 Step::Worked(Ok(received)) => {
                     self.session.finish(Ok(()));
                     let event = match &received {
-                        Received::Stored(path) => Event::Stored(path.clone()),
+                        Received::Stored(path) => Event::Stored(vec![path.clone()]),
+                        Received::Several(paths) => Event::Stored(paths.clone()),
                         Received::Text(_) | Received::Bytes(_) | Received::Written => Event::Complete,
                     };
                     self.received = Some(received);

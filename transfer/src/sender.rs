@@ -7,6 +7,7 @@ use wormhole_core::code::Code;
 use wormhole_core::driver::Instant;
 use wormhole_core::error::{Error as CoreError, Misuse};
 use wormhole_core::transfer;
+use wormhole_core::wire::peer::Extras;
 use wormhole_core::wormhole;
 use wormhole_core::wormhole::Transition;
 use wormhole_runtime::{Config, OnNetwork, Runtime, Status};
@@ -15,7 +16,7 @@ use crate::config::machine;
 use crate::content::{Confirming, Sending};
 use crate::error::Error;
 use crate::event::Event;
-use crate::outgoing::Content;
+use crate::outgoing::{Content, Fitted};
 use crate::progress::Progress;
 use crate::session::{Session, Step};
 
@@ -26,12 +27,17 @@ use crate::session::{Session, Step};
 pub struct Sender<R: Runtime> {
     session: Session<transfer::Sender, R, Worked<R::Stream>>,
     content: Option<Content>,
+    /// What this side can do.
+    ours: Extras,
+    /// Our user has still to be told that all has to be read first.
+    must_spool: bool,
     code: Option<Code>,
     status: Status,
 }
 
-/// What the jobs come to: first all is sent, then it is confirmed.
+/// What the jobs come to: it may have to be read first, then all is sent, then it is confirmed.
 enum Worked<S> {
+    Spooled(Result<Content, Error>),
     Sent(Result<Confirming<S>, Error>),
     Confirmed(Result<(), Error>),
 }
@@ -46,10 +52,19 @@ impl<R: OnNetwork> Sender<R> {
 impl<R: Runtime> Sender<R> {
     /// As [`Sender::new`], on this runtime, which knows its network already.
     pub fn on(mut runtime: R, config: Config, content: Content) -> Result<Self, Error> {
-        let machine = transfer::Sender::new(machine(&config)?, content.offer().clone(), runtime.seed())?;
+        content.offer().check()?;
+        let (machine, ours) = machine(&config)?;
+        let machine = transfer::Sender::undecided(machine, runtime.seed());
         let session = Session::new(machine, runtime, &config);
         session.progress().set_total(content.size());
-        Ok(Self { session, content: Some(content), code: None, status: Status::default() })
+        Ok(Self {
+            session,
+            content: Some(content),
+            ours,
+            must_spool: false,
+            code: None,
+            status: Status::default(),
+        })
     }
 
     /// From now on the transitions of the session's machines are kept for [`transition`](Self::transition), for whoever
@@ -146,12 +161,17 @@ impl<R: Runtime> Sender<R> {
     /// Works off what happens until that is an event.
     async fn sort(&mut self, late: Option<Instant>) -> Option<Event> {
         loop {
+            if mem::take(&mut self.must_spool) {
+                return Some(Event::Spooling);
+            }
             match self.session.step(late).await? {
                 Step::Told(told) => {
                     if let Some(event) = self.told(told) {
                         return Some(event);
                     }
                 }
+                Step::Worked(Worked::Spooled(Ok(content))) => self.offer(content),
+                Step::Worked(Worked::Spooled(Err(error))) => self.session.finish(Err(error)),
                 Step::Worked(Worked::Sent(Ok(confirming))) => {
                     self.session.work(async move { Worked::Confirmed(confirming.run().await) }, None);
                     return Some(Event::Sent);
@@ -163,11 +183,39 @@ impl<R: Runtime> Sender<R> {
         }
     }
 
+    /// Offers the content as the other side can take it.
+    fn fit(&mut self, extras: Extras) {
+        let Some(content) = self.content.take() else { return };
+        match content.fit(extras) {
+            Ok(Fitted::Ready(content)) => self.offer(content),
+            Ok(Fitted::Unspooled(unspooled)) => match unspooled.spool() {
+                Ok(spooling) => {
+                    self.must_spool = true;
+                    self.session.prepare(async move { Worked::Spooled(spooling.await) });
+                }
+                Err(error) => self.session.finish(Err(error)),
+            },
+            Err(error) => self.session.finish(Err(error)),
+        }
+    }
+
+    fn offer(&mut self, content: Content) {
+        self.session.progress().set_total(content.size());
+        if let Err(fault) = self.session.machine_mut().offer(content.offer().clone()) {
+            self.session.finish(Err(fault.into()));
+        }
+        self.content = Some(content);
+    }
+
     fn told(&mut self, told: transfer::Event) -> Option<Event> {
         match told {
             transfer::Event::Session(event) => {
                 if let wormhole::Event::Code(code) = &event {
                     self.code = Some(code.clone());
+                }
+                if let wormhole::Event::Versions(theirs) = &event {
+                    let theirs = Extras::declared_in(&theirs.app_versions).unwrap_or_default();
+                    self.fit(self.ours.and(theirs));
                 }
                 Some(Event::Session(event))
             }

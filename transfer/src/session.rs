@@ -141,9 +141,14 @@ impl<M: Side, R: Runtime, W: Send + 'static> Session<M, R, W> {
 
     /// Runs a job beside the session. What it comes to is the next [`Step::Worked`].
     pub(crate) fn work(&mut self, job: impl Future<Output = W> + Send + 'static, thread: Option<Ended>) {
-        let worked = self.worked.clone();
         self.thread = thread.or_else(|| self.thread.take());
         self.driver.machine.watch(&self.progress);
+        self.prepare(job);
+    }
+
+    /// Runs a job beside the session that moves no content.
+    pub(crate) fn prepare(&mut self, job: impl Future<Output = W> + Send + 'static) {
+        let worked = self.worked.clone();
         self.job = Some(self.driver.runtime.beside(async move { worked.put(job.await) }));
     }
 
@@ -247,8 +252,9 @@ struct Watch {
 impl Watch {
     fn new(progress: Progress, limits: &Limits, now: Instant) -> Self {
         let done = progress.done();
-        let is_through = done >= progress.total();
-        let limit = if is_through { limits.confirm } else { limits.stall };
+        let is_through = progress.is_through();
+        // What is made as it flows comes when it comes.
+        let limit = if is_through || !progress.is_known() { limits.confirm } else { limits.stall };
         Self { progress, done, until: now.plus(limit), is_through }
     }
 }

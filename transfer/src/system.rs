@@ -46,6 +46,10 @@ mod unix {
         fs::set_permissions(path, Permissions::from_mode(mode & MODE_BITS))
     }
 
+    pub(crate) fn set_file_mode(file: &File, mode: u32) -> io::Result<()> {
+        file.set_permissions(Permissions::from_mode(mode & MODE_BITS))
+    }
+
     /// What a temporary file is made with: as any other, less what the user's mask takes away.
     pub(crate) fn new_file() -> Permissions {
         Permissions::from_mode(0o666)
@@ -147,6 +151,10 @@ mod plain {
     }
 
     pub(crate) fn set_mode(_: &Path, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(crate) fn set_file_mode(_: &File, _: u32) -> io::Result<()> {
         Ok(())
     }
 

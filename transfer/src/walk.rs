@@ -4,13 +4,15 @@
 //! really is, if that is in the tree, and not where a link to it comes first in the alphabet.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, FileType, Metadata};
 use std::io::{self, Read};
 use std::mem;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use wormhole_core::untrusted::{NAME_BYTES, PATH_BYTES, PATH_DEPTH};
+use wormhole_core::wire::peer::Attributes;
 
 use crate::archive::layout::{self, Measure};
 use crate::error::{Error, Unsendable, reason};
@@ -19,40 +21,83 @@ use crate::system;
 /// The files of a directory, and those of its directories that are empty, in the order of their names.
 #[derive(Clone, Debug)]
 pub(crate) struct Listing {
-    root: PathBuf,
+    roots: Roots,
     /// All paths, one behind the other, as the system has them, with slashes between the components.
     paths: Vec<u8>,
     items: Vec<Item>,
     bytes: u64,
     files: u64,
     renamed: u64,
+    /// Whether the archive says what each entry keeps, and so has an entry for each directory.
+    keeps: bool,
     archive_len: u64,
 }
 
-/// One file, or one empty directory.
+/// Where the files are.
+#[derive(Clone, Debug)]
+enum Roots {
+    /// Below this directory.
+    One(PathBuf),
+    /// Each below one of these, by the first component of its name in the archive.
+    Several(BTreeMap<Vec<u8>, PathBuf>),
+}
+
+impl Roots {
+    fn path(&self, relative: &[u8]) -> PathBuf {
+        match self {
+            Self::One(root) => root.join(system::path_of(relative)),
+            Self::Several(roots) => {
+                let mut parts = relative.splitn(2, |byte| *byte == b'/');
+                let root = parts.next().and_then(|name| roots.get(name)).cloned().unwrap_or_default();
+                match parts.next() {
+                    Some(rest) => root.join(system::path_of(rest)),
+                    None => root,
+                }
+            }
+        }
+    }
+}
+
+/// One file, or one directory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Item {
     start: usize,
     len: usize,
     size: u64,
     mode: u32,
+    kept: Attributes,
     is_directory: bool,
+    /// It is listed only for what it keeps.
+    is_extra: bool,
 }
 
 impl Listing {
     /// Lists what is below `root`, following links.
     pub(crate) fn of(root: &Path) -> Result<Self, Error> {
-        let mut walk = Walk::new(root);
-        walk.run()?;
-        walk.finish()
+        Walk::one(root)?.list_all()
     }
 
     /// As [`Listing::of`], without what cannot be sent, which is named.
     pub(crate) fn of_readable(root: &Path) -> Result<(Self, Vec<Error>), Error> {
-        let mut walk = Walk { left_out: Some(Vec::new()), ..Walk::new(root) };
-        walk.run()?;
-        let left_out = walk.left_out.take().unwrap_or_default();
-        Ok((walk.finish()?, left_out))
+        Walk::one(root)?.list_readable()
+    }
+
+    /// Lists these, each with all that is below it, by the names that they travel with.
+    pub(crate) fn of_several(roots: &BTreeMap<Vec<u8>, PathBuf>) -> Result<Self, Error> {
+        Walk::several(roots)?.list_all()
+    }
+
+    /// As [`Listing::of_several`], without what cannot be sent of directories, which is named.
+    pub(crate) fn of_several_readable(
+        roots: &BTreeMap<Vec<u8>, PathBuf>,
+    ) -> Result<(Self, Vec<Error>), Error> {
+        Walk::several(roots)?.list_readable()
+    }
+
+    /// Has the archive say what each entry keeps.
+    pub(crate) fn keep(&mut self) -> Result<(), Error> {
+        self.keeps = true;
+        self.measure()
     }
 
     /// Bytes of all files together.
@@ -75,40 +120,46 @@ impl Listing {
         self.archive_len
     }
 
-    pub(crate) fn items(&self) -> &[Item] {
-        &self.items
+    /// What the archive has an entry for.
+    pub(crate) fn items(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter().filter(|item| self.keeps || !item.is_extra)
+    }
+
+    /// What stands for it in the archive.
+    pub(crate) fn entry<'a>(&self, item: &Item, name: &'a str) -> layout::Entry<'a> {
+        layout::Entry { name, size: item.size, mode: item.mode, kept: self.keeps.then_some(item.kept) }
     }
 
     /// Where the file is.
     pub(crate) fn path(&self, item: &Item) -> PathBuf {
-        self.root.join(system::path_of(self.relative(item)))
+        self.roots.path(self.relative(item))
     }
 
     /// Its name in the archive.
     pub(crate) fn entry_name(&self, item: &Item) -> Cow<'_, str> {
         let name = without_drive(travelling(self.relative(item)));
-        if item.is_directory { Cow::Owned(format!("{name}/")) } else { name }
+        match (item.is_directory, &*name) {
+            (true, "") => Cow::Borrowed("./"),
+            (true, name) => Cow::Owned(format!("{name}/")),
+            (false, _) => name,
+        }
     }
 
     fn relative(&self, item: &Item) -> &[u8] {
         self.paths.get(item.start..item.start.saturating_add(item.len)).unwrap_or_default()
     }
 
-    fn measure(&self) -> Option<u64> {
+    fn measure(&mut self) -> Result<(), Error> {
         let mut measure = Measure::new();
-        for item in &self.items {
-            measure.add(&item.entry(&self.entry_name(item)))?;
-        }
-        measure.total()
+        let added = self.items().try_for_each(|item| measure.add(&self.entry(item, &self.entry_name(item))));
+        let total = added.and_then(|()| measure.total());
+        self.archive_len =
+            total.ok_or_else(|| Error::unsendable(&self.roots.path(b""), Unsendable::TooLarge))?;
+        Ok(())
     }
 }
 
 impl Item {
-    /// What stands for it in the archive.
-    pub(crate) const fn entry<'a>(&self, name: &'a str) -> layout::Entry<'a> {
-        layout::Entry { name, size: self.size, mode: self.mode }
-    }
-
     pub(crate) const fn is_directory(&self) -> bool {
         self.is_directory
     }
@@ -121,7 +172,7 @@ pub(crate) fn travelling(name: &[u8]) -> Cow<'_, str> {
 }
 
 /// The name of an entry as no system takes it for one on a drive.
-fn without_drive(name: Cow<'_, str>) -> Cow<'_, str> {
+pub(crate) fn without_drive(name: Cow<'_, str>) -> Cow<'_, str> {
     match name.as_bytes() {
         [letter, b':', ..] if letter.is_ascii_alphabetic() => Cow::Owned(name.replacen(':', "_", 1)),
         _ => name,
@@ -141,39 +192,78 @@ struct Walk {
     open: Vec<Vec<u8>>,
     /// Links to directories, which are followed when everything that is really there has been listed.
     links: BTreeSet<Vec<u8>>,
-    /// Directories in which there was no file and no directory, so far.
-    bare: Vec<(Vec<u8>, u32)>,
+    /// The directories that were listed.
+    directories: Vec<Directory>,
     following: bool,
     /// What could not be sent, where that is left out instead of ending the walk.
     left_out: Option<Vec<Error>>,
 }
 
+struct Directory {
+    relative: Vec<u8>,
+    metadata: Metadata,
+    /// There was no file and no directory in it, so far.
+    is_bare: bool,
+}
+
 impl Walk {
-    fn new(root: &Path) -> Self {
+    fn new(roots: Roots) -> Self {
         let listing = Listing {
-            root: root.to_owned(),
+            roots,
             paths: Vec::new(),
             items: Vec::new(),
             bytes: 0,
             files: 0,
             renamed: 0,
+            keeps: false,
             archive_len: 0,
         };
         Self {
             listing,
             seen: BTreeSet::new(),
-            open: vec![Vec::new()],
+            open: Vec::new(),
             links: BTreeSet::new(),
-            bare: Vec::new(),
+            directories: Vec::new(),
             following: false,
             left_out: None,
         }
     }
 
+    /// Through one directory.
+    fn one(root: &Path) -> Result<Self, Error> {
+        let mut walk = Self::new(Roots::One(root.to_owned()));
+        walk.is_new(root)?;
+        walk.open.push(Vec::new());
+        Ok(walk)
+    }
+
+    /// Through several. What was named is sent, also where it is a link, or below another of them.
+    fn several(roots: &BTreeMap<Vec<u8>, PathBuf>) -> Result<Self, Error> {
+        let mut walk = Self::new(Roots::Several(roots.clone()));
+        for (name, path) in roots {
+            if path.is_dir() {
+                walk.is_new(path)?;
+                walk.open.push(name.clone());
+            } else {
+                walk.take(b"", name)?;
+            }
+        }
+        Ok(walk)
+    }
+
+    fn list_all(mut self) -> Result<Listing, Error> {
+        self.run()?;
+        self.finish()
+    }
+
+    fn list_readable(mut self) -> Result<(Listing, Vec<Error>), Error> {
+        self.left_out = Some(Vec::new());
+        self.run()?;
+        let left_out = self.left_out.take().unwrap_or_default();
+        Ok((self.finish()?, left_out))
+    }
+
     fn run(&mut self) -> Result<(), Error> {
-        let root = self.listing.root.clone();
-        let identity = system::identity(&root).map_err(|why| unreadable(&root, &why))?;
-        self.seen.insert(identity);
         loop {
             while let Some(directory) = self.open.pop() {
                 match self.list(&directory) {
@@ -233,10 +323,8 @@ impl Walk {
                 }
             }
         }
-        if is_bare && !directory.is_empty() {
-            let mode = fs::metadata(&path).map(|it| system::mode(&it)).map_err(failed)?;
-            self.bare.push((directory.to_owned(), mode));
-        }
+        let metadata = fs::metadata(&path).map_err(failed)?;
+        self.directories.push(Directory { relative: directory.to_owned(), metadata, is_bare });
         Ok(())
     }
 
@@ -266,7 +354,7 @@ impl Walk {
         check_file(&path, &metadata)?;
         self.listing.files = self.listing.files.saturating_add(1);
         self.listing.bytes = self.listing.bytes.saturating_add(metadata.len());
-        self.push(&relative, metadata.len(), system::mode(&metadata), false);
+        self.push(&relative, metadata.len(), &metadata, false);
         Ok(true)
     }
 
@@ -275,28 +363,30 @@ impl Walk {
         Ok(self.seen.insert(identity))
     }
 
-    fn push(&mut self, relative: &[u8], size: u64, mode: u32, is_directory: bool) {
-        let start = self.listing.paths.len();
+    /// Lists something. A directory has no size.
+    fn push(&mut self, relative: &[u8], size: u64, metadata: &Metadata, is_extra: bool) {
+        let (start, len) = (self.listing.paths.len(), relative.len());
         self.listing.paths.extend_from_slice(relative);
-        self.listing.items.push(Item { start, len: relative.len(), size, mode, is_directory });
+        let (mode, kept, is_directory) = (system::mode(metadata), attributes(metadata), metadata.is_dir());
+        self.listing.items.push(Item { start, len, size, mode, kept, is_directory, is_extra });
     }
 
     fn absolute(&self, relative: &[u8]) -> PathBuf {
-        self.listing.root.join(system::path_of(relative))
+        self.listing.roots.path(relative)
     }
 
     fn finish(mut self) -> Result<Listing, Error> {
         self.sort();
-        let bare = mem::take(&mut self.bare);
-        let empty: Vec<_> = bare.into_iter().filter(|(path, _)| !self.has_below(path)).collect();
-        for (path, mode) in empty {
-            self.push(&path, 0, mode, true);
+        let directories = mem::take(&mut self.directories);
+        let is_empty =
+            |it: &Directory| it.is_bare && !it.relative.is_empty() && !self.has_below(&it.relative);
+        let empty: Vec<_> = directories.iter().map(is_empty).collect();
+        for (directory, is_empty) in directories.iter().zip(empty) {
+            self.push(&directory.relative, 0, &directory.metadata, !is_empty);
         }
         self.sort();
-        let mut listing = self.listing;
-        let total = listing.measure();
-        listing.archive_len = total.ok_or_else(|| Error::unsendable(&listing.root, Unsendable::TooLarge))?;
-        Ok(listing)
+        self.listing.measure()?;
+        Ok(self.listing)
     }
 
     fn sort(&mut self) {
@@ -312,6 +402,13 @@ impl Walk {
         let at = listing.items.partition_point(|item| listing.relative(item) < prefix.as_slice());
         listing.items.get(at).is_some_and(|item| listing.relative(item).starts_with(&prefix))
     }
+}
+
+/// What a file or directory keeps, where the other side can do that.
+pub(crate) fn attributes(metadata: &Metadata) -> Attributes {
+    let since = metadata.modified().ok().and_then(|it| it.duration_since(UNIX_EPOCH).ok());
+    let modified = since.map(|since| (since.as_secs(), since.subsec_nanos().into()));
+    Attributes::new(Some(system::mode(metadata).into()), modified)
 }
 
 /// What a link leads to.
@@ -363,15 +460,16 @@ mod tests {
     impl Listing {
         /// A listing of directories that need not exist.
         pub(crate) fn of_directories(names: impl Iterator<Item = String>) -> Self {
-            let mut walk = Walk::new(Path::new("/nowhere"));
+            let mut walk = Walk::new(Roots::One("/nowhere".into()));
+            let metadata = fs::metadata("/").unwrap();
             for name in names {
-                walk.push(name.as_bytes(), 0, 0o755, true);
+                walk.push(name.as_bytes(), 0, &metadata, false);
             }
             walk.finish().unwrap()
         }
 
         fn names(&self) -> Vec<String> {
-            self.items.iter().map(|item| self.entry_name(item).into_owned()).collect()
+            self.items().map(|item| self.entry_name(item).into_owned()).collect()
         }
     }
 
@@ -477,7 +575,7 @@ mod tests {
             fs::write(root.path().join("c:x"), "2").unwrap();
             let listing = Listing::of(root.path()).unwrap();
             assert_eq!((listing.names(), listing.renamed()), (vec!["c_x".into(), "d_/e:f".into()], 2));
-            assert!(listing.items().iter().all(|item| listing.path(item).exists()));
+            assert!(listing.items().all(|item| listing.path(item).exists()));
             for name in listing.names() {
                 crate::archive::tree::safe_path(name.as_bytes()).unwrap();
             }
@@ -495,7 +593,7 @@ mod tests {
             let listing = Listing::of(root.path()).unwrap();
             assert_eq!(listing.names(), ["a_b", "a\u{fffd}"]);
             assert_eq!(listing.renamed(), 2);
-            let paths: Vec<_> = listing.items().iter().map(|item| listing.path(item)).collect();
+            let paths: Vec<_> = listing.items().map(|item| listing.path(item)).collect();
             assert!(paths.iter().all(|path| path.exists()), "{paths:?}");
             fs::write(odd(b"a\xfe"), "3").unwrap();
             let error = Listing::of(root.path()).unwrap_err();

@@ -12,7 +12,7 @@ use core::mem;
 use core::time::Duration;
 
 use super::ending::{Ending, Patience, farewell, is_silent};
-use super::{Config, Event};
+use super::{Config, Event, Offer};
 use crate::defaults::{
     CANCEL_LIMIT, ERROR_LIMIT, LAST_WORDS_LIMIT, Limits, STORE_LIMIT, TRANSFER_TRANSIT_PURPOSE,
 };
@@ -61,6 +61,8 @@ pub(crate) enum Heard {
     OurHints(TransitInfo),
     /// A connection was chosen.
     Settled(Settled),
+    /// This is what we offer.
+    Ours(Offer),
     /// Our user accepts what was offered.
     Accepted,
     /// It is over. Whatever is held has to be let go.

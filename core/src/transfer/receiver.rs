@@ -222,7 +222,8 @@ impl Conversation for State {
                 | Heard::Said(_)
                 | Heard::OurHints(_)
                 | Heard::Settled(_)
-                | Heard::Accepted => Self::Meeting { verify },
+                | Heard::Accepted
+                | Heard::Ours(_) => Self::Meeting { verify },
             },
             Self::Comparing { held } => comparing(held, heard, out),
             Self::Waiting { way } => waiting(way, heard, out),
@@ -237,7 +238,8 @@ impl Conversation for State {
                 | Heard::Confirmed(_)
                 | Heard::OurHints(_)
                 | Heard::Settled(_)
-                | Heard::Accepted => Self::Flowing { kind },
+                | Heard::Accepted
+                | Heard::Ours(_) => Self::Flowing { kind },
             },
             Self::Over => match heard {
                 Heard::Settled(settled) => let_go(Way::Settled(settled), out),
@@ -246,6 +248,7 @@ impl Conversation for State {
                 | Heard::Said(_)
                 | Heard::OurHints(_)
                 | Heard::Accepted
+                | Heard::Ours(_)
                 | Heard::Over => Self::Over,
             },
         }
@@ -289,7 +292,9 @@ fn comparing(mut held: Vec<Said>, heard: Heard, out: &mut Vec<Order>) -> State {
             State::Comparing { held }
         }
         Heard::Over => State::Over,
-        Heard::Key | Heard::OurHints(_) | Heard::Settled(_) | Heard::Accepted => State::Comparing { held },
+        Heard::Key | Heard::OurHints(_) | Heard::Settled(_) | Heard::Accepted | Heard::Ours(_) => {
+            State::Comparing { held }
+        }
     }
 }
 
@@ -305,9 +310,11 @@ fn waiting(way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
         Heard::Settled(settled) => State::Waiting { way: Way::Settled(settled) },
         Heard::Over => let_go(way, out),
         // As the reference, we pass over what only a receiver says.
-        Heard::Said(Said::Answer(_)) | Heard::Key | Heard::Confirmed(_) | Heard::Accepted => {
-            State::Waiting { way }
-        }
+        Heard::Said(Said::Answer(_))
+        | Heard::Key
+        | Heard::Confirmed(_)
+        | Heard::Accepted
+        | Heard::Ours(_) => State::Waiting { way },
     }
 }
 
@@ -316,7 +323,7 @@ fn weigh(offer: Offer, way: Way, out: &mut Vec<Order>) -> State {
     let kind = match &offer {
         Offer::Text(_) => Kind::Text,
         Offer::File { size: 0, .. } => Kind::Empty,
-        Offer::File { .. } => Kind::Content,
+        Offer::File { .. } | Offer::Stream { .. } | Offer::Several { .. } => Kind::Content,
         Offer::Directory { mode, .. } if mode.starts_with("zipfile") => Kind::Content,
         Offer::Directory { .. } => {
             let_go(way, out);
@@ -357,7 +364,9 @@ fn offered(kind: Kind, way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
             fail(SECOND_OFFER.into(), out)
         }
         Heard::Over => let_go(way, out),
-        Heard::Said(Said::Answer(_)) | Heard::Key | Heard::Confirmed(_) => State::Offered { kind, way },
+        Heard::Said(Said::Answer(_)) | Heard::Key | Heard::Confirmed(_) | Heard::Ours(_) => {
+            State::Offered { kind, way }
+        }
     }
 }
 
@@ -374,9 +383,11 @@ fn accepted(kind: Kind, way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
             fail(SECOND_OFFER.into(), out)
         }
         Heard::Over => let_go(way, out),
-        Heard::Said(Said::Answer(_)) | Heard::Key | Heard::Confirmed(_) | Heard::Accepted => {
-            State::Accepted { kind, way }
-        }
+        Heard::Said(Said::Answer(_))
+        | Heard::Key
+        | Heard::Confirmed(_)
+        | Heard::Accepted
+        | Heard::Ours(_) => State::Accepted { kind, way },
     }
 }
 
@@ -414,7 +425,8 @@ fn racing(kind: Kind, heard: Heard, out: &mut Vec<Order>) -> State {
         | Heard::Key
         | Heard::Confirmed(_)
         | Heard::OurHints(_)
-        | Heard::Accepted => State::Racing { kind },
+        | Heard::Accepted
+        | Heard::Ours(_) => State::Racing { kind },
     }
 }
 
@@ -517,7 +529,7 @@ mod tests {
             ("`transit`", Heard::Said(Said::Transit(TransitInfo::default()))),
             ("our hints", Heard::OurHints(TransitInfo::default())),
             ("a text", offer(text())),
-            ("a file", offer(Offer::File { name: Name::from("f"), size: 1 })),
+            ("a file", offer(Offer::File { name: Name::from("f"), size: 1, attributes: None })),
             ("a zipped directory", offer(directory("zipfile/deflated"))),
             ("another directory", offer(directory("tarball"))),
             ("an unknown offer", offer(Offer::Unknown)),

@@ -29,8 +29,25 @@ impl Sender {
     /// Connects to the mailbox server with the first poll. Refuses an offer that is too long to be sent.
     pub fn new(config: Config, offer: Offer, seed: Seed) -> Result<Self, Misuse> {
         offer.check()?;
+        Ok(Self::meeting(config, Some(offer), seed))
+    }
+
+    /// As [`Sender::new`], where what is offered depends on what the peer can do: it waits for [`Sender::offer`].
+    pub fn undecided(config: Config, seed: Seed) -> Self {
+        Self::meeting(config, None, seed)
+    }
+
+    fn meeting(config: Config, offer: Option<Offer>, seed: Seed) -> Self {
         let state = State::Meeting { offer, verify: config.verify };
-        Ok(Self(Exchange::new(config, state, seed)))
+        Self(Exchange::new(config, state, seed))
+    }
+
+    /// What an [undecided](Sender::undecided) sender offers, as soon as it can be said what the peer can do. A sender that
+    /// has offered, or is over, passes over it.
+    pub fn offer(&mut self, offer: Offer) -> Result<(), Misuse> {
+        offer.check()?;
+        self.0.hear(Heard::Ours(offer));
+        Ok(())
     }
 
     /// From now on the transitions of the session's machines are kept for [`transition`](Self::transition).
@@ -56,11 +73,12 @@ impl Sender {
     /// Our user has compared the verifiers. Nothing is offered before.
     pub fn confirm_verifier(&mut self, same: bool) -> Result<(), Misuse> {
         match self.0.conversation() {
-            State::Comparing { .. } => {
+            State::Deciding { same: false, .. } => {
                 self.0.hear(Heard::Confirmed(same));
                 Ok(())
             }
             State::Meeting { .. }
+            | State::Deciding { same: true, .. }
             | State::Preparing { .. }
             | State::Offered { .. }
             | State::TextOffered
@@ -101,9 +119,10 @@ impl Machine for Sender {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum State {
     /// There is no key yet.
-    Meeting { offer: Offer, verify: bool },
-    /// Our user compares the verifiers. Some peers say at once where they are.
-    Comparing { offer: Offer, early: Option<TransitInfo> },
+    Meeting { offer: Option<Offer>, verify: bool },
+    /// Our user compares the verifiers, or has found them to be the `same`; or what is offered is not known yet. Some
+    /// peers say at once where they are.
+    Deciding { offer: Option<Offer>, same: bool, early: Option<TransitInfo> },
     /// The listener is being set up.
     Preparing { offer: Offer },
     /// The offer waits for its answer. The peer may be connected already; see [`Settled`] for what is not noticed.
@@ -125,8 +144,8 @@ impl Conversation for State {
     fn step(self, heard: Heard, out: &mut Vec<Order>) -> Self {
         match self {
             Self::Meeting { offer, verify } => match heard {
-                Heard::Key if verify => Self::Comparing { offer, early: None },
-                Heard::Key => begin(offer, None, out),
+                Heard::Key => decide(offer, !verify, None, out),
+                Heard::Ours(ours) => Self::Meeting { offer: offer.or(Some(ours)), verify },
                 Heard::Over => Self::Over,
                 Heard::Confirmed(_)
                 | Heard::Said(_)
@@ -134,7 +153,7 @@ impl Conversation for State {
                 | Heard::Settled(_)
                 | Heard::Accepted => Self::Meeting { offer, verify },
             },
-            Self::Comparing { offer, early } => comparing(offer, early, heard, out),
+            Self::Deciding { offer, same, early } => deciding(offer, same, early, heard, out),
             Self::Preparing { offer } => preparing(offer, heard, out),
             Self::Offered { settled } => offered(settled, heard, out),
             Self::TextOffered => text_offered(heard, out),
@@ -147,6 +166,7 @@ impl Conversation for State {
                 | Heard::Said(_)
                 | Heard::OurHints(_)
                 | Heard::Accepted
+                | Heard::Ours(_)
                 | Heard::Over => Self::Over,
             },
         }
@@ -165,7 +185,7 @@ impl Conversation for State {
         match self {
             Self::Offered { .. } | Self::TextOffered => Some(Awaited::Decision),
             Self::Meeting { .. }
-            | Self::Comparing { .. }
+            | Self::Deciding { .. }
             | Self::Preparing { .. }
             | Self::Racing
             | Self::Flowing
@@ -174,24 +194,39 @@ impl Conversation for State {
     }
 }
 
-fn comparing(offer: Offer, early: Option<TransitInfo>, heard: Heard, out: &mut Vec<Order>) -> State {
+fn deciding(
+    offer: Option<Offer>,
+    same: bool,
+    early: Option<TransitInfo>,
+    heard: Heard,
+    out: &mut Vec<Order>,
+) -> State {
     match heard {
-        Heard::Confirmed(true) => begin(offer, early, out),
+        Heard::Confirmed(true) => decide(offer, true, early, out),
         Heard::Confirmed(false) => {
             // The words of `docs/file-transfer-protocol.md`, "Messages".
             let words = "sender rejected verification check, abandoned transfer";
             out.push(Order::Abandon(Error::VerifierRefused, words));
             State::Over
         }
+        Heard::Ours(ours) => decide(offer.or(Some(ours)), same, early, out),
         Heard::Said(Said::Transit(theirs)) => {
-            State::Comparing { offer, early: Some(early.unwrap_or(theirs)) }
+            State::Deciding { offer, same, early: Some(early.unwrap_or(theirs)) }
         }
         Heard::Said(Said::Offer(_)) => fail(PeerFault::SameRole.into(), out),
         Heard::Said(Said::Answer(_)) => fail(UNASKED.into(), out),
         Heard::Over => State::Over,
         Heard::Key | Heard::OurHints(_) | Heard::Settled(_) | Heard::Accepted => {
-            State::Comparing { offer, early }
+            State::Deciding { offer, same, early }
         }
+    }
+}
+
+/// Begins, once the peer is the right one and it is known what is offered.
+fn decide(offer: Option<Offer>, same: bool, early: Option<TransitInfo>, out: &mut Vec<Order>) -> State {
+    match offer {
+        Some(offer) if same => begin(offer, early, out),
+        offer => State::Deciding { offer, same, early },
     }
 }
 
@@ -202,7 +237,7 @@ fn begin(offer: Offer, early: Option<TransitInfo>, out: &mut Vec<Order>) -> Stat
             out.push(Order::Say(TransferMessage::Offer(offer.to_wire())));
             State::TextOffered
         }
-        Offer::File { .. } | Offer::Directory { .. } => {
+        Offer::File { .. } | Offer::Stream { .. } | Offer::Several { .. } | Offer::Directory { .. } => {
             out.push(Order::Listen);
             out.extend(early.map(Order::Believe));
             State::Preparing { offer }
@@ -229,7 +264,7 @@ fn preparing(offer: Offer, heard: Heard, out: &mut Vec<Order>) -> State {
             fail(TransitFault::NoContact.into(), out)
         }
         Heard::Over => State::Over,
-        Heard::Key | Heard::Confirmed(_) | Heard::Accepted => State::Preparing { offer },
+        Heard::Key | Heard::Confirmed(_) | Heard::Accepted | Heard::Ours(_) => State::Preparing { offer },
     }
 }
 
@@ -259,7 +294,9 @@ fn offered(settled: Option<Settled>, heard: Heard, out: &mut Vec<Order>) -> Stat
         }
         Heard::Settled(settled) => State::Offered { settled: Some(settled) },
         Heard::Over => let_go(settled, out),
-        Heard::Key | Heard::Confirmed(_) | Heard::OurHints(_) | Heard::Accepted => State::Offered { settled },
+        Heard::Key | Heard::Confirmed(_) | Heard::OurHints(_) | Heard::Accepted | Heard::Ours(_) => {
+            State::Offered { settled }
+        }
     }
 }
 
@@ -276,9 +313,12 @@ fn text_offered(heard: Heard, out: &mut Vec<Order>) -> State {
         // Some receivers say where they are before they know that there is only a text.
         Heard::Said(Said::Transit(_)) => State::TextOffered,
         Heard::Over => State::Over,
-        Heard::Key | Heard::Confirmed(_) | Heard::OurHints(_) | Heard::Settled(_) | Heard::Accepted => {
-            State::TextOffered
-        }
+        Heard::Key
+        | Heard::Confirmed(_)
+        | Heard::OurHints(_)
+        | Heard::Settled(_)
+        | Heard::Accepted
+        | Heard::Ours(_) => State::TextOffered,
     }
 }
 
@@ -296,7 +336,8 @@ fn racing(heard: Heard, out: &mut Vec<Order>) -> State {
         | Heard::Key
         | Heard::Confirmed(_)
         | Heard::OurHints(_)
-        | Heard::Accepted => State::Racing,
+        | Heard::Accepted
+        | Heard::Ours(_) => State::Racing,
     }
 }
 
@@ -309,7 +350,8 @@ fn flowing(heard: Heard, out: &mut Vec<Order>) -> State {
         | Heard::Confirmed(_)
         | Heard::OurHints(_)
         | Heard::Settled(_)
-        | Heard::Accepted => State::Flowing,
+        | Heard::Accepted
+        | Heard::Ours(_) => State::Flowing,
     }
 }
 
@@ -372,14 +414,17 @@ mod tests {
     fn the_table_in_the_tree_is_current() {
         let settled = || Some(sample::settled());
         let states = [
-            ("Meeting", State::Meeting { offer: file(), verify: false }),
-            ("Meeting, to be verified", State::Meeting { offer: file(), verify: true }),
-            ("Meeting, with a text", State::Meeting { offer: Offer::Text("t".into()), verify: false }),
-            ("Comparing", State::Comparing { offer: file(), early: None }),
+            ("Meeting", State::Meeting { offer: Some(file()), verify: false }),
+            ("Meeting, undecided", State::Meeting { offer: None, verify: false }),
+            ("Meeting, to be verified", State::Meeting { offer: Some(file()), verify: true }),
+            ("Meeting, with a text", State::Meeting { offer: Some(Offer::Text("t".into())), verify: false }),
+            ("Deciding", State::Deciding { offer: Some(file()), same: false, early: None }),
             (
-                "Comparing, hints came",
-                State::Comparing { offer: file(), early: Some(TransitInfo::default()) },
+                "Deciding, hints came",
+                State::Deciding { offer: Some(file()), same: false, early: Some(TransitInfo::default()) },
             ),
+            ("Deciding, undecided", State::Deciding { offer: None, same: false, early: None }),
+            ("Deciding, compared", State::Deciding { offer: None, same: true, early: None }),
             ("Preparing", State::Preparing { offer: file() }),
             ("Offered", State::Offered { settled: None }),
             ("Offered, connected", State::Offered { settled: settled() }),
@@ -400,6 +445,7 @@ mod tests {
             ("yes to a text", answer(Answer::Text(Ok(())))),
             ("another answer", answer(Answer::File(Err(Text::from("no"))))),
             ("settled", Heard::Settled(sample::settled())),
+            ("our offer", Heard::Ours(file())),
             ("accepted", Heard::Accepted),
             ("over", Heard::Over),
         ];
@@ -414,6 +460,6 @@ mod tests {
     }
 
     fn file() -> Offer {
-        Offer::File { name: "f".into(), size: 1 }
+        Offer::File { name: "f".into(), size: 1, attributes: None }
     }
 }

@@ -62,6 +62,109 @@ impl Versions {
     }
 }
 
+/// What a side can do beyond the file transfer that everybody knows. It is said in `app_versions`, under one key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// Files and directories keep their modes and times.
+    pub attributes: bool,
+    /// Several files and directories in one offer.
+    pub several: bool,
+    /// Content of unknown length.
+    pub stream: bool,
+}
+
+impl Extras {
+    /// Everything that this version can do.
+    pub const ALL: Self = Self { attributes: true, several: true, stream: true };
+
+    /// What a side says of itself; nothing is said where the key is missing.
+    pub fn declared_in(app_versions: &RawJson) -> Option<Self> {
+        let [extras] = Json::parse(app_versions.as_str().as_bytes())?.fields(["transfer-extras"])?;
+        let names = ["attributes", "several", "stream"];
+        let [attributes, several, stream] = extras?.fields(names).unwrap_or_default();
+        let has = |version: Option<Json<'_>>| version.and_then(Json::number).is_some_and(|it| it >= 1);
+        Some(Self { attributes: has(attributes), several: has(several), stream: has(stream) })
+    }
+
+    /// What both sides can do.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            attributes: self.attributes && other.attributes,
+            several: self.several && other.several,
+            stream: self.stream && other.stream,
+        }
+    }
+
+    /// These `app_versions` with everything that this version can do. What is no object stays as it is.
+    pub fn all_added_to(app_versions: &str) -> String {
+        const ALL: &str = r#"{"transfer-extras":{"attributes":1,"several":1,"stream":1}"#;
+        let Some(rest) = app_versions.trim_start().strip_prefix('{') else { return app_versions.into() };
+        let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
+        [ALL, comma, rest].concat()
+    }
+}
+
+/// What a file keeps where both sides can do [`Extras::attributes`]. A stranger says it, so each is bounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// The nine bits of its permissions.
+    mode: Option<u32>,
+    /// When it was written last: seconds since 1970, and nanoseconds.
+    modified: Option<(u64, u32)>,
+}
+
+impl Attributes {
+    /// What is in bounds of this: of the mode the lowest nine bits, none of which is no mode, and times until the year
+    /// 9999.
+    pub fn new(mode: Option<u64>, modified: Option<(u64, u64)>) -> Self {
+        let mode = mode.and_then(|mode| u32::try_from(mode & 0o777).ok()).filter(|mode| *mode != 0);
+        let modified = modified.filter(|(seconds, nanos)| *seconds <= LAST_SECOND && *nanos < 1_000_000_000);
+        let modified = modified.and_then(|(seconds, nanos)| Some((seconds, u32::try_from(nanos).ok()?)));
+        Self { mode, modified }
+    }
+
+    /// The nine bits of its permissions.
+    pub const fn mode(&self) -> Option<u32> {
+        self.mode
+    }
+
+    /// When it was written last: seconds since 1970, and nanoseconds.
+    pub const fn modified(&self) -> Option<(u64, u32)> {
+        self.modified
+    }
+
+    fn decode(attributes: Json<'_>) -> Option<Self> {
+        let [mode, seconds, nanos] = attributes.fields(["mode", "seconds", "nanoseconds"])?;
+        let number = |json: Option<Json<'_>>| json.and_then(Json::number);
+        Some(Self::new(number(mode), number(seconds).zip(number(nanos).or(Some(0)))))
+    }
+
+    fn encode(&self) -> Value {
+        let mode = self.mode.map(|mode| ("mode", mode.into()));
+        let seconds = self.modified.map(|(seconds, _)| ("seconds", seconds.into()));
+        let nanos = self.modified.map(|(_, nanos)| ("nanoseconds", nanos.into()));
+        Value::Object(
+            [mode, seconds, nanos].into_iter().flatten().map(|(key, it)| (String::from(key), it)).collect(),
+        )
+    }
+}
+
+/// The last second of the year 9999.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// The most files and directories that one offer names.
+pub const ITEM_LIMIT: usize = 10_000;
+
+/// One of several that are offered together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its name, not to be believed.
+    pub name: Name,
+    /// Whether it is a directory, and else a file.
+    pub is_directory: bool,
+}
+
 /// A message of file transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransferMessage {
@@ -130,6 +233,24 @@ pub enum Offer {
         name: Name,
         /// Bytes that will follow.
         size: u64,
+        /// What it keeps; only where both sides can do [`Extras::attributes`].
+        attributes: Option<Attributes>,
+    },
+    /// A file whose length nobody knows yet; only where both sides can do [`Extras::stream`].
+    Stream {
+        /// Its name, not to be believed.
+        name: Name,
+    },
+    /// Several files and directories; only where both sides can do [`Extras::several`].
+    Several {
+        /// What there will be.
+        items: Vec<Item>,
+        /// Bytes that will follow.
+        zip_size: u64,
+        /// Bytes of all files when unpacked.
+        bytes: u64,
+        /// Number of files.
+        files: u64,
     },
     /// A directory.
     Directory {
@@ -150,15 +271,43 @@ pub enum Offer {
 
 impl Offer {
     fn decode(offer: Json<'_>) -> Option<Self> {
-        let [message, file, directory] = offer.fields(["message", "file", "directory"])?;
+        let fields = offer.fields(["message", "file", "directory", "several", "stream"])?;
+        let [message, file, directory, several, stream] = fields;
         if let Some(message) = message {
             return Some(Self::Text(Text::from_wire(message.bytes()?)));
         }
         if let Some(file) = file {
-            let [name, size] = file.fields(["filename", "filesize"])?;
-            return Some(Self::File { name: Name::from_wire(name?.bytes()?), size: size?.number()? });
+            let [name, size, attributes] = file.fields(["filename", "filesize", "attributes"])?;
+            let name = Name::from_wire(name?.bytes()?);
+            let attributes = attributes.and_then(Attributes::decode);
+            return Some(Self::File { name, size: size?.number()?, attributes });
         }
-        directory.map_or(Some(Self::Unknown), Self::decode_directory)
+        match (directory, several, stream) {
+            (Some(directory), _, _) => Self::decode_directory(directory),
+            (None, Some(several), _) => Self::decode_several(several),
+            (None, None, Some(stream)) => {
+                let [name] = stream.fields(["filename"])?;
+                Some(Self::Stream { name: Name::from_wire(name?.bytes()?) })
+            }
+            (None, None, None) => Some(Self::Unknown),
+        }
+    }
+
+    fn decode_several(several: Json<'_>) -> Option<Self> {
+        let fields = several.fields(["items", "zipsize", "numbytes", "numfiles"])?;
+        let [listed, zip_size, bytes, files] = fields;
+        let mut items = Vec::new();
+        let mut is_sound = true;
+        listed?.each(|item| match Item::decode(item) {
+            Some(item) if items.len() < ITEM_LIMIT => items.push(item),
+            Some(_) | None => is_sound = false,
+        })?;
+        is_sound.then_some(Self::Several {
+            items,
+            zip_size: zip_size?.number()?,
+            bytes: bytes?.number()?,
+            files: files?.number()?,
+        })
     }
 
     fn decode_directory(directory: Json<'_>) -> Option<Self> {
@@ -176,9 +325,24 @@ impl Offer {
     fn encode(&self) -> Value {
         match self {
             Self::Text(text) => object([("message", text.to_unicode().into())]),
-            Self::File { name, size } => {
-                let file = object([("filename", name.to_unicode().into()), ("filesize", (*size).into())]);
+            Self::File { name, size, attributes } => {
+                let named = ("filename", name.to_unicode().into());
+                let sized = ("filesize", (*size).into());
+                let file = match attributes {
+                    Some(attributes) => object([named, sized, ("attributes", attributes.encode())]),
+                    None => object([named, sized]),
+                };
                 object([("file", file)])
+            }
+            Self::Stream { name } => object([("stream", object([("filename", name.to_unicode().into())]))]),
+            Self::Several { items, zip_size, bytes, files } => {
+                let several = object([
+                    ("items", items.iter().map(Item::encode).collect::<Vec<_>>().into()),
+                    ("zipsize", (*zip_size).into()),
+                    ("numbytes", (*bytes).into()),
+                    ("numfiles", (*files).into()),
+                ]);
+                object([("several", several)])
             }
             Self::Directory { name, mode, zip_size, bytes, files } => {
                 let directory = object([
@@ -192,6 +356,18 @@ impl Offer {
             }
             Self::Unknown => object([]),
         }
+    }
+}
+
+impl Item {
+    fn decode(item: Json<'_>) -> Option<Self> {
+        let [file, directory] = item.fields(["filename", "dirname"])?;
+        let name = Name::from_wire(file.or(directory)?.bytes()?);
+        Some(Self { name, is_directory: file.is_none() })
+    }
+
+    fn encode(&self) -> Value {
+        object([(if self.is_directory { "dirname" } else { "filename" }, self.name.to_unicode().into())])
     }
 }
 
@@ -323,6 +499,66 @@ mod tests {
     }
 
     #[test]
+    fn extras_are_what_both_sides_have_said() {
+        let of = |json: &str| Extras::declared_in(&RawJson::parse(json).unwrap());
+        assert_eq!(of("{}"), None);
+        assert_eq!(of("null"), None);
+        assert_eq!(of(r#"{"transfer-extras": null}"#), Some(Extras::default()));
+        assert_eq!(of(r#"{"transfer-extras": {"several": 0, "stream": "1"}}"#), Some(Extras::default()));
+        let theirs = of(r#"{"transfer-extras": {"several": 2, "banana": {}}}"#).unwrap();
+        assert_eq!(Extras::ALL.and(theirs), Extras { several: true, ..Extras::default() });
+        for told in ["{}", r#" { } "#, r#"{"abilities": ["x"], "n": 1}"#] {
+            let all = Extras::all_added_to(told);
+            assert_eq!(of(&all), Some(Extras::ALL), "{all}");
+        }
+        assert_eq!(Extras::all_added_to("[1]"), "[1]");
+    }
+
+    #[test]
+    fn what_a_file_keeps_is_bounded() {
+        let offer = |kept: &str| {
+            let plain = format!(
+                r#"{{"offer": {{"file": {{"filename": "a", "filesize": 1, "attributes": {kept}}}}}}}"#
+            );
+            let said = TransferMessage::decode(plain.as_bytes()).unwrap().remove(0);
+            let TransferMessage::Offer(Offer::File { attributes, .. }) = said else { panic!("{said:?}") };
+            attributes
+        };
+        let kept = offer(r#"{"mode": 4095, "seconds": 1700000000, "nanoseconds": 5}"#).unwrap();
+        assert_eq!((kept.mode(), kept.modified()), (Some(0o777), Some((1_700_000_000, 5))));
+        for hostile in [
+            r#"{"mode": 0, "seconds": 253402300800}"#,
+            r#"{"mode": 3584, "seconds": 18446744073709551615}"#,
+            r#"{"mode": -1, "seconds": 1, "nanoseconds": 1000000000}"#,
+            r#"{"mode": "511", "seconds": -1}"#,
+            "{}",
+        ] {
+            assert_eq!(offer(hostile), Some(Attributes::default()), "{hostile}");
+        }
+        assert_eq!(offer("5"), None);
+    }
+
+    #[test]
+    fn several_and_streams_are_read_as_they_are_written_and_their_number_is_bounded() {
+        let item = |name: &str, is_directory| Item { name: Name::from(name), is_directory };
+        let several = |items| Offer::Several { items, zip_size: 3, bytes: 2, files: 1 };
+        for offer in [
+            several(vec![item("a", false), item("d", true)]),
+            several(vec![]),
+            Offer::Stream { name: Name::from("s") },
+        ] {
+            let message = TransferMessage::Offer(offer);
+            assert_eq!(TransferMessage::decode(&message.encode()), Ok(vec![message]));
+        }
+        let many = |count| TransferMessage::Offer(several(vec![item("a", false); count]));
+        assert!(TransferMessage::decode(&many(ITEM_LIMIT).encode()).is_ok());
+        assert_eq!(TransferMessage::decode(&many(ITEM_LIMIT + 1).encode()), Err(Malformed));
+        for plain in [r#"{"offer": {"several": {}}}"#, r#"{"offer": {"stream": {}}}"#] {
+            assert_eq!(TransferMessage::decode(plain.as_bytes()), Err(Malformed));
+        }
+    }
+
+    #[test]
     fn several_keys_are_read_in_the_order_in_which_they_count() {
         let plain = r#"{"answer": {"file_ack": "ok"}, "banana": 1, "offer": {"message": "m"}, "transit": {}, "error": "e"}"#;
         assert_eq!(
@@ -350,7 +586,7 @@ mod tests {
     fn names_and_texts_may_hold_lone_surrogates() {
         let plain = br#"{"offer": {"file": {"filename": "caf\udce9", "filesize": 5}}}"#;
         let name = Name::from_wire(b"caf\xed\xb3\xa9".to_vec());
-        let offer = TransferMessage::Offer(Offer::File { name, size: 5 });
+        let offer = TransferMessage::Offer(Offer::File { name, size: 5, attributes: None });
         assert_eq!(TransferMessage::decode(plain).unwrap(), core::slice::from_ref(&offer));
         // We write what others can read.
         let expected = "{\"offer\":{\"file\":{\"filename\":\"caf\u{fffd}\",\"filesize\":5}}}";
@@ -436,7 +672,7 @@ mod tests {
             let [zip_size, bytes, files] = sizes;
             let message = match kind {
                 0 => TransferMessage::Offer(Offer::Text(Text::from(text.as_str()))),
-                1 => TransferMessage::Offer(Offer::File { name: Name::from(text.as_str()), size: bytes }),
+                1 => TransferMessage::Offer(Offer::File { name: Name::from(text.as_str()), size: bytes, attributes: None }),
                 2 => {
                     let (name, mode) = (Name::from(text.as_str()), text);
                     TransferMessage::Offer(Offer::Directory { name, mode, zip_size, bytes, files })

@@ -127,6 +127,11 @@ impl Config {
         Ok(Self { versions: Versions { app_versions: raw_json(json)? }, ..self })
     }
 
+    /// What the peer is told.
+    pub const fn told(&self) -> &Versions {
+        &self.versions
+    }
+
     /// Which program, and which version of it, the server is told.
     #[must_use]
     pub fn client_version(self, program: &str, version: &str) -> Self {

@@ -131,7 +131,11 @@ fn our_offer(offer: &Value) -> Offer {
         return Offer::Text(text(message));
     }
     if let Some(file) = offer.get("file") {
-        return Offer::File { name: text(&file["filename"]), size: number(&file["filesize"]) };
+        return Offer::File {
+            name: text(&file["filename"]),
+            size: number(&file["filesize"]),
+            attributes: None,
+        };
     }
     let directory = &offer["directory"];
     Offer::Directory {
@@ -146,10 +150,14 @@ fn told_offer(offer: &wormhole_core::wire::peer::Offer) -> Offer {
     use wormhole_core::wire::peer::Offer as Told;
     match offer {
         Told::Text(text) => Offer::Text(text.to_unicode()),
-        Told::File { name, size } => Offer::File { name: name.to_unicode(), size: *size },
+        Told::File { name, size, attributes } => {
+            Offer::File { name: name.to_unicode(), size: *size, attributes: *attributes }
+        }
         Told::Directory { name, zip_size, bytes, files, .. } => {
             Offer::Directory { name: name.to_unicode(), zip_size: *zip_size, bytes: *bytes, files: *files }
         }
-        Told::Unknown => panic!("every recorded offer is known"),
+        Told::Stream { .. } | Told::Several { .. } | Told::Unknown => {
+            panic!("every recorded offer is of the old kinds")
+        }
     }
 }

@@ -50,7 +50,7 @@ fn the_sender_of_a_text_stands_odd_messages() {
 #[test]
 fn the_sender_of_a_file_stands_odd_messages() {
     for row in vectors("capture_odd_messages.json")["to_file_sender"].as_array().unwrap() {
-        let file = Offer::File { name: "f".into(), size: 5 };
+        let file = Offer::File { name: "f".into(), size: 5, attributes: None };
         let mut world = World::new(vec![sender(lonely(), file), double(script(row, 2))]);
         world.finish();
         compare(&world, 1, 0, row, &expected(row));
@@ -81,7 +81,7 @@ fn a_second_offer_is_an_error() {
 #[test]
 fn an_answer_other_than_yes_is_a_failure_that_shows_it() {
     let answer = json!({"answer": {"file_ack": "later\u{1b}"}}).to_string().into_bytes();
-    let file = Offer::File { name: "f".into(), size: 5 };
+    let file = Offer::File { name: "f".into(), size: 5, attributes: None };
     let mut world = World::new(vec![sender(config(), file), double(vec![(2, answer)])]);
     world.finish();
     let refused = TransitFault::Refused(Text::from("later\u{1b}"));

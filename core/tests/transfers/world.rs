@@ -72,7 +72,7 @@ pub(crate) fn code() -> Code {
 }
 
 pub(crate) fn file(size: u64) -> Offer {
-    Offer::File { name: "hello.txt".into(), size }
+    Offer::File { name: "hello.txt".into(), size, attributes: None }
 }
 
 impl World {

@@ -238,7 +238,7 @@ mod tests {
         let answer = || text().prop_map(|text| if text == Text::from("ok") { Ok(()) } else { Err(text) });
         let offer = prop_oneof![
             text().prop_map(Offer::Text),
-            (name(), any::<u64>()).prop_map(|(name, size)| Offer::File { name, size }),
+            (name(), any::<u64>()).prop_map(|(name, size)| Offer::File { name, size, attributes: None }),
             (name(), ".{0,20}", any::<[u64; 3]>()).prop_map(|(name, mode, [zip_size, bytes, files])| {
                 Offer::Directory { name, mode, zip_size, bytes, files }
             }),

@@ -66,9 +66,11 @@ impl Outbox {
 
     /// Seals the open record, if there is anything in it.
     pub fn seal(&mut self, sealer: &mut Sealer<Fastest>) -> Result<(), Misuse> {
-        if self.open == 0 {
-            return Ok(());
-        }
+        if self.open == 0 { Ok(()) } else { self.seal_any(sealer) }
+    }
+
+    /// Seals the open record, also where there is nothing in it.
+    pub fn seal_any(&mut self, sealer: &mut Sealer<Fastest>) -> Result<(), Misuse> {
         let end = self.content_start().saturating_add(self.open);
         let record = self.bytes.get_mut(self.sealed..end).ok_or(Misuse::OutOfTurn("no room for a record"))?;
         sealer.seal(record)?;
@@ -114,6 +116,7 @@ pub struct Inbox {
     /// Where the next record to be opened begins.
     next: usize,
     content: u64,
+    has_empty: bool,
 }
 
 impl Inbox {
@@ -124,7 +127,7 @@ impl Inbox {
 
     /// As [`Inbox::new`], but no larger than it takes for so much content in records of the usual size.
     pub fn for_content(len: u64) -> Self {
-        Self { bytes: vec![0; batch(len)], filled: 0, whole: 0, next: 0, content: 0 }
+        Self { bytes: vec![0; batch(len)], filled: 0, whole: 0, next: 0, content: 0, has_empty: false }
     }
 
     /// Makes it as new.
@@ -134,11 +137,17 @@ impl Inbox {
             self.bytes.shrink_to_fit();
         }
         (self.filled, self.whole, self.next, self.content) = (0, 0, 0, 0);
+        self.has_empty = false;
     }
 
     /// Bytes of content in the whole records.
     pub const fn content_len(&self) -> u64 {
         self.content
+    }
+
+    /// Whether one of the whole records is empty.
+    pub const fn has_empty(&self) -> bool {
+        self.has_empty
     }
 
     /// Bytes that have come of a record that is not whole yet.
@@ -207,6 +216,7 @@ impl Inbox {
             self.whole = self.whole.saturating_add(LENGTH).saturating_add(len);
             let content = len.saturating_add(LENGTH).saturating_sub(OVERHEAD);
             self.content = self.content.saturating_add(content as u64);
+            self.has_empty |= content == 0;
         }
     }
 }

@@ -4,9 +4,15 @@
 //! content is read only once; its size stands in the local header all the same. Sizes and offsets from 4 GiB on, and
 //! counts from 65535 on, are written as Zip64 has it.
 
+use wormhole_core::wire::peer::Attributes;
+
 /// In the extra field of the first local header: every local header of this archive has true sizes, and the entries
 /// follow one another in the order of the list at the end. Other programs skip what they do not know.
 pub(crate) const MARK: &[u8] = b"WH\x05\x00sizes";
+
+/// The extra field of a local header with what the entry keeps: mode, seconds since 1970 and nanoseconds.
+pub(crate) const KEPT: u16 = u16::from_le_bytes(*b"WA");
+const KEPT_LEN: u16 = 18;
 
 pub(crate) const LOCAL: u32 = 0x0403_4b50;
 pub(crate) const DESCRIPTOR: u32 = 0x0807_4b50;
@@ -60,6 +66,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) name: &'a str,
     pub(crate) size: u64,
     pub(crate) mode: u32,
+    /// What its local header says of it, in an archive that does.
+    pub(crate) kept: Option<Attributes>,
 }
 
 impl Entry<'_> {
@@ -91,7 +99,8 @@ impl Entry<'_> {
     /// From the beginning of its header to the end of what follows its content.
     pub(crate) fn len(&self, first: bool) -> Option<u64> {
         let mark = if first { MARK.len() as u64 } else { 0 };
-        let extra = if self.is_big() { 20 } else { 0 };
+        let kept = if self.kept.is_some() { KEPT_LEN as u64 } else { 0 };
+        let extra = kept + if self.is_big() { 20 } else { 0 };
         let behind = match self.size {
             0 => 0,
             BIG.. => DESCRIPTOR64_LEN as u64,
@@ -109,7 +118,9 @@ impl Entry<'_> {
     pub(crate) fn write_local(&self, first: bool, out: &mut Vec<u8>) {
         let big = self.is_big();
         let size = if big { BIG_MARK } else { self.size as u32 };
-        let extra_len = if big { 20 } else { 0 } + if first { MARK.len() as u16 } else { 0 };
+        let kept_len = if self.kept.is_some() { KEPT_LEN } else { 0 };
+        let mark_len = if first { MARK.len() as u16 } else { 0 };
+        let extra_len = if big { 20 } else { 0 } + kept_len + mark_len;
         put32(out, LOCAL);
         put16(out, self.version());
         put16(out, self.flags());
@@ -127,6 +138,14 @@ impl Entry<'_> {
             put16(out, 16);
             put64(out, self.size);
             put64(out, self.size);
+        }
+        if let Some(kept) = &self.kept {
+            let (seconds, nanos) = kept.modified().unwrap_or((u64::MAX, 0));
+            put16(out, KEPT);
+            put16(out, KEPT_LEN - 4);
+            put16(out, kept.mode().unwrap_or_default() as u16);
+            put64(out, seconds);
+            put32(out, nanos);
         }
         if first {
             out.extend_from_slice(MARK);
@@ -288,8 +307,10 @@ mod tests {
             size in prop_oneof![Just(0), 1..10_u64, Just(BIG - 1), Just(BIG), BIG..u64::MAX / 2],
             offset in prop_oneof![0..10_u64, Just(BIG - 1), Just(BIG), BIG..u64::MAX],
             first: bool,
+            keeps: bool,
         ) {
-            let entry = Entry { name: &name, size, mode: 0o644 };
+            let kept = keeps.then(|| Attributes::new(Some(0o644), Some((1, 2))));
+            let entry = Entry { name: &name, size, mode: 0o644, kept };
             let mut out = Vec::new();
             entry.write_local(first, &mut out);
             entry.write_descriptor(7, &mut out);
@@ -320,7 +341,7 @@ mod tests {
     #[test]
     fn what_no_number_can_hold_is_refused() {
         let mut measure = Measure::new();
-        let huge = Entry { name: "a", size: u64::MAX / 2, mode: 0 };
+        let huge = Entry { name: "a", size: u64::MAX / 2, mode: 0, kept: None };
         assert_eq!(measure.add(&huge), Some(()));
         assert_eq!(measure.add(&huge), None);
     }

@@ -4,13 +4,15 @@ use std::fs::{self, File};
 use std::io::{Cursor, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
+use wormhole_core::wire::peer::Attributes;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-use super::layout::{BIG, Entry, MARK};
+use super::layout::{BIG, End, Entry, MARK};
 use super::spool::Waiting;
 use super::tree::{Limits, Tree, shown};
 use super::{unpack, write};
@@ -38,13 +40,75 @@ fn the_zip_crate_reads_our_archive() {
     let from = sample();
     let (archive, listing) = archive_of(from.path());
     let mut read = ZipArchive::new(Cursor::new(archive)).unwrap();
-    assert_eq!(read.len(), listing.items().len());
+    assert_eq!(read.len(), listing.items().count());
     let mut text = String::new();
     read.by_name("sub/script.sh").unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text, "#!/bin/sh\n");
     assert_eq!(read.by_name("sub/script.sh").unwrap().unix_mode(), Some(0o100_755));
     assert!(read.by_name("empty/").unwrap().is_dir());
     assert_eq!(read.by_name("nothing").unwrap().size(), 0);
+}
+
+#[test]
+fn modes_and_times_of_files_and_directories_are_kept_where_the_archive_says_them() {
+    let from = sample();
+    fs::create_dir(from.path().join("sub/locked")).unwrap();
+    fs::write(from.path().join("sub/locked/x"), "1").unwrap();
+    let set = |name: &str, mode, seconds| {
+        let path = from.path().join(name);
+        let time = SystemTime::UNIX_EPOCH + Duration::new(seconds, 123_456_700);
+        File::open(&path).unwrap().set_modified(time).unwrap();
+        crate::system::set_mode(&path, mode).unwrap();
+    };
+    set("sub/locked/x", 0o600, 1_000_000_000);
+    set("sub/locked", 0o555, 1_100_000_000);
+    set("empty", 0o750, 5_000_000_000);
+    set("sub", 0o700, 1);
+    set(".", 0o711, 1_200_000_000);
+    let mut listing = Listing::of(from.path()).unwrap();
+    let plain_len = listing.archive_len();
+    listing.keep().unwrap();
+    let mut sink = Collected::default();
+    write::write(&listing, &mut sink).unwrap();
+    assert!(sink.bytes.len() as u64 == listing.archive_len() && listing.archive_len() > plain_len);
+    assert_eq!(ZipArchive::new(Cursor::new(&sink.bytes)).unwrap().len(), listing.items().count());
+    for at_once in [1, 1000, sink.bytes.len()] {
+        let to = TempDir::new().unwrap();
+        unpack_into(&sink.bytes, at_once, to.path(), MANY).unwrap();
+        assert_eq!(tree(to.path()), tree(from.path()));
+        assert_eq!(times(to.path()), times(from.path()));
+        assert_eq!(mode(to.path()), 0o711);
+        crate::system::set_mode(&to.path().join("sub/locked"), 0o755).unwrap();
+    }
+    crate::system::set_mode(&from.path().join("sub/locked"), 0o755).unwrap();
+}
+
+#[test]
+fn what_an_entry_keeps_is_bounded_and_never_set_user_id() {
+    for (bits, seconds, expected) in [(0o7755, u64::MAX, 0o755), (0, 1 << 40, 0), (0o177_777, 5, 0o777)] {
+        let kept = Some(Attributes::new(Some(0o600), Some((7, 7))));
+        let entry = Entry { name: "a", size: 0, mode: 0, kept };
+        let (mut archive, mut list) = (Vec::new(), Vec::new());
+        entry.write_local(true, &mut archive);
+        let at = archive.windows(2).position(|it| it == b"WA").unwrap() + 4;
+        archive[at..at + 2].copy_from_slice(&(bits as u16).to_le_bytes());
+        archive[at + 2..at + 10].copy_from_slice(&u64::to_le_bytes(seconds));
+        entry.write_central(0, 0, &mut list);
+        let end = End { count: 1, list_len: list.len() as u64, list_at: archive.len() as u64 };
+        archive.extend(list);
+        end.write(&mut archive);
+        let to = TempDir::new().unwrap();
+        unpack_into(&archive, 10, to.path(), MANY).unwrap();
+        let found = fs::metadata(to.path().join("a")).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = found.permissions().mode() & 0o7777;
+            assert!(mode == expected || expected == 0 && mode & 0o7000 == 0, "{mode:o}");
+        }
+        let age = found.modified().unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        assert_eq!(age == 5, seconds == 5);
+    }
 }
 
 #[test]
@@ -210,7 +274,7 @@ fn bombs_go_no_further_than_was_announced() {
 #[test]
 fn a_name_that_comes_twice_is_refused() {
     let mut archive = Vec::new();
-    let entries = [Entry { name: "a", size: 0, mode: 0o644 }; 2];
+    let entries = [Entry { name: "a", size: 0, mode: 0o644, kept: None }; 2];
     entries[0].write_local(true, &mut archive);
     entries[1].write_local(false, &mut archive);
     let to = TempDir::new().unwrap();
@@ -253,7 +317,7 @@ fn permissions_hinder_nothing_that_comes_later_in_whatever_order() {
     let mut archive = Vec::new();
     let mut list = Vec::new();
     for (name, mode) in directories {
-        let entry = Entry { name, size: 0, mode: 0 };
+        let entry = Entry { name, size: 0, mode: 0, kept: None };
         let place = list.len() + 38;
         entry.write_central(0, archive.len() as u64, &mut list);
         list[place..place + 4].copy_from_slice(&attributes(mode).to_le_bytes());
@@ -261,7 +325,7 @@ fn permissions_hinder_nothing_that_comes_later_in_whatever_order() {
     }
     let (list_at, list_len) = (archive.len() as u64, list.len() as u64);
     archive.extend(list);
-    super::layout::End { count: 4, list_len, list_at }.write(&mut archive);
+    End { count: 4, list_len, list_at }.write(&mut archive);
     let work = TempDir::new().unwrap();
     let to = work.path().join("to");
     fs::create_dir(&to).unwrap();
@@ -348,7 +412,7 @@ fn a_list_that_says_something_else_than_the_entries_is_refused() {
 fn sizes_of_zip64_are_read_from_the_local_header() {
     // As an entry of 4 GiB has them, around five bytes.
     let mut archive = Vec::new();
-    Entry { name: "a", size: BIG, mode: 0o644 }.write_local(true, &mut archive);
+    Entry { name: "a", size: BIG, mode: 0o644, kept: None }.write_local(true, &mut archive);
     let sizes = archive.len() - MARK.len() - 16;
     for place in [sizes, sizes + 8] {
         archive[place..place + 8].copy_from_slice(&5_u64.to_le_bytes());
@@ -359,9 +423,9 @@ fn sizes_of_zip64_are_read_from_the_local_header() {
     archive.extend_from_slice(&5_u64.to_le_bytes());
     archive.extend_from_slice(&5_u64.to_le_bytes());
     let list_at = archive.len() as u64;
-    let listed = Entry { name: "a", size: 5, mode: 0o644 };
+    let listed = Entry { name: "a", size: 5, mode: 0o644, kept: None };
     listed.write_central(crc32fast::hash(b"hello"), 0, &mut archive);
-    super::layout::End { count: 1, list_len: listed.central_len(0), list_at }.write(&mut archive);
+    End { count: 1, list_len: listed.central_len(0), list_at }.write(&mut archive);
     let to = TempDir::new().unwrap();
     unpack_into(&archive, 9, to.path(), MANY).unwrap();
     assert_eq!(fs::read(to.path().join("a")).unwrap(), b"hello");
@@ -454,7 +518,7 @@ proptest! {
     ) {
         let mut archive = Vec::new();
         if begins_like_ours {
-            Entry { name: "a", size: 3, mode: 0 }.write_local(true, &mut archive);
+            Entry { name: "a", size: 3, mode: 0, kept: None }.write_local(true, &mut archive);
         }
         archive.extend(bytes);
         let to = TempDir::new().unwrap();
@@ -519,6 +583,12 @@ fn tree(root: &Path) -> Vec<(PathBuf, u32, Option<Vec<u8>>)> {
     found
 }
 
+/// When each was written last.
+fn times(root: &Path) -> Vec<(PathBuf, SystemTime)> {
+    let paths = tree(root).into_iter().map(|(path, ..)| path).chain([PathBuf::from(".")]);
+    paths.map(|path| (path.clone(), fs::metadata(root.join(path)).unwrap().modified().unwrap())).collect()
+}
+
 fn mode(path: &Path) -> u32 {
     crate::system::mode(&fs::metadata(path).unwrap())
 }
@@ -526,7 +596,7 @@ fn mode(path: &Path) -> u32 {
 /// An archive with one entry, as Python makes them.
 fn single(name: &str, content: &[u8], attributes: u32) -> Vec<u8> {
     let content = if name.ends_with('/') { &[] } else { content };
-    let entry = Entry { name, size: content.len() as u64, mode: 0 };
+    let entry = Entry { name, size: content.len() as u64, mode: 0, kept: None };
     let mut archive = Vec::new();
     entry.write_local(false, &mut archive);
     archive.extend_from_slice(content);
@@ -536,7 +606,7 @@ fn single(name: &str, content: &[u8], attributes: u32) -> Vec<u8> {
     entry.write_central(crc, 0, &mut archive);
     let place = list_at as usize + 38;
     archive[place..place + 4].copy_from_slice(&attributes.to_le_bytes());
-    super::layout::End { count: 1, list_len: entry.central_len(0), list_at }.write(&mut archive);
+    End { count: 1, list_len: entry.central_len(0), list_at }.write(&mut archive);
     archive
 }
 

@@ -6,8 +6,10 @@ use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use wormhole_core::untrusted::{Name, SafeName, SafePath};
+use wormhole_core::wire::peer::Attributes;
 
 use super::layout::MODE_BITS;
 use crate::error::{BadArchive, Doing, Error};
@@ -35,15 +37,16 @@ pub(crate) struct Tree {
     left_directories: u64,
     /// The directory that was made, or found, last: most files have the same as the one before.
     last: PathBuf,
-    /// The permissions of directories. They are set at the end: what comes later may not be hindered by them.
-    modes: Vec<(PathBuf, u32)>,
+    /// What directories keep. It is set at the end: what comes later would change their times, and may not be hindered
+    /// by their permissions.
+    directories: Vec<(PathBuf, Attributes)>,
 }
 
 impl Tree {
     /// An empty directory that nobody else knows of.
     pub(crate) fn new(root: &Path, limits: Limits) -> Self {
         let (root, last) = (root.to_owned(), root.to_owned());
-        Self { root, left: limits, left_directories: DIRECTORY_LIMIT, last, modes: Vec::new() }
+        Self { root, left: limits, left_directories: DIRECTORY_LIMIT, last, directories: Vec::new() }
     }
 
     /// How many entries can come at most.
@@ -94,19 +97,40 @@ impl Tree {
             return Ok(());
         }
         if found.is_dir() {
-            self.modes.push((at, mode | OWNER_LOOKS));
+            self.directories.push((at, Attributes::new(Some(mode.into()), None)));
             return Ok(());
         }
-        set_mode(&at, mode)
+        unless_unsupported(&at, system::set_mode(&at, mode))
+    }
+
+    /// Gives a directory what it keeps, not before [`Tree::finish`].
+    pub(crate) fn keep(&mut self, path: &SafePath, kept: Attributes) {
+        self.directories.push((self.place(path.components()), kept));
     }
 
     /// Gives all directories their permissions, inner ones first. The tree itself gets `own` if no entry says more.
     pub(crate) fn finish(mut self, own: u32) -> Result<(), Error> {
-        if self.modes.iter().all(|(at, _)| *at != self.root) {
-            self.modes.push((self.root, own));
+        if self.directories.iter().all(|(at, kept)| *at != self.root || kept.mode().is_none()) {
+            self.directories.push((self.root.clone(), Attributes::new(Some(own.into()), None)));
         }
-        self.modes.sort_by_key(|(at, _)| Reverse(at.as_os_str().len()));
-        self.modes.iter().try_for_each(|(at, mode)| set_mode(at, *mode))
+        self.finish_from(0).map(drop)
+    }
+
+    /// As [`Tree::finish`], but for what is at the top, of which it answers what each directory keeps: what cannot be
+    /// written to cannot be moved.
+    pub(crate) fn finish_inside(self) -> Result<Vec<(PathBuf, Attributes)>, Error> {
+        self.finish_from(2)
+    }
+
+    /// Gives the directories at so many components below the root, or more, what they keep. Answers the others.
+    fn finish_from(mut self, depth: usize) -> Result<Vec<(PathBuf, Attributes)>, Error> {
+        let least = self.root.components().count().saturating_add(depth);
+        self.directories.sort_by_key(|(at, _)| Reverse(at.as_os_str().len()));
+        let (inside, top) =
+            self.directories.into_iter().partition(|(at, _)| at.components().count() >= least);
+        let inside: Vec<_> = inside;
+        inside.iter().try_for_each(|(at, kept)| keep_directory(at, kept))?;
+        Ok(top)
     }
 
     fn place(&self, components: &[SafeName]) -> PathBuf {
@@ -145,10 +169,39 @@ impl Tree {
     }
 }
 
-/// Sets permissions, where the file system has any: what cannot have them is complete without.
-fn set_mode(at: &Path, mode: u32) -> Result<(), Error> {
-    match system::set_mode(at, mode) {
-        Err(why) if !matches!(why.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {
+/// Gives a directory what it keeps.
+pub(crate) fn keep_directory(at: &Path, kept: &Attributes) -> Result<(), Error> {
+    if let Some(mode) = kept.mode() {
+        unless_unsupported(at, system::set_mode(at, mode | OWNER_LOOKS))?;
+    }
+    match kept.modified() {
+        // Not every system opens directories.
+        Some(_) => File::open(at).map_or(Ok(()), |opened| keep_time(&opened, at, kept)),
+        None => Ok(()),
+    }
+}
+
+/// Gives a file that is complete what it keeps.
+pub(crate) fn keep_file(file: &File, at: &Path, kept: &Attributes) -> Result<(), Error> {
+    if let Some(mode) = kept.mode() {
+        unless_unsupported(at, system::set_file_mode(file, mode))?;
+    }
+    keep_time(file, at, kept)
+}
+
+fn keep_time(file: &File, at: &Path, kept: &Attributes) -> Result<(), Error> {
+    let time = kept.modified().map(|(seconds, nanos)| Duration::new(seconds, nanos));
+    match time.and_then(|since| UNIX_EPOCH.checked_add(since)) {
+        Some(time) => unless_unsupported(at, file.set_modified(time)),
+        None => Ok(()),
+    }
+}
+
+/// What a file system does not have is not missed: what cannot have it is complete without.
+fn unless_unsupported(at: &Path, done: io::Result<()>) -> Result<(), Error> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    match done {
+        Err(why) if !matches!(why.kind(), PermissionDenied | Unsupported | InvalidInput) => {
             Err(Error::disk(Doing::Write, at, &why))
         }
         Ok(()) | Err(_) => Ok(()),

@@ -5,14 +5,15 @@
 //! was unpacked has no name that anybody knows. Only the list has the permissions, so they are set last.
 
 use sha2::{Digest, Sha256};
+use wormhole_core::wire::peer::Attributes;
 
 use super::fields::{Fields, extra};
 use super::layout::{
-    BIG_MARK, CENTRAL, CENTRAL_LEN, DESCRIPTOR, End, FOLLOWS, LINK_TYPE, LOCAL, LOCAL_LEN, MARK, TYPE_BITS,
-    UTF8, ZIP64,
+    BIG_MARK, CENTRAL, CENTRAL_LEN, DESCRIPTOR, End, FOLLOWS, KEPT, LINK_TYPE, LOCAL, LOCAL_LEN, MARK,
+    TYPE_BITS, UTF8, ZIP64,
 };
 use super::spool::{self, Waiting};
-use super::tree::{Tree, safe_path, shown};
+use super::tree::{Tree, keep_file, safe_path, shown};
 use crate::error::{BadArchive, Error};
 use crate::flow::Source;
 
@@ -28,7 +29,8 @@ pub(crate) fn unpack(source: &mut impl Source, tree: &mut Tree, waiting: Waiting
         begun.extend_from_slice(&local.raw);
         return spool::unpack(&begun, source, tree, waiting);
     }
-    let mut stream = Stream { source, tree, at: 0, said: Digested::default() };
+    let keeps = local.kept().is_some();
+    let mut stream = Stream { source, tree, at: 0, said: Digested::default(), keeps };
     stream.entry(&local)?;
     while stream.signature()? == LOCAL {
         let local = Local::read(stream.source)?;
@@ -87,6 +89,13 @@ impl Local {
         extra(self.extras(), number).map(|found| found.0) == content
     }
 
+    /// What the entry keeps, where it says so.
+    fn kept(&self) -> Option<Attributes> {
+        let mut kept = extra(self.extras(), KEPT)?;
+        let (mode, seconds, nanos) = (kept.u16().ok()?, kept.u64().ok()?, kept.u32().ok()?);
+        Some(Attributes::new(Some(mode.into()), Some((seconds, nanos.into()))))
+    }
+
     /// The size of its content, if it is as we write it.
     fn size(&self) -> Result<u64, BadArchive> {
         let plain = self.flags & !(UTF8 | FOLLOWS) == 0 && self.method == 0;
@@ -122,6 +131,8 @@ struct Stream<'a, S> {
     /// Where in the archive the next record begins.
     at: u64,
     said: Digested,
+    /// The local headers say what entries keep, and the list need not.
+    keeps: bool,
 }
 
 impl<S: Source> Stream<'_, S> {
@@ -139,6 +150,9 @@ impl<S: Source> Stream<'_, S> {
                 return Err(BadArchive::Malformed("a directory has content").into());
             }
             self.tree.directory(&path)?;
+            if let Some(kept) = local.kept() {
+                self.tree.keep(&path, kept);
+            }
             0
         } else {
             let (mut file, at) = self.tree.file(&path)?;
@@ -155,6 +169,9 @@ impl<S: Source> Stream<'_, S> {
                 self.tree.write(&mut file, &at, bytes)?;
                 self.source.used(count);
                 left = left.saturating_sub(count as u64);
+            }
+            if let Some(kept) = local.kept() {
+                keep_file(&file, &at, &kept)?;
             }
             checksum.finalize()
         };
@@ -247,7 +264,9 @@ impl<S: Source> Stream<'_, S> {
         if mode & TYPE_BITS == LINK_TYPE {
             return Err(BadArchive::Link(shown(name)).into());
         }
-        self.tree.set_mode_of(&safe_path(name)?, mode)?;
+        if !self.keeps {
+            self.tree.set_mode_of(&safe_path(name)?, mode)?;
+        }
         Ok((CENTRAL_LEN + name_len + extra_len + comment_len) as u64)
     }
 }

@@ -11,12 +11,12 @@ use crate::walk::Listing;
 
 /// Writes the whole archive, of exactly the size that the listing has measured.
 pub(crate) fn write(listing: &Listing, sink: &mut impl Sink) -> Result<(), Error> {
-    let mut checksums = Vec::with_capacity(listing.items().len());
+    let mut checksums = Vec::new();
     let mut scratch = Vec::new();
     let mut list_at = 0_u64;
-    for (index, item) in listing.items().iter().enumerate() {
+    for (index, item) in listing.items().enumerate() {
         let name = listing.entry_name(item);
-        let entry = item.entry(&name);
+        let entry = listing.entry(item, &name);
         let first = index == 0;
         scratch.clear();
         entry.write_local(first, &mut scratch);
@@ -30,9 +30,9 @@ pub(crate) fn write(listing: &Listing, sink: &mut impl Sink) -> Result<(), Error
     }
     let mut end = End { count: 0, list_len: 0, list_at };
     let mut offset = 0_u64;
-    for (item, checksum) in listing.items().iter().zip(checksums) {
+    for (item, checksum) in listing.items().zip(checksums) {
         let name = listing.entry_name(item);
-        let entry = item.entry(&name);
+        let entry = listing.entry(item, &name);
         scratch.clear();
         entry.write_central(checksum, offset, &mut scratch);
         sink.put(&scratch)?;
@@ -43,6 +43,27 @@ pub(crate) fn write(listing: &Listing, sink: &mut impl Sink) -> Result<(), Error
     scratch.clear();
     end.write(&mut scratch);
     sink.put(&scratch)
+}
+
+/// Copies all that a source gives until it ends.
+pub(crate) fn copy_all(
+    from: &mut (impl Read + ?Sized),
+    path: &Path,
+    sink: &mut impl Sink,
+) -> Result<(), Error> {
+    loop {
+        let room = sink.room()?;
+        let most = room.len();
+        let count = read(from, room).map_err(|why| Error::disk(Doing::Read, path, &why))?;
+        if count == 0 {
+            return sink.end();
+        }
+        sink.filled(count);
+        // There was no more than that, and whoever reads over there may wait for just this.
+        if count < most {
+            sink.hurry()?;
+        }
+    }
 }
 
 /// Writes the content of one file; answers its checksum.
@@ -86,7 +107,7 @@ pub(crate) fn copy(
     }
 }
 
-fn read(from: &mut (impl Read + ?Sized), place: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn read(from: &mut (impl Read + ?Sized), place: &mut [u8]) -> io::Result<usize> {
     loop {
         match from.read(place) {
             Err(why) if why.kind() == io::ErrorKind::Interrupted => {}

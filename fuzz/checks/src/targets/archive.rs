@@ -14,7 +14,7 @@ use wormhole_core::untrusted::Name;
 use wormhole_runtime::Stream;
 use wormhole_runtime::pipe::Pipe;
 use wormhole_transfer::content::Receiving;
-use wormhole_transfer::{Destination, Error, Incoming, Offer, Progress};
+use wormhole_transfer::{Destination, Error, Incoming, Offer, OnConflict, Progress};
 
 use crate::script::Script;
 
@@ -61,7 +61,7 @@ fn receive(archive: &[u8], to: &Path) -> Result<(), Error> {
     let zip_size = archive.len() as u64;
     let mode = "zipfile/deflated".into();
     let offer = Offer::Directory { name, mode, zip_size, bytes: BYTES, files: FILES };
-    let incoming = Incoming::prepare(&offer, &Destination::Into(to.into()))?;
+    let incoming = Incoming::prepare(&offer, &Destination::Into(to.into()), OnConflict::Refuse)?;
     let key = Key::from_bytes([1; 32]);
     let keys = RecordKeys { send: key.clone(), receive: key };
     let mut sealer = keys.sealer(Reference);

@@ -35,7 +35,12 @@ fn check(message: &TransferMessage) {
     match message {
         TransferMessage::Transit(info) => check_info(info),
         TransferMessage::Offer(Offer::Text(text)) | TransferMessage::Error(text) => check_text(text),
-        TransferMessage::Offer(Offer::File { name, .. } | Offer::Directory { name, .. }) => check_name(name),
+        TransferMessage::Offer(
+            Offer::File { name, .. } | Offer::Stream { name } | Offer::Directory { name, .. },
+        ) => check_name(name),
+        TransferMessage::Offer(Offer::Several { items, .. }) => {
+            items.iter().for_each(|item| check_name(&item.name));
+        }
         TransferMessage::Answer(Answer::Text(Err(text)) | Answer::File(Err(text))) => check_text(text),
         TransferMessage::Offer(Offer::Unknown)
         | TransferMessage::Answer(Answer::Text(Ok(())) | Answer::File(Ok(())) | Answer::Unknown) => {}

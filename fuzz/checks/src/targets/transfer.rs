@@ -17,7 +17,7 @@ use crate::world::{World, misdrive};
 const DEADLINES: usize = 20;
 
 /// What each side may say.
-const PLAINS: [&str; 12] = [
+const PLAINS: [&str; 14] = [
     r#"{"transit": {"abilities-v1": [{"type": "direct-tcp-v1"}], "hints-v1": [{"type": "direct-tcp-v1", "hostname": "h", "port": 1}]}}"#,
     r#"{"transit": {"hints-v1": [{"type": "relay-v1", "hints": [{"type": "direct-tcp-v1", "hostname": "r", "port": 1}]}]}}"#,
     r#"{"transit": {}}"#,
@@ -30,6 +30,8 @@ const PLAINS: [&str; 12] = [
     r#"{"error": "transfer rejected"}"#,
     r#"{"answer": {}, "offer": {}, "transit": {}}"#,
     r#"{"offer": {"directory": {"mode": "tar"}}}"#,
+    r#"{"offer": {"stream": {"filename": "s"}}}"#,
+    r#"{"offer": {"several": {"items": [{"filename": "a"}, {"dirname": "d"}], "zipsize": 22, "numbytes": 0, "numfiles": 1}}}"#,
 ];
 
 /// Whose part it is and how far it has come, and what happens then.
@@ -167,7 +169,7 @@ impl Side for Receiver {
 fn begun() -> &'static (Begun<Sender>, Begun<Receiver>) {
     static BEGUN: OnceLock<(Begun<Sender>, Begun<Receiver>)> = OnceLock::new();
     BEGUN.get_or_init(|| {
-        let file = || Offer::File { name: "a".into(), size: 3 };
+        let file = || Offer::File { name: "a".into(), size: 3, attributes: None };
         let directory = || Offer::Directory { name: "d".into(), zip_size: 22, bytes: 0, files: 0 };
         let mut senders = Vec::new();
         for (offer, verify) in [(file(), false), (Offer::Text("text".into()), false), (directory(), true)] {
