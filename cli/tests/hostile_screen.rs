@@ -27,7 +27,7 @@ fn a_message_of_the_day_and_an_error_of_the_server_are_shown_escaped() {
     let mut terminal = Terminal::run(&receive(&server.url(), "4-purple-sausages", &work));
     let at = terminal.wait_for("error ", 0, LIMIT);
     terminal.wait_for("end", at, LIMIT);
-    assert_eq!(terminal.finish(LIMIT).0, Some(1));
+    assert_eq!(terminal.finish(LIMIT).0, Some(5));
     let screen = terminal.screen();
     expect_harmless(&screen, &["motd ", "error "]);
     assert!(screen.contains("second line"), "{screen}");

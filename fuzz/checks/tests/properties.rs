@@ -193,11 +193,11 @@ mod tests {
         vec![
             (targets::relay_line::run, 8, LINE),
             (targets::handshake::run, 6, &[0xff, 0xff]),
-            (targets::upgrade::run, 2, REQUEST),
+            (targets::upgrade::run, 3, REQUEST),
             (targets::upgrade::run, 2, ANSWER),
             (
                 targets::websocket::run,
-                2,
+                3,
                 b"\x81\x05hello\x01\x02he\x89\x01p\x80\x03llo\x8a\x00\x88\x02\x03\xe8",
             ),
             (targets::proxy::run, 12, b"\x05\x00\x05\x00\x00\x01\x01\x02\x03\x04\x00\x07rest"),
