@@ -1,6 +1,5 @@
 //! What can be typed behind `wormhole`, with the names, aliases and environment variables of the reference.
 
-use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -8,14 +7,13 @@ use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use wormhole_core::defaults;
-use wormhole_core::error::Misuse;
-use wormhole_core::wire::hints::{DirectHint, parse_relay_argument};
 
 use crate::completion::{self, Shell};
+use crate::diagnosis::Diagnosis;
+use crate::network::Network;
+use crate::secret::Secret;
+use crate::ssh::Ssh;
 use crate::{help, qr};
-
-/// Variable that names the transit relay. Empty means the default, as with the reference.
-pub(crate) const HELPER_VARIABLE: &str = "WORMHOLE_TRANSIT_HELPER";
 
 /// Send text, files and directories to another computer with a short code that is read aloud.
 #[derive(Debug, Parser)]
@@ -36,20 +34,13 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "URL", env = "WORMHOLE_RELAY_URL", value_parser = mailbox_url)]
     #[arg(hide_env_values = true)]
     relay_url: Option<String>,
-    /// Relay for where no direct connection is possible, tcp:HOST:PORT; "" for none [env:
-    /// WORMHOLE_TRANSIT_HELPER]
-    #[arg(long, global = true, value_name = "tcp:HOST:PORT", value_parser = relay)]
-    transit_helper: Option<Relay>,
     /// Namespace of the codes; both sides need the same
-    #[arg(long, global = true, value_name = "APPID", default_value = defaults::TRANSFER_APPID)]
-    #[arg(hide_default_value = true, value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) appid: String,
-    /// Let the other side connect to this computer (the default)
-    #[arg(long, global = true, overrides_with = "no_listen")]
-    listen: bool,
-    /// Open no port on this computer: connect to the other side, or meet it at the relay
-    #[arg(long, global = true, overrides_with = "listen")]
-    pub(crate) no_listen: bool,
+    #[arg(long, global = true, value_name = "APPID", value_parser = NonEmptyStringValueParser::new())]
+    appid: Option<String>,
+    #[command(flatten)]
+    pub(crate) network: Network,
+    #[command(flatten)]
+    pub(crate) diagnosis: Diagnosis,
     /// Say nothing but the code, questions and errors
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
@@ -61,6 +52,8 @@ pub(crate) struct Common {
     /// Show no progress bar
     #[arg(long, global = true)]
     pub(crate) hide_progress: bool,
+    #[command(flatten)]
+    pub(crate) secret: Secret,
 }
 
 /// What to do.
@@ -72,6 +65,9 @@ pub(crate) enum Command {
     /// Receive what somebody sends
     #[command(aliases = ["rx", "recv", "recieve"])]
     Receive(Receive),
+    /// Give somebody access with their SSH key, or get it with yours
+    #[command(after_long_help = help::SSH)]
+    Ssh(Ssh),
     /// Find out what works from here: servers, addresses, the clock
     #[command(after_long_help = help::DOCTOR)]
     Doctor,
@@ -98,7 +94,7 @@ pub(crate) struct Send {
     #[arg(long, value_name = "NAME", requires = "paths", value_parser = file_name)]
     pub(crate) name: Option<String>,
     /// Text to send; "-" reads it from standard input
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) text: Option<OsString>,
     /// Use this code or link, made up by you or by the receiver, instead of a new code
     #[arg(long, value_name = "CODE", conflicts_with = "code_length")]
@@ -114,12 +110,11 @@ pub(crate) struct Send {
     #[cfg(feature = "clipboard")]
     #[arg(long)]
     pub(crate) copy: bool,
-    /// Words in a new code
-    #[arg(short, long, value_name = "NUMWORDS", value_parser = clap::value_parser!(u8).range(1..=64))]
-    pub(crate) code_length: Option<u8>,
-    /// Compare a verifier with the receiver before anything is sent
-    #[arg(short, long)]
-    pub(crate) verify: bool,
+    #[command(flatten)]
+    pub(crate) secret: Secret,
+    /// Leave out of a directory what cannot be sent, instead of sending nothing
+    #[arg(long)]
+    pub(crate) ignore_unsendable_files: bool,
     /// Show a QR code even where it may not look well
     ///
     /// It has the link for the other side, with the mailbox server where that is not the public one. Without this option it
@@ -160,16 +155,14 @@ pub(crate) struct Receive {
     /// asked; with --accept-file only on a terminal, and elsewhere what exists stays and the offer is refused.
     #[arg(long, value_name = "WHAT")]
     pub(crate) on_conflict: Option<Conflict>,
-    /// Show the verifier, to be compared with the sender's
-    #[arg(short, long)]
-    pub(crate) verify: bool,
     /// Make the code on this side; the sender gives it to `send --code`
     #[arg(short, long, conflicts_with = "code")]
     pub(crate) allocate: bool,
-    /// Words in the code of --allocate
-    #[arg(short, long, value_name = "NUMWORDS", value_parser = clap::value_parser!(u8).range(1..=64))]
-    #[arg(requires = "allocate")]
-    pub(crate) code_length: Option<u8>,
+    #[command(flatten)]
+    pub(crate) secret: Secret,
+    /// Take a text only, and refuse files and directories
+    #[arg(short = 't', long)]
+    pub(crate) only_text: bool,
 }
 
 /// What to do where something of that name exists.
@@ -216,6 +209,7 @@ impl Command {
         match self {
             Self::Send(_) => "send",
             Self::Receive(_) => "receive",
+            Self::Ssh(_) => "ssh",
             Self::Doctor => "doctor",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
@@ -242,24 +236,16 @@ impl Common {
         self.relay_url.as_deref().filter(|url| !url.is_empty()).unwrap_or(defaults::MAILBOX)
     }
 
-    /// The transit relay: the option's, else the environment's, else the public one.
-    pub(crate) fn relay(&self) -> Result<Option<DirectHint>, String> {
-        if let Some(Relay(relay)) = &self.transit_helper {
-            return Ok(relay.clone());
-        }
-        match env::var(HELPER_VARIABLE) {
-            Ok(text) if !text.is_empty() => match relay(&text) {
-                Ok(Relay(relay)) => Ok(relay),
-                Err(why) => Err(format!("the variable {HELPER_VARIABLE}: {why}")),
-            },
-            Ok(_) | Err(_) => parse_relay_argument(defaults::RELAY).map_err(|fault| fault.to_string()),
-        }
+    /// The namespace of text, files and directories.
+    pub(crate) fn appid(&self) -> &str {
+        self.appid_or(defaults::TRANSFER_APPID)
+    }
+
+    /// The namespace that is asked for, or this one.
+    pub(crate) fn appid_or<'a>(&'a self, default: &'a str) -> &'a str {
+        self.appid.as_deref().unwrap_or(default)
     }
 }
-
-/// A relay as an option has it; the empty one is no relay.
-#[derive(Clone, Debug)]
-struct Relay(Option<DirectHint>);
 
 /// A name as the other side can use it.
 fn file_name(text: &str) -> Result<String, String> {
@@ -267,10 +253,6 @@ fn file_name(text: &str) -> Result<String, String> {
         return Err("a name has no slashes, and is not empty".to_owned());
     }
     Ok(text.to_owned())
-}
-
-fn relay(text: &str) -> Result<Relay, Misuse> {
-    parse_relay_argument(text).map(Relay)
 }
 
 fn mailbox_url(text: &str) -> Result<String, String> {
@@ -331,18 +313,6 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_relay_is_none() {
-        let parsed = parse(&["wormhole", "--transit-helper", "", "send"]).unwrap();
-        assert_eq!(parsed.common.relay(), Ok(None));
-    }
-
-    #[test]
-    fn the_last_of_listen_and_no_listen_counts() {
-        assert!(parse(&["wormhole", "--listen", "--no-listen", "send"]).unwrap().common.no_listen);
-        assert!(!parse(&["wormhole", "send", "--no-listen", "--listen"]).unwrap().common.no_listen);
-    }
-
-    #[test]
     fn a_code_needs_words() {
         for words in ["0", "-1", "x", "65"] {
             assert!(parse(&["wormhole", "send", "-c", words, "f"]).is_err());
@@ -353,13 +323,6 @@ mod tests {
     fn text_and_path_exclude_each_other() {
         let error = parse(&["wormhole", "send", "--text", "hi", "f"]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
-    }
-
-    #[test]
-    fn code_length_on_receive_needs_allocate() {
-        assert!(parse(&["wormhole", "receive", "-c", "3"]).is_err());
-        assert!(parse(&["wormhole", "receive", "-a", "-c", "3"]).is_ok());
-        assert!(parse(&["wormhole", "receive", "-a", "4-a-b"]).is_err());
     }
 
     fn parse(line: &[&str]) -> Result<Arguments, clap::Error> {

@@ -11,7 +11,7 @@ use clap::Command;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::arguments::HELPER_VARIABLE;
+use crate::network::HELPER_VARIABLE;
 
 /// The longest file that is read.
 const FILE_BYTES: u64 = 64 << 10;
@@ -51,6 +51,8 @@ const SETTINGS: &[Setting] = &[
     setting("", "relay-url", "relay_url", Kind::Text),
     setting("", "transit-helper", "transit_helper", Kind::Text),
     setting("", "appid", "appid", Kind::Text),
+    setting("", "proxy", "proxy", Kind::Text),
+    setting("", "tor", "tor", Kind::Switch),
     setting("", "listen", "no_listen", Kind::Opposite),
     setting("", "hide-progress", "hide_progress", Kind::Switch),
     setting("", "quiet", "quiet", Kind::Switch),

@@ -21,8 +21,9 @@ use crate::consent::Wishes;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::prompt;
-use crate::receive::{Receiving, Shows};
+use crate::receive::{Receiving, Rules};
 use crate::screen::{Screen, shown};
+use crate::secret::Secret;
 use crate::send::Sending;
 use crate::sides::or_interrupted;
 use crate::sizes::Bytes;
@@ -61,12 +62,12 @@ async fn demo(common: &Common, options: &Demo) -> Result<(), Failure> {
     source::announce(&content, &sender_screen);
     let mut sender = Sender::new(config.clone(), content)?;
     sender.allocate_code(wormhole_core::defaults::CODE_WORDS)?;
-    let mut sending = Sending::new(sender, View::new(sender_screen, &url), false, false);
+    let mut sending = Sending::new(sender, View::new(sender_screen, &url), false, Secret::default());
 
     let receiver = Receiver::new(config)?;
     let wishes = Wishes::into_directory(copy.path());
     let view = View::new(screen("receiver | "), &url);
-    let mut receiving = Receiving::new(receiver, view, wishes, Shows::default());
+    let mut receiving = Receiving::new(receiver, view, wishes, Rules::default());
 
     let both = async {
         let code = sending.until_code().await?;
@@ -100,7 +101,7 @@ fn unix_time() -> f64 {
 }
 
 fn config(common: &Common, url: &str, hint: &str) -> Config {
-    Config::new(&common.appid).mailbox(url).relays([hint]).listen(!common.no_listen)
+    Config::new(common.appid()).mailbox(url).relays([hint]).listen(!common.network.no_listen())
 }
 
 /// What is sent. A made-up file is removed with it.

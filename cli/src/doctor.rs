@@ -10,8 +10,8 @@ use wormhole_core::rng::Rng;
 use wormhole_core::wire::hints::DirectHint;
 use wormhole_core::wormhole::Event as Session;
 use wormhole_runtime::Runtime as _;
-use wormhole_tokio::Welcome;
-use wormhole_tokio::transfer::{Event, Receiver};
+use wormhole_tokio::transfer::{Config, Event, Receiver};
+use wormhole_tokio::{Network, Welcome};
 
 use crate::arguments::Common;
 use crate::failure::Failure;
@@ -31,10 +31,11 @@ pub(crate) async fn run(common: &Common, interrupts: &mut Interrupts) -> Result<
 }
 
 async fn all(common: &Common) -> Result<(), Failure> {
-    let mailbox = mailbox(common).await;
+    let config = sides::config(common, common.appid(), false).await?;
+    let mailbox = mailbox(common, &config).await;
     let mut findings = vec![mailbox.finding];
-    findings.extend(relays(common).await?);
-    findings.extend([ipv6(), addresses(common).await, clock(mailbox.clocks)]);
+    findings.extend(relays(&config).await?);
+    findings.extend([ipv6(), addresses(&config).await, clock(mailbox.clocks)]);
     for finding in &findings {
         finding.tell()?;
     }
@@ -94,13 +95,13 @@ struct Mailbox {
 
 const MAILBOX: &str = "mailbox server";
 
-async fn mailbox(common: &Common) -> Mailbox {
+async fn mailbox(common: &Common, config: &Config) -> Mailbox {
     let url = common.mailbox();
     let bad = |why: String, advice| Mailbox {
         finding: Finding::bad(MAILBOX, format!("{url}: {why}"), advice),
         clocks: None,
     };
-    match timeout(LIMIT, greeted(common)).await {
+    match timeout(LIMIT, greeted(config)).await {
         Ok(Ok((welcome, dial, answer))) => {
             let clocks = welcome.server_time.map(|theirs| (theirs, unix_time()));
             let said = welcome.motd.map(|motd| format!("; it says: {}", motd.short())).unwrap_or_default();
@@ -120,9 +121,9 @@ async fn mailbox(common: &Common) -> Mailbox {
 }
 
 /// The server's welcome, how long it took, and how long an answer takes then.
-async fn greeted(common: &Common) -> Result<(Welcome, Duration, Duration), Failure> {
+async fn greeted(config: &Config) -> Result<(Welcome, Duration, Duration), Failure> {
     let began = Instant::now();
-    let mut receiver = Receiver::new(sides::config(common, false)?)?;
+    let mut receiver = Receiver::new(config.clone())?;
     receiver.input_code()?;
     let mut welcomed = None;
     loop {
@@ -154,24 +155,24 @@ async fn greeted(common: &Common) -> Result<(Welcome, Duration, Duration), Failu
 
 const RELAY: &str = "transit relay";
 
-async fn relays(common: &Common) -> Result<Vec<Finding>, Failure> {
-    let relays: Vec<DirectHint> = common.relay().map_err(Failure::Usage)?.into_iter().collect();
+async fn relays(config: &Config) -> Result<Vec<Finding>, Failure> {
+    let relays: Vec<DirectHint> = config.transit_relays()?;
     if relays.is_empty() {
         let advice = "Without one, two computers behind different routers may not find to each other.";
         return Ok(vec![Finding::neutral(RELAY, "none is configured".to_owned(), advice)]);
     }
     let mut findings = Vec::new();
     for DirectHint { address, .. } in relays {
-        findings.push(relay(address).await);
+        findings.push(relay(address, config.network()).await);
     }
     Ok(findings)
 }
 
 /// Meets itself at the relay, as two sides do.
-async fn relay(address: Address) -> Finding {
+async fn relay(address: Address, network: &Network) -> Finding {
     let began = Instant::now();
     let advice = "Look at your network, or choose another relay with --transit-helper.";
-    match timeout(LIMIT, joined(&address)).await {
+    match timeout(LIMIT, joined(&address, network)).await {
         Ok(Ok(())) => Finding::well(
             RELAY,
             format!("tcp:{address}, joins two sides after {} ms", began.elapsed().as_millis()),
@@ -183,8 +184,8 @@ async fn relay(address: Address) -> Finding {
     }
 }
 
-async fn joined(address: &Address) -> Result<(), String> {
-    let mut runtime = wormhole_tokio::runtime();
+async fn joined(address: &Address, network: &Network) -> Result<(), String> {
+    let mut runtime = wormhole_tokio::runtime_on(network);
     let mut rng = Rng::new(runtime.seed());
     let token = hex(&rng.bytes::<32>());
     let (one, two) = (Conn(1), Conn(2));
@@ -236,9 +237,9 @@ fn ipv6() -> Finding {
 }
 
 /// At which addresses the other side would be told to look for us.
-async fn addresses(common: &Common) -> Finding {
+async fn addresses(config: &Config) -> Finding {
     const NAME: &str = "our addresses";
-    if common.no_listen {
+    if !config.listens() {
         return Finding::neutral(NAME, "none is told, as you wish (--no-listen)".to_owned(), "");
     }
     let mut runtime = wormhole_tokio::runtime();

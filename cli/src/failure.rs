@@ -21,16 +21,30 @@ pub(crate) enum Failure {
     NoCode,
     /// Ctrl-C, or a signal that asks to leave.
     Interrupted,
+    /// The signal that asks to leave in earnest, `SIGTERM`.
+    Terminated,
 }
+
+const FAILED: i32 = 1;
+const USAGE: i32 = 2;
+const WRONG_CODE: i32 = 3;
+const REFUSED: i32 = 4;
+const SERVER: i32 = 5;
+const PEER_GONE: i32 = 6;
+/// As a shell reports a program that `SIGINT` has ended.
+const INTERRUPTED: i32 = 130;
+/// As a shell reports a program that `SIGTERM` has ended.
+const TERMINATED: i32 = 143;
 
 impl Failure {
     /// What the shell sees.
-    pub(crate) const fn exit_code(&self) -> i32 {
+    pub(crate) fn exit_code(&self) -> i32 {
         match self {
-            Self::Transfer(_) | Self::Code(_) | Self::Here(_) | Self::NoCode => 1,
-            Self::Usage(_) => 2,
-            // As a shell reports a program that SIGINT has ended.
-            Self::Interrupted => 130,
+            Self::Transfer(error) => code_of_transfer(error),
+            Self::Here(_) | Self::NoCode => FAILED,
+            Self::Code(_) | Self::Usage(_) => USAGE,
+            Self::Interrupted => INTERRUPTED,
+            Self::Terminated => TERMINATED,
         }
     }
 
@@ -41,8 +55,78 @@ impl Failure {
             Self::Code(_) => "Type the code as the sender's screen shows it.",
             Self::Usage(_) => "See --help.",
             Self::NoCode => "Give the code as an argument, or type it when asked.",
-            Self::Here(_) | Self::Interrupted => "",
+            Self::Here(_) | Self::Interrupted | Self::Terminated => "",
         }
+    }
+}
+
+fn code_of_transfer(error: &transfer::Error) -> i32 {
+    match error {
+        transfer::Error::Wormhole(error) => code_of_wormhole(error),
+        // The offer was refused for it, before anything came.
+        transfer::Error::Exists { .. } | transfer::Error::NoSpace { .. } | transfer::Error::BadName(_) => {
+            REFUSED
+        }
+        transfer::Error::Disk { .. }
+        | transfer::Error::Unsendable { .. }
+        | transfer::Error::Changed { .. }
+        | transfer::Error::BadArchive(_)
+        | transfer::Error::NoThread => FAILED,
+    }
+}
+
+fn code_of_wormhole(error: &Error) -> i32 {
+    match error {
+        Error::Misuse(Misuse::Code(_) | Misuse::Address(_)) => USAGE,
+        Error::Misuse(_) | Error::Crowded | Error::TimedOut | Error::Failed(_) => FAILED,
+        Error::WrongCode => WRONG_CODE,
+        Error::Rejected | Error::VerifierRefused => REFUSED,
+        Error::Server(_) | Error::Unwelcome(_) => SERVER,
+        Error::Peer(fault) => code_of_peer(fault),
+        Error::Transit(fault) => code_of_transit(fault),
+        Error::Lonely => PEER_GONE,
+        Error::Cancelled => INTERRUPTED,
+    }
+}
+
+fn code_of_peer(fault: &PeerFault) -> i32 {
+    match fault {
+        PeerFault::Said(text) => code_of_words(&text.to_unicode()),
+        PeerFault::Silent(_) => PEER_GONE,
+        PeerFault::MalformedPake
+        | PeerFault::BadPake
+        | PeerFault::Malformed(_)
+        | PeerFault::UnknownOffer
+        | PeerFault::SameRole
+        | PeerFault::TooMuch => FAILED,
+    }
+}
+
+/// What the other side says when it ends a transfer is a sentence for people; these are the ones in use.
+fn code_of_words(said: &str) -> i32 {
+    match said {
+        "transfer rejected"
+        | "sender rejected verification check, abandoned transfer"
+        | "receiver rejected verification check, abandoned transfer" => REFUSED,
+        "transfer cancelled" => PEER_GONE,
+        _ => FAILED,
+    }
+}
+
+const fn code_of_transit(fault: &TransitFault) -> i32 {
+    match fault {
+        TransitFault::Lost { .. }
+        | TransitFault::Stalled
+        | TransitFault::Unacknowledged
+        | TransitFault::Unconfirmed(_) => PEER_GONE,
+        TransitFault::NoContact
+        | TransitFault::TimedOut
+        | TransitFault::BadRecord
+        | TransitFault::RecordTooLong
+        | TransitFault::TooMuch
+        | TransitFault::Refused(_)
+        | TransitFault::WrongHash
+        | TransitFault::MalformedAck => FAILED,
     }
 }
 
@@ -181,6 +265,7 @@ impl Failure {
             Self::Usage(what) | Self::Here(what) => what.clone(),
             Self::NoCode => "the input ended before a code was typed".to_owned(),
             Self::Interrupted => "interrupted".to_owned(),
+            Self::Terminated => "terminated".to_owned(),
         }
     }
 }
@@ -253,10 +338,35 @@ mod tests {
     }
 
     #[test]
-    fn exit_codes_tell_usage_failure_and_interruption_apart() {
-        assert_eq!(failure(Error::WrongCode).exit_code(), 1);
+    fn exit_codes_tell_what_a_script_must_tell_apart() {
+        let said = |text: &str| Error::Peer(PeerFault::Said(Text::from(text)));
+        for (error, code) in [
+            (Error::Failed("disk full".into()), 1),
+            (Error::Misuse(Misuse::Code(CodeFault::NoDash)), 2),
+            (Error::WrongCode, 3),
+            (Error::Rejected, 4),
+            (Error::VerifierRefused, 4),
+            (said("transfer rejected"), 4),
+            (said("out of paper"), 1),
+            (Error::Server(ServerFault::Gone), 5),
+            (Error::Unwelcome(Text::from("closed")), 5),
+            (Error::Peer(PeerFault::Silent(Awaited::Key)), 6),
+            (said("transfer cancelled"), 6),
+            (Error::Transit(TransitFault::Stalled), 6),
+            (Error::Cancelled, 130),
+        ] {
+            assert_eq!(failure(error.clone()).exit_code(), code, "{error:?}");
+        }
         assert_eq!(Failure::Usage(String::new()).exit_code(), 2);
-        assert_eq!(failure(Error::Cancelled).exit_code(), 130);
+        assert_eq!(Failure::Terminated.exit_code(), 143);
+    }
+
+    #[test]
+    fn the_help_names_each_exit_code() {
+        for code in [0, FAILED, USAGE, WRONG_CODE, REFUSED, SERVER, PEER_GONE, INTERRUPTED, TERMINATED] {
+            let mut words = crate::help::WORMHOLE.split_whitespace();
+            assert!(words.any(|word| word == code.to_string()), "{code}");
+        }
     }
 
     fn failure(error: Error) -> Failure {

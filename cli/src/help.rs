@@ -37,6 +37,14 @@ Examples:
   wormhole receive 'wormhole-transfer:7-crossover-clockwork?rendezvous=wss%3A%2F%2Fexample.com%2Fv1'
                                            from a link, as a QR code has it";
 
+/// Of `ssh`.
+pub(crate) const SSH: &str = "\
+Examples:
+  wormhole ssh invite                      on the computer that is to let somebody in: shows a code
+  wormhole ssh accept 7-crossover-clockwork
+                                           on the computer with the key
+  wormhole ssh accept -F id_rsa.pub CODE   with this key";
+
 /// Of `completions`.
 pub(crate) const COMPLETIONS: &str = "\
 Nameplates of senders who wait come from the mailbox server at each press of the Tab key, words from the lists.

@@ -12,48 +12,76 @@ use std::task::Poll;
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::failure::Failure;
+
 /// Wakes whoever waits when the user, or the system, wants the program to end.
-pub(crate) struct Interrupts(Option<Signals>);
+pub(crate) struct Interrupts {
+    signals: Option<Signals>,
+    /// Which signal came first.
+    first: Option<Kind>,
+}
+
+/// A signal that asks the program to leave.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Ctrl-C, or the terminal is gone.
+    Interrupt,
+    /// What an administrator sends.
+    #[cfg(unix)]
+    Terminate,
+}
 
 impl Interrupts {
     /// From now on the signals do not kill the program, but are told here.
     pub(crate) fn listen() -> io::Result<Self> {
-        Signals::listen().map(|signals| Self(Some(signals)))
+        Signals::listen().map(|signals| Self { signals: Some(signals), first: None })
     }
 
     /// None ever comes: for who is dropped to be ended.
     pub(crate) const fn never() -> Self {
-        Self(None)
+        Self { signals: None, first: None }
     }
 
     /// Waits for the next one. May be dropped half-way: none is lost.
     pub(crate) async fn next(&mut self) {
-        match &mut self.0 {
-            Some(signals) => signals.next().await,
-            None => pending().await,
+        let Some(signals) = &mut self.signals else { return pending().await };
+        let kind = signals.next().await;
+        self.first.get_or_insert(kind);
+    }
+
+    /// The failure, by the name of the signal where one is the reason.
+    pub(crate) fn name(&self, failure: Failure) -> Failure {
+        match (failure, self.first) {
+            #[cfg(unix)]
+            (Failure::Interrupted, Some(Kind::Terminate)) => Failure::Terminated,
+            (failure, _) => failure,
         }
     }
 }
 
 #[cfg(unix)]
-struct Signals(Vec<Signal>);
+struct Signals(Vec<(Signal, Kind)>);
 
 #[cfg(unix)]
 impl Signals {
     fn listen() -> io::Result<Self> {
-        let mut signals = vec![signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+        let mut signals = vec![
+            (signal(SignalKind::interrupt())?, Kind::Interrupt),
+            (signal(SignalKind::terminate())?, Kind::Terminate),
+        ];
         if !outlives_terminal() {
-            signals.push(signal(SignalKind::hangup())?);
+            signals.push((signal(SignalKind::hangup())?, Kind::Interrupt));
         }
         Ok(Self(signals))
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Kind {
         poll_fn(|cx| {
-            let called = self.0.iter_mut().any(|signal| signal.poll_recv(cx).is_ready());
-            if called { Poll::Ready(()) } else { Poll::Pending }
+            let called =
+                self.0.iter_mut().find_map(|(signal, kind)| signal.poll_recv(cx).is_ready().then_some(*kind));
+            called.map_or(Poll::Pending, Poll::Ready)
         })
-        .await;
+        .await
     }
 }
 
@@ -77,9 +105,10 @@ impl Signals {
         Ok(Self)
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Kind {
         if tokio::signal::ctrl_c().await.is_err() {
             pending::<()>().await;
         }
+        Kind::Interrupt
     }
 }

@@ -108,6 +108,11 @@ fn line_of(input: &mut impl BufRead) -> Option<String> {
     Some(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
+/// What an answer to `ok? [y/N]` means.
+pub(crate) fn agrees(line: Option<&str>) -> bool {
+    line.is_some_and(|line| ["y", "yes"].contains(&line.trim().to_ascii_lowercase().as_str()))
+}
+
 /// What an answer to `ok? (Y/n)` means.
 pub(crate) fn accepts(answer: Option<&str>) -> bool {
     answer.is_some_and(|line| {
@@ -142,6 +147,12 @@ mod tests {
         for line in [Some("n"), Some("no"), Some("ok"), Some("q"), None] {
             assert!(!accepts(line), "{line:?}");
         }
+    }
+
+    #[test]
+    fn what_is_dangerous_needs_a_plain_yes() {
+        assert!(agrees(Some("y")) && agrees(Some(" YES ")));
+        assert!([Some(""), Some("yep"), Some("n"), None].iter().all(|line| !agrees(*line)));
     }
 
     #[test]

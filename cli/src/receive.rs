@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::future::pending;
 use std::io::{self, Write};
+use std::iter;
 use std::mem;
 use std::path::{self, PathBuf};
 use std::sync::mpsc;
@@ -11,7 +12,6 @@ use std::sync::mpsc;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use wormhole_core::code::Code;
-use wormhole_core::defaults;
 use wormhole_core::untrusted::Text;
 use wormhole_core::uri::{Role, Uri};
 use wormhole_core::wormhole::Event as Session;
@@ -28,6 +28,8 @@ use crate::mode::mode;
 use crate::prompt::{self, Answer};
 use crate::screen::{Screen, shown};
 use crate::sides::{self, or_interrupted};
+use crate::timing;
+use crate::verifier;
 use crate::view::View;
 
 /// `wormhole receive`.
@@ -37,13 +39,18 @@ pub(crate) async fn run(
     interrupts: &mut Interrupts,
 ) -> Result<(), Failure> {
     let wishes = Wishes::of(options)?;
-    let given = if options.allocate {
-        None
-    } else {
-        let given = link::given(options.code.as_deref(), options.code_file.as_deref());
-        or_interrupted(interrupts, given).await??
+    let secret = options.secret.with(&common.secret);
+    let is_given = options.code.is_some() || options.code_file.is_some() || options.allocate;
+    let invitation = match secret.zero_code(&common.secret, is_given)? {
+        Some(code) => Some(Invitation { code, server: None }),
+        None if options.allocate => None,
+        None => {
+            secret.makes_none()?;
+            let given = link::given(options.code.as_deref(), options.code_file.as_deref());
+            let given = or_interrupted(interrupts, given).await??;
+            given.map(|code| Invitation::parse(&code, Role::Follower)).transpose()?
+        }
     };
-    let invitation = given.map(|code| Invitation::parse(&code, Role::Follower)).transpose()?;
     let common = &match &invitation {
         Some(invitation) => {
             let mailbox = invitation.mailbox(common.mailbox(), options.accept_file);
@@ -51,9 +58,13 @@ pub(crate) async fn run(
         }
         None => common.clone(),
     };
-    let config = sides::config(common, false)?;
-    let mut receiver = Receiver::new(config)?;
-    let mut view = View::new(Screen::new(common.hide_progress), common.mailbox());
+    let config = sides::config(common, common.appid(), secret.verify);
+    let mut receiver = Receiver::new(or_interrupted(interrupts, config).await??)?;
+    let screen = Screen::new(common.hide_progress);
+    let mut view = View::new(screen, common.mailbox()).of(common, "recv");
+    if view.traces() {
+        receiver.trace();
+    }
     let stage = match invitation {
         Some(invitation) => {
             receiver.set_code(invitation.code)?;
@@ -61,7 +72,7 @@ pub(crate) async fn run(
             Stage::Talking
         }
         None if options.allocate => {
-            receiver.allocate_code(options.code_length.map_or(defaults::CODE_WORDS, usize::from))?;
+            receiver.allocate_code(secret.words())?;
             Stage::Talking
         }
         None => {
@@ -69,8 +80,8 @@ pub(crate) async fn run(
             Stage::Connecting
         }
     };
-    let shows = Shows { verifier: options.verify, code: options.allocate };
-    Receiving { stage, ..Receiving::new(receiver, view, wishes, shows) }.until_done(interrupts).await
+    let rules = Rules { only_text: options.only_text, compare: secret.verify, show_code: options.allocate };
+    Receiving { stage, ..Receiving::new(receiver, view, wishes, rules) }.until_done(interrupts).await
 }
 
 /// So many files and directories that have come are named.
@@ -78,13 +89,15 @@ const STORED_LINES: usize = 20;
 
 const WAITING: &str = "Waiting for sender...";
 
-/// What is shown beyond what everybody needs.
+/// What the user said beforehand, but for the place.
 #[derive(Default)]
-pub(crate) struct Shows {
-    /// The verifier.
-    pub(crate) verifier: bool,
-    /// The code, which was made on this side.
-    pub(crate) code: bool,
+pub(crate) struct Rules {
+    /// Takes nothing but a text.
+    pub(crate) only_text: bool,
+    /// Compares the verifier with the sender before anything is shown.
+    pub(crate) compare: bool,
+    /// Shows the code, which was made on this side.
+    pub(crate) show_code: bool,
 }
 
 /// A receiver and what its user sees and is asked.
@@ -92,7 +105,7 @@ pub(crate) struct Receiving {
     receiver: Receiver,
     view: View,
     wishes: Wishes,
-    shows: Shows,
+    rules: Rules,
     stage: Stage,
     is_directory: bool,
     /// What went wrong on this side, where the conversation only knows that something did.
@@ -111,6 +124,8 @@ enum Stage {
     },
     /// For nothing.
     Talking,
+    /// To say whether the sender has the same verifier.
+    Comparing(Option<Answer>),
     /// Whether there is a place for what is offered is being found out.
     Placing(Consent, oneshot::Receiver<Found>),
     /// To say whether what is offered may come, or where to.
@@ -122,6 +137,7 @@ enum Local {
     Told(Option<Told>),
     Placed(Found),
     Answered(Option<String>),
+    Compared(Option<String>),
 }
 
 impl Stage {
@@ -132,13 +148,14 @@ impl Stage {
             Self::Typing { told, .. } => Local::Told(told.recv().await),
             Self::Placing(_, found) => Local::Placed(found.await.unwrap_or_else(|_| Error::NoThread.into())),
             Self::Asked(_, question) => Local::Answered(prompt::answered(question).await),
+            Self::Comparing(question) => Local::Compared(prompt::answered(question).await),
         }
     }
 }
 
 impl Receiving {
-    pub(crate) const fn new(receiver: Receiver, view: View, wishes: Wishes, shows: Shows) -> Self {
-        Self { receiver, view, wishes, shows, stage: Stage::Talking, is_directory: false, failure: None }
+    pub(crate) const fn new(receiver: Receiver, view: View, wishes: Wishes, rules: Rules) -> Self {
+        Self { receiver, view, wishes, rules, stage: Stage::Talking, is_directory: false, failure: None }
     }
 
     pub(crate) fn set_code(&mut self, code: Code) -> Result<(), Failure> {
@@ -150,6 +167,7 @@ impl Receiving {
     /// Runs the conversation to its end.
     pub(crate) async fn until_done(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         loop {
+            self.view.steps(iter::from_fn(|| self.receiver.transition()));
             tokio::select! {
                 biased;
                 () = interrupts.next() => return self.leave(Failure::Interrupted, interrupts).await,
@@ -178,6 +196,7 @@ impl Receiving {
                     self.consent(consent, step)?;
                 }
             }
+            Local::Compared(line) => self.compared(line.as_deref())?,
             Local::Answered(line) => {
                 if let Stage::Asked(mut consent, _) = mem::replace(&mut self.stage, Stage::Talking) {
                     let step = consent.answered(line.as_deref());
@@ -210,11 +229,15 @@ impl Receiving {
                         Err(error) if consent.may_ask() => step = consent.found(error.into()),
                         // The reason is the outcome, as it is where the transfer has ended meanwhile.
                         Err(_) => step = Step::Refuse,
-                        Ok(_) => return Ok(()),
+                        Ok(_) => {
+                            timing::end("permission");
+                            return Ok(());
+                        }
                     }
                 }
                 Step::Write(said) => {
                     self.say(said);
+                    timing::end("permission");
                     return self.receiver.accept_writer(output()?).map_err(Failure::from);
                 }
                 Step::Refuse => return sides::unless_over(self.receiver.refuse()),
@@ -267,10 +290,13 @@ impl Receiving {
                 }
             }
             Event::Stored(paths) => self.stored(&paths),
-            Event::Connected(path) => self.view.begin("Receiving", path, &self.receiver.progress()),
+            Event::Connected(path) => {
+                self.view.begin("Receiving", path, &self.receiver.progress());
+                timing::at("rx file");
+            }
             Event::Closed(outcome) => {
                 self.view.end(&self.receiver.progress());
-                if let Stage::Asked(_, Some(_)) = self.stage {
+                if let Stage::Asked(_, Some(_)) | Stage::Comparing(Some(_)) = self.stage {
                     // The question is still on the last line.
                     self.view.screen.note("");
                 }
@@ -291,7 +317,7 @@ impl Receiving {
                 }
             }
             Session::Nameplates(_) => self.answer_tab(),
-            Session::Code(code) if self.shows.code => {
+            Session::Code(code) if self.rules.show_code => {
                 json::code(
                     code,
                     Uri::new(code.clone())
@@ -304,8 +330,13 @@ impl Receiving {
                     "Allocated code: {code}\nOn the other computer, please run:\n   wormhole send --code {code} <filename>"
                 ));
             }
-            Session::Verifier(verifier) if self.shows.verifier => {
-                self.view.screen.note(format_args!("Verifier {verifier}."));
+            Session::Verifier(verifier) if self.rules.compare => {
+                self.view.screen.note(format_args!(
+                    "{}\n{}",
+                    verifier::line(verifier),
+                    verifier::words(verifier)
+                ));
+                self.compare();
             }
             Session::LinkUp
             | Session::LinkDown { .. }
@@ -319,6 +350,20 @@ impl Receiving {
             | Session::CodeConsumed
             | Session::Closed(_) => {}
         }
+    }
+
+    fn compare(&mut self) {
+        self.stage = Stage::Comparing(Some(prompt::ask(verifier::question())));
+    }
+
+    /// What the user says of the verifier; asked again until it is a whole word.
+    fn compared(&mut self, line: Option<&str>) -> Result<(), Failure> {
+        let Some(same) = prompt::confirms(line) else {
+            self.compare();
+            return Ok(());
+        };
+        self.stage = Stage::Talking;
+        sides::unless_over(self.receiver.confirm_verifier(same))
     }
 
     /// The list that the Tab key waits for is there.
@@ -335,7 +380,15 @@ impl Receiving {
     fn offered(&mut self, offer: Offer) -> Result<(), Failure> {
         match &offer {
             Offer::Text(text) => self.take_text(text),
+            Offer::File { .. } | Offer::Stream { .. } | Offer::Several { .. } | Offer::Directory { .. }
+                if self.rules.only_text =>
+            {
+                self.view.screen.note("This is no text, and --only-text takes nothing else.");
+                // Where the end came first, it says why.
+                drop(self.receiver.refuse());
+            }
             Offer::File { .. } | Offer::Stream { .. } | Offer::Several { .. } | Offer::Directory { .. } => {
+                timing::begin_to_ask("permission");
                 self.is_directory = !matches!(offer, Offer::File { .. } | Offer::Stream { .. });
                 let (consent, step) = Consent::begin(offer, self.wishes.clone());
                 return self.consent(consent, step);
@@ -366,7 +419,12 @@ impl Receiving {
     }
 
     fn stored(&mut self, paths: &[PathBuf]) {
+        timing::end("rx file");
         self.view.end(&self.receiver.progress());
+        if self.is_directory {
+            // It happened as it came; scripts look for the line.
+            self.view.screen.note("Unpacking zipfile..");
+        }
         let what = if self.is_directory { "files" } else { "file" };
         for path in paths.iter().take(STORED_LINES) {
             let whole = path::absolute(path).unwrap_or_else(|_| path.to_owned());

@@ -1,5 +1,6 @@
 //! The sending side: what to send, the code, and the conversation as its user sees it.
 
+use std::iter;
 use std::time::Duration;
 
 use wormhole_core::code::Code;
@@ -17,35 +18,52 @@ use crate::link::{self, Invitation};
 use crate::prompt::{self, Answer, Question};
 use crate::qr;
 use crate::screen::Screen;
+use crate::secret::Secret;
 use crate::sides::{self, or_interrupted};
 use crate::source;
+use crate::timing;
+use crate::verifier;
 use crate::view::View;
 
 /// `wormhole send`.
 pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interrupts) -> Result<(), Failure> {
-    let given = link::given(options.code.as_deref(), options.code_file.as_deref());
-    let given = or_interrupted(interrupts, given).await??;
-    let invitation = given.map(|code| Invitation::parse(&code, Role::Leader)).transpose()?;
+    let secret = options.secret.with(&common.secret);
+    let is_given = options.code.is_some() || options.code_file.is_some();
+    let invitation = match secret.zero_code(&common.secret, is_given)? {
+        Some(code) => Some(Invitation { code, server: None }),
+        None => {
+            let given = link::given(options.code.as_deref(), options.code_file.as_deref());
+            let given = or_interrupted(interrupts, given).await??;
+            given.map(|code| Invitation::parse(&code, Role::Leader)).transpose()?
+        }
+    };
     let common = &match &invitation {
         Some(invitation) => {
             common.at(or_interrupted(interrupts, invitation.mailbox(common.mailbox(), false)).await??)
         }
         None => common.clone(),
     };
-    let config = sides::config(common, options.verify)?;
+    if invitation.is_some() && common.secret.has_length() {
+        return Err(Failure::Usage("the code has its words already: leave -c away".to_owned()));
+    }
+    let config = sides::config(common, common.appid(), secret.verify);
+    let config = or_interrupted(interrupts, config).await??;
     let screen = Screen::new(common.hide_progress);
-    let content = or_interrupted(interrupts, source::content(options, &screen)).await??;
+    let content = or_interrupted(interrupts, source::content(options, secret.verify, &screen)).await??;
     source::announce(&content, &screen);
     let is_text = matches!(content.offer(), OurOffer::Text(_));
+    let view = View::new(screen, common.mailbox()).of(common, "send");
     let mut sender = Sender::new(config, content)?;
+    if view.traces() {
+        sender.trace();
+    }
     match invitation {
         Some(invitation) => sender.set_code(invitation.code)?,
-        None => sender.allocate_code(options.code_length.map_or(defaults::CODE_WORDS, usize::from))?,
+        None => sender.allocate_code(secret.words())?,
     }
-    let view = View::new(screen, common.mailbox());
-    let sending = Sending::new(sender, view, is_text, options.verify);
+    let sending = Sending::new(sender, view, is_text, secret);
     // A link does not say for which application it is, so there is one for the usual only.
-    let qr = if common.appid == defaults::TRANSFER_APPID { options.qr() } else { qr::Wish::Never };
+    let qr = if common.appid() == defaults::TRANSFER_APPID { options.qr() } else { qr::Wish::Never };
     #[cfg(feature = "clipboard")]
     let sending = Sending { copy: options.copy, ..sending };
     let beside_input = source::is_input(options);
@@ -58,7 +76,7 @@ pub(crate) struct Sending {
     view: View,
     /// A text needs no connection and no confirmation of its own.
     is_text: bool,
-    verify: bool,
+    secret: Secret,
     /// Standard input is what is sent, and has no answers.
     beside_input: bool,
     qr: qr::Wish,
@@ -71,12 +89,12 @@ pub(crate) struct Sending {
 }
 
 impl Sending {
-    pub(crate) const fn new(sender: Sender, view: View, is_text: bool, verify: bool) -> Self {
+    pub(crate) const fn new(sender: Sender, view: View, is_text: bool, secret: Secret) -> Self {
         Self {
             sender,
             view,
             is_text,
-            verify,
+            secret,
             beside_input: false,
             qr: qr::Wish::Never,
             #[cfg(feature = "clipboard")]
@@ -121,6 +139,7 @@ impl Sending {
     /// Runs the conversation to its end.
     pub(crate) async fn until_done(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         loop {
+            self.view.steps(iter::from_fn(|| self.sender.transition()));
             tokio::select! {
                 biased;
                 () = interrupts.next() => return self.leave(interrupts).await,
@@ -149,12 +168,18 @@ impl Sending {
             Event::Spooling => self.view.screen.note(
                 "The other side's program has to know the length beforehand: reading standard input to its end ...",
             ),
-            Event::Connected(path) => self.view.begin("Sending", path, &self.sender.progress()),
+            Event::Connected(path) => {
+                self.view.begin("Sending", path, &self.sender.progress());
+                timing::at("tx file");
+            }
             Event::Sent => {
+                timing::end("tx file");
+                timing::at("get ack");
                 self.view.end(&self.sender.progress());
                 self.view.screen.note("File sent.. waiting for confirmation");
             }
             Event::Closed(outcome) => {
+                timing::end("get ack");
                 self.view.end(&self.sender.progress());
                 if self.asked.is_some() {
                     // The question is still on the last line.
@@ -174,7 +199,8 @@ impl Sending {
                 // Where nobody reads it, that changes nothing for the transfer.
                 let _ = self.view.screen.aside("Note: code has been consumed and can no longer be used.");
             }
-            Session::Verifier(verifier) if self.verify => {
+            Session::Verifier(verifier) if self.secret.verify => {
+                self.view.screen.note(verifier::words(verifier));
                 self.verifier = Some(verifier.clone());
                 self.ask();
             }
@@ -193,7 +219,15 @@ impl Sending {
     }
 
     fn show_code(&self, code: &Code) {
-        let verify = if self.verify { "--verify " } else { "" };
+        let verify = if self.secret.verify { "--verify " } else { "" };
+        if self.secret.zero {
+            json::code(code, None);
+            self.view.screen.note(format_args!(
+                "On the other computer, please run:\n\nwormhole receive {verify}-0\n\n\
+                 Anybody who uses the same server can do so: -0 keeps no secret."
+            ));
+            return;
+        }
         let link = self.link(code);
         json::code(code, link.as_ref());
         #[cfg(feature = "clipboard")]
@@ -216,9 +250,9 @@ impl Sending {
 
     fn ask(&mut self) {
         if let Some(verifier) = &self.verifier {
-            let question = Question::new(Kind::Verifier, format!("Verifier {verifier}. ok? (yes/no): "));
+            let text = format!("{} ok? (yes/no): ", verifier::line(verifier));
             let ask = if self.beside_input { prompt::ask_terminal } else { prompt::ask };
-            self.asked = Some(ask(question));
+            self.asked = Some(ask(Question::new(Kind::Verifier, text)));
         }
     }
 

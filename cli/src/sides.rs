@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use wormhole_core::code::Code;
+use wormhole_core::defaults::PROGRAM;
 use wormhole_core::error::{CodeFault, Misuse};
 use wormhole_tokio::transfer::Config;
 
@@ -10,14 +11,13 @@ use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 
-/// The command line as the transfer takes it.
-pub(crate) fn config(common: &Common, verify: bool) -> Result<Config, Failure> {
-    let relay = common.relay().map_err(Failure::Usage)?;
-    let config = Config::new(&common.appid)
+/// The command line as the transfer takes it, in this namespace.
+pub(crate) async fn config(common: &Common, appid: &str, verify: bool) -> Result<Config, Failure> {
+    let config = Config::new(appid)
         .mailbox(common.mailbox())
-        .relay_hints(relay.into_iter().collect())
-        .listen(!common.no_listen)
+        .client_version(PROGRAM, env!("CARGO_PKG_VERSION"))
         .verify(verify);
+    let config = common.network.apply(config).await?;
     config.session().map_err(|fault| Failure::Usage(fault.to_string()))?;
     Ok(config)
 }
@@ -31,7 +31,7 @@ pub(crate) fn code(typed: &str) -> Result<Code, CodeFault> {
 /// A command that came too late is no failure: the end is on its way as an event, and says why.
 pub(crate) fn unless_over(commanded: Result<(), Misuse>) -> Result<(), Failure> {
     match commanded {
-        Err(Misuse::Closed) => Ok(()),
+        Err(Misuse::Closed | Misuse::OutOfTurn(_)) => Ok(()),
         commanded => commanded.map_err(Failure::from),
     }
 }

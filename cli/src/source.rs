@@ -21,7 +21,7 @@ const INPUT: &str = "-";
 const INPUT_NAME: &str = "stdin";
 
 /// What to send. All that may take its time happens on a thread.
-pub(crate) async fn content(options: &Send, screen: &Screen) -> Result<Content, Failure> {
+pub(crate) async fn content(options: &Send, is_verified: bool, screen: &Screen) -> Result<Content, Failure> {
     let content = match (&*options.paths, &options.text) {
         ([], Some(text)) if text == INPUT => {
             screen.note("Reading text message from stdin..");
@@ -37,7 +37,8 @@ pub(crate) async fn content(options: &Send, screen: &Screen) -> Result<Content, 
                 Err(Failure::Here("there is no text to send: the input has ended".to_owned()))
             }
         },
-        ([path], _) if path == Path::new(INPUT) => input(options),
+        ([path], _) if path == Path::new(INPUT) => input(is_verified),
+        ([path], _) if options.ignore_unsendable_files => readable(path.clone(), screen).await,
         ([path], _) => open(path.clone()).await,
         (paths, _) if paths.iter().any(|path| path == Path::new(INPUT)) => {
             Err(Failure::Usage("standard input, \"-\", is sent alone; a file of that name is ./-".to_owned()))
@@ -56,11 +57,11 @@ pub(crate) fn is_input(options: &Send) -> bool {
 }
 
 /// Standard input, read while it is sent.
-fn input(options: &Send) -> Result<Content, Failure> {
+fn input(is_verified: bool) -> Result<Content, Failure> {
     if mode().json {
         return Err(Failure::Usage("with --json, standard input has answers and nothing to send".to_owned()));
     }
-    if options.verify && !prompt::has_terminal() {
+    if is_verified && !prompt::has_terminal() {
         let why = "with --verify and standard input as what is sent, a terminal is needed for the answer";
         return Err(Failure::Usage(why.to_owned()));
     }
@@ -73,6 +74,16 @@ pub(crate) async fn open(path: PathBuf) -> Result<Content, Failure> {
         Ok(content) => Ok(content?),
         Err(_) => Err(no_thread()),
     }
+}
+
+/// As [`open`], but what cannot be sent of a directory is said and left out.
+async fn readable(path: PathBuf, screen: &Screen) -> Result<Content, Failure> {
+    let opened = prompt::on_a_thread(move || Content::open_readable(&path)).await;
+    let (content, left_out) = opened.map_err(|_| no_thread())??;
+    for error in left_out {
+        screen.note(format_args!("{error} (left out)"));
+    }
+    Ok(content)
 }
 
 /// Looks at several, and walks through those that are directories.

@@ -7,11 +7,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use wormhole_core::defaults::WORK_BITS;
 use wormhole_core::wire::server::{Demand, Welcome};
-use wormhole_core::wormhole::Event as Session;
+use wormhole_core::wormhole::{Event as Session, Transition};
 use wormhole_tokio::transfer::Progress;
 
+use crate::arguments::Common;
+use crate::diagnosis::Trace;
 use crate::json;
 use crate::screen::Screen;
+use crate::timing;
 
 /// How long a wait is borne in silence.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -21,6 +24,10 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// One side's view.
 pub(crate) struct View {
     pub(crate) screen: Screen,
+    /// Stands before the path of the content, for who goes through Tor.
+    via: &'static str,
+    /// Shows what the machines do.
+    trace: Option<Trace>,
     /// The mailbox server's URL, to say whose words are shown.
     mailbox: String,
     /// What is said if nothing happens until then.
@@ -31,6 +38,8 @@ pub(crate) struct View {
     flow: (Option<Instant>, Duration),
     /// The server's words that were shown last.
     said: Option<String>,
+    /// Whether another version was recommended.
+    advised: bool,
     link: Link,
 }
 
@@ -47,12 +56,32 @@ impl View {
     pub(crate) fn new(screen: Screen, mailbox: &str) -> Self {
         Self {
             screen,
+            via: "",
+            trace: None,
             mailbox: mailbox.to_owned(),
             waiting: None,
             redraw: None,
             flow: (None, Duration::ZERO),
             said: None,
+            advised: false,
             link: Link::Fine,
+        }
+    }
+
+    /// The same, for one side of a transfer as the options want it.
+    pub(crate) fn of(self, common: &Common, role: &'static str) -> Self {
+        Self { via: common.network.via(), trace: common.diagnosis.trace(role), ..self }
+    }
+
+    /// Whether steps of machines are shown.
+    pub(crate) const fn traces(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    /// Shows steps of machines, where that is wanted.
+    pub(crate) fn steps(&self, steps: impl Iterator<Item = Transition>) {
+        if let Some(trace) = &self.trace {
+            steps.for_each(|step| trace.show(&step, &self.screen));
         }
     }
 
@@ -63,6 +92,7 @@ impl View {
 
     /// Shows what both sides show alike, and passes over the rest.
     pub(crate) fn session(&mut self, event: &Session) {
+        timing::session(event);
         match event {
             Session::Welcome(welcome) => self.welcome(welcome),
             Session::LinkDown { why } if self.link == Link::Fine => {
@@ -95,7 +125,8 @@ impl View {
     pub(crate) fn begin(&mut self, doing: &str, path: impl Display, progress: &Progress) {
         self.waiting = None;
         self.link = Link::Done;
-        self.screen.note(format_args!("{doing} ({path}).."));
+        timing::at("transit connected");
+        self.screen.note(format_args!("{doing} ({}{path})..", self.via));
         self.screen.begin(progress.total());
         json::progress(progress);
         let now = Instant::now();
@@ -124,7 +155,9 @@ impl View {
     /// Waits for the moment when there is something to show. May be dropped half-way.
     pub(crate) async fn due(&self) {
         let waiting = self.waiting.map(|(at, _)| at);
-        match waiting.into_iter().chain(self.redraw).min() {
+        // Not every step is told as an event.
+        let look = self.trace.is_some().then(|| Instant::now() + REDRAW);
+        match waiting.into_iter().chain(self.redraw).chain(look).min() {
             Some(at) => sleep_until(at).await,
             None => pending().await,
         }
@@ -146,6 +179,18 @@ impl View {
         }
     }
 
+    /// What the server says of this program's version, once. Of another program's it may say what it wants.
+    fn advise(&mut self, welcome: &Welcome) {
+        let ours = env!("CARGO_PKG_VERSION");
+        if let Some(theirs) = welcome.current_version.as_ref().map(|version| version.short().to_string())
+            && theirs != ours
+            && !self.advised
+        {
+            self.advised = true;
+            self.screen.note(format_args!("Server claims {theirs} is current, but ours is {ours}"));
+        }
+    }
+
     fn welcome(&mut self, welcome: &Welcome) {
         if let Some(Demand::Hashcash { bits, resource: _ }) = &welcome.demand
             && *bits <= WORK_BITS
@@ -154,6 +199,7 @@ impl View {
                 "The server asks for {bits} bits of work before it serves. This may take some seconds ..."
             ));
         }
+        self.advise(welcome);
         // Each new connection brings it again.
         let Some(motd) = welcome.motd.as_ref().map(ToString::to_string) else { return };
         if self.said.as_ref() != Some(&motd) {

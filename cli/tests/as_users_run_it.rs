@@ -117,7 +117,7 @@ fn code_and_consent_may_come_through_a_pipe_and_stay_out_of_the_output() {
 fn the_end_of_the_input_refuses_and_the_sender_is_told() {
     let pair = Pair::new(Kind::File(5000));
     let (sent, received) = pair.run(&[], &[]);
-    let (sent, received) = (sent.expect_code("sender", 1), received.expect_code("receiver", 1));
+    let (sent, received) = (sent.expect_code("sender", 4), received.expect_code("receiver", 4));
     assert!(sent.error.contains("transfer rejected"), "{}", sent.error);
     assert!(received.error.contains("transfer rejected"), "{}", received.error);
     expect_names(pair.to.path(), &[]);
@@ -169,8 +169,8 @@ fn a_directory_does_not_replace_a_file() {
     let old = pair.to.path().join("old");
     ok(fs::write(&old, "older"), "a file");
     let (sent, received) = pair.run(&[], &["--accept-file", "-o", "old"]);
-    sent.expect_code("sender", 1);
-    received.expect_code("receiver", 1);
+    sent.expect_code("sender", 4);
+    received.expect_code("receiver", 4);
     assert_eq!(ok(fs::read_to_string(&old), "the file"), "older");
     expect_names(pair.to.path(), &["old"]);
 }
@@ -247,8 +247,8 @@ fn an_existing_name_is_left_alone_even_with_consent() {
         let place = pair.to.path().join(pair.sample.path().file_name().unwrap_or_default());
         ok(fs::write(&place, "older"), "a file");
         let (sent, received) = pair.run(&[], &["--accept-file"]);
-        let sent = sent.expect_code("sender", 1);
-        let received = received.expect_code("receiver", 1);
+        let sent = sent.expect_code("sender", 4);
+        let received = received.expect_code("receiver", 4);
         assert!(sent.error.contains("transfer rejected"), "{}", sent.error);
         assert!(received.error.contains("exists already"), "{}", received.error);
         assert_eq!(ok(fs::read_to_string(&place), "the file"), "older");
@@ -256,14 +256,17 @@ fn an_existing_name_is_left_alone_even_with_consent() {
 }
 
 #[test]
-fn two_verifiers_are_compared_before_anything_is_sent() {
-    for (answer, code) in [("maybe\nyes\n", 0), ("no\n", 1)] {
+fn two_verifiers_are_compared_before_anything_is_sent_and_either_side_can_refuse() {
+    for (sender, receiver, code) in
+        [("maybe\nyes\n", "what\nYES\n", 0), ("no\n", "yes\n", 4), ("yes\n", "no\n", 4), ("yes\n", "", 4)]
+    {
         let pair = Pair::new(Kind::Text);
         let secret = new_code();
         let mut sending =
             direct().start(OURS, "send", &["--verify", "--code", &secret, "--text", "hi"], pair.from.path());
-        sending.type_in(answer);
-        let receiving = direct().start(OURS, "receive", &["--verify", &secret], pair.to.path());
+        sending.type_in(sender);
+        let mut receiving = direct().start(OURS, "receive", &["-v", &secret], pair.to.path());
+        receiving.type_in(receiver);
         let (received, sent) = (receiving.finish(LIMIT), sending.finish(LIMIT));
         let (received, sent) = (received.expect_code("receiver", code), sent.expect_code("sender", code));
         assert_eq!(received.output, if code == 0 { "hi\n" } else { "" });
@@ -272,8 +275,15 @@ fn two_verifiers_are_compared_before_anything_is_sent() {
         };
         assert!(verifier(&sent.error).is_some_and(|hex| hex.chars().all(|c| c.is_ascii_hexdigit())));
         assert_eq!(verifier(&sent.error), verifier(&received.error));
-        if code == 1 {
-            assert!(received.error.contains("sender rejected verification check"), "{}", received.error);
+        let words = |text: &str| -> Vec<String> {
+            let rest = text.split_once("in words").map_or("", |(_, rest)| rest);
+            rest.lines().skip(1).take(8).flat_map(|line| line.split_whitespace()).map(str::to_owned).collect()
+        };
+        assert_eq!((words(&sent.error).len(), words(&sent.error)), (32, words(&received.error)));
+        if code == 4 {
+            let refuser = if sender == "no\n" { "sender" } else { "receiver" };
+            let told = if sender == "no\n" { &received.error } else { &sent.error };
+            assert!(told.contains(&format!("{refuser} rejected verification check")), "{told}");
         }
     }
 }
@@ -324,7 +334,7 @@ fn a_server_that_is_away_is_named() {
     let directory = directory();
     for command in [&["send", "--text", "hi"][..], &["receive", "4-a-b"], &["receive"]] {
         let outcome = ours(command, directory.path(), &[("WORMHOLE_RELAY_URL", "ws://127.0.0.1:9/v1")]);
-        let outcome = outcome.expect_code("without a server", 1);
+        let outcome = outcome.expect_code("without a server", 5);
         assert!(outcome.error.contains("ws://127.0.0.1:9/v1"), "{}", outcome.error);
         assert!(outcome.error.contains("--relay-url"), "{}", outcome.error);
         assert!(!outcome.error.contains("Enter receive"), "{}", outcome.error);
@@ -360,7 +370,7 @@ fn a_server_may_send_us_away() {
     let scene = Scene { servers: &servers, route: Route::Direct };
     for command in [&["send", "--text", "hi"][..], &["receive"]] {
         let outcome = scene.start(OURS, command[0], &command[1..], here.path()).finish(LIMIT);
-        let outcome = outcome.expect_code("who is not wanted", 1);
+        let outcome = outcome.expect_code("who is not wanted", 5);
         assert!(outcome.error.contains("closed for repairs"), "{}", outcome.error);
         assert!(!outcome.error.contains("code is"), "{}", outcome.error);
     }
@@ -369,12 +379,12 @@ fn a_server_may_send_us_away() {
 #[test]
 fn a_prompt_for_a_code_needs_an_answer() {
     let here = directory();
-    for (typed, wanted) in
-        [("", "the input ended"), ("4 foo bar\n", "no spaces"), ("4-\n", "words after its number")]
+    for (typed, wanted, code) in
+        [("", "the input ended", 1), ("4 foo bar\n", "no spaces", 2), ("4-\n", "words after its number", 2)]
     {
         let mut receiving = direct().start(OURS, "receive", &[], here.path());
         receiving.type_in(typed);
-        let outcome = receiving.finish(LIMIT).expect_code("without a code", 1);
+        let outcome = receiving.finish(LIMIT).expect_code("without a code", code);
         assert!(outcome.error.contains(wanted), "{}", outcome.error);
     }
 }
@@ -393,18 +403,18 @@ fn a_text_that_cannot_be_shown_was_not_received() {
         .arg(&code);
     let received = Program::start("ours", command).finish(LIMIT).expect_code("who cannot show it", 1);
     assert!(received.error.contains("the text cannot be shown"), "{}", received.error);
-    sending.finish(LIMIT).expect_code("whose text was not shown", 1);
+    sending.finish(LIMIT).expect_code("whose text was not shown", 6);
 }
 
 #[test]
 fn malformed_codes_and_options_are_told_apart() {
     let directory = directory();
     for (arguments, code) in [
-        (&["receive", "4 foo bar"][..], 1),
-        (&["receive", "foo-bar"], 1),
-        (&["receive", "4"], 1),
-        (&["receive", "4-"], 1),
-        (&["send", "--code", "4", "--text", "x"], 1),
+        (&["receive", "4 foo bar"][..], 2),
+        (&["receive", "foo-bar"], 2),
+        (&["receive", "4"], 2),
+        (&["receive", "4-"], 2),
+        (&["send", "--code", "4", "--text", "x"], 2),
         (&["send", "-c", "0", "--text", "x"], 2),
         (&["--relay-url", "tcp:h:1", "receive"], 2),
         (&["--relay-url", "http://h/", "receive"], 2),

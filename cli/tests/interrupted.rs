@@ -90,7 +90,7 @@ fn a_receiver_leaves_nothing_behind_even_without_a_server() {
     servers.stop_mailbox();
     leaves(receiving, Signal::INT);
     expect_names(to.path(), &[]);
-    sending.finish(SECOND * 10).expect_code("the sender", 1);
+    sending.finish(SECOND * 10).expect_code("the sender", 6);
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn the_prompt_for_a_code_can_be_left_and_the_terminal_is_as_it_was() {
         terminal.wait_for_raw(LIMIT);
         if signal {
             terminal.signal(Signal::TERM);
-            left(&mut terminal);
+            left(&mut terminal, 143);
         } else {
             leaves_terminal(&mut terminal);
         }
@@ -157,7 +157,7 @@ fn the_prompt_for_consent_can_be_left_and_the_sender_is_told() {
     let mut terminal = Terminal::run(&command);
     terminal.wait_for("ok? (Y/n): ", 0, LIMIT);
     leaves_terminal(&mut terminal);
-    let sent = sending.finish(SECOND * 5).expect_code("the sender", 1);
+    let sent = sending.finish(SECOND * 5).expect_code("the sender", 6);
     assert!(sent.error.contains("the other side ended the transfer"), "{}", sent.error);
     expect_names(to.path(), &[]);
     assert_eq!(servers.nameplates(), Vec::<String>::new());
@@ -174,7 +174,7 @@ fn the_prompt_for_a_verifier_can_be_left_and_the_receiver_is_told() {
     let mut terminal = Terminal::run(&command);
     terminal.wait_for(". ok? (yes/no): ", 0, LIMIT);
     leaves_terminal(&mut terminal);
-    receiving.finish(SECOND * 5).expect_code("the receiver", 1);
+    receiving.finish(SECOND * 5).expect_code("the receiver", 6);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn a_prompt_does_not_stop_the_conversation() {
     sending.signal(Signal::INT);
     // Its input stays open meanwhile.
     receiving.wait_for(Channel::Error, "the other side ended the transfer", SECOND * 5);
-    receiving.finish(LIMIT).expect_code("who was asked", 1);
+    receiving.finish(LIMIT).expect_code("who was asked", 6);
 }
 
 /// Interrupts one side of a transfer without end. The other must end with a reason, and nothing may be kept.
@@ -235,7 +235,7 @@ fn in_the_middle(the_sender_leaves: bool) {
         receiving.wait_for(Channel::Error, "Receiving (", LIMIT);
         let (goes, stays) = if the_sender_leaves { (sending, receiving) } else { (receiving, sending) };
         leaves(goes, Signal::INT);
-        let outcome = stays.finish(SECOND * 5).expect_code("who stays", 1);
+        let outcome = stays.finish(SECOND * 5).expect_code("who stays", 6);
         if !outcome.error.contains("the other side ended the transfer") {
             fail(format_args!("no reason:\n{}", outcome.error));
         }
@@ -248,21 +248,26 @@ fn in_the_middle(the_sender_leaves: bool) {
 fn leaves(program: Program, signal: Signal) {
     let begun = Instant::now();
     program.signal(signal);
-    let outcome = program.finish(LIMIT).expect_code("who is interrupted", 130);
+    let outcome = program.finish(LIMIT).expect_code("who is interrupted", exit_code(signal));
     assert!(begun.elapsed() < SECOND, "it took {:?}:\n{}", begun.elapsed(), outcome.error);
     assert!(!outcome.error.contains("ERROR"), "{}", outcome.error);
+}
+
+/// As a shell reports who is ended by the signal, but that a terminal that is gone is an interruption.
+fn exit_code(signal: Signal) -> i32 {
+    if signal == Signal::TERM { 143 } else { 130 }
 }
 
 #[track_caller]
 fn leaves_terminal(terminal: &mut Terminal) {
     terminal.type_in(CTRL_C);
-    left(terminal);
+    left(terminal, 130);
 }
 
 #[track_caller]
-fn left(terminal: &mut Terminal) {
+fn left(terminal: &mut Terminal, wanted: i32) {
     let (code, took) = terminal.finish(LIMIT);
-    assert_eq!(code, Some(130), "{}", terminal.screen());
+    assert_eq!(code, Some(wanted), "{}", terminal.screen());
     assert!(took < SECOND, "it took {took:?}");
     assert!(terminal.is_as_it_was(), "the terminal is not as it was");
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use wormhole_tests::{
-    Channel, Kind, Outcome, Program, Route, Sample, Scene, Servers, Terminal, Who, new_code, ok, quiet,
+    Channel, Kind, Program, Route, Sample, Scene, Servers, Terminal, Who, new_code, ok, quiet,
 };
 
 const OURS: &str = env!("CARGO_BIN_EXE_wormhole");

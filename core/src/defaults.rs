@@ -2,6 +2,9 @@
 
 use core::time::Duration;
 
+/// The name of this project's command line, as it tells the server and as a server may name it.
+pub const PROGRAM: &str = "wormhole-cli";
+
 /// The public mailbox server.
 pub const MAILBOX: &str = "ws://relay.magic-wormhole.io:4000/v1";
 /// The public transit relay, as `tcp:HOST:PORT`.

@@ -193,6 +193,11 @@ impl Config {
         self.verify
     }
 
+    /// Whether everything is dialled through Tor.
+    pub fn goes_through_tor(&self) -> bool {
+        self.network.proxy.as_ref().is_some_and(Proxy::is_tor)
+    }
+
     /// How many words a code has that is made here.
     pub const fn words(&self) -> usize {
         self.code_words

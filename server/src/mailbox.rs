@@ -439,7 +439,9 @@ impl Mailbox {
             && entry.key().0 <= self.now
         {
             let ((_, conn), member) = entry.remove_entry();
-            if self.clients.get(&conn).is_some_and(|client| client.stage != Stage::Closing) {
+            let client = self.clients.get_mut(&conn).filter(|client| client.stage != Stage::Closing);
+            if let Some(client) = client {
+                client.listed = Some(self.now);
                 self.start(Op::Store(Request::Do { conn, member, ask: Ask::List }));
             }
         }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use wormhole_core::driver::Instant;
+use wormhole_core::driver::{Instant, Why};
 
 use crate::chance::Chance;
-use crate::net::{HostId, Life, MAILBOX, RELAY, Strike};
+use crate::net::{Life, MAILBOX, RELAY, Strike};
 
 /// How long a mailbox server waits for a sign of life.
 pub(crate) const SERVER_PATIENCE: Duration = Duration::from_secs(660);
@@ -20,68 +20,38 @@ pub(crate) enum Kind {
     Peer,
 }
 
-/// A span of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    from: Duration,
-    lasts: Duration,
-}
-
-impl Span {
-    fn holds(self, now: Instant) -> bool {
-        let now = now.since_start();
-        self.from <= now && now < self.from.saturating_add(self.lasts)
-    }
-}
-
 /// One fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Dials are refused.
-    Refuse { kind: Kind, span: Span },
-    /// The name has no address.
-    NoName { kind: Kind, span: Span },
-    /// Something happens to the n-th connection of its kind.
-    Link { kind: Kind, nth: u64, what: OnLink },
-    /// The mailbox server is ended, and starts again with what it knew, or without.
-    Restart { at: Duration, lasts: Duration, keep: bool },
-    /// The relay is ended.
-    RelayGone { at: Duration },
-    /// A client does nothing more.
-    Stop { host: HostId, at: Duration, life: Life },
-    /// A client stands still for a while.
-    Suspend { host: HostId, at: Duration, lasts: Duration },
-    /// The clock of a client jumps ahead.
-    Jump { host: HostId, at: Duration, by: Duration },
+    /// Dials fail for a while, and this is why.
+    Dial { kind: Kind, why: Why, from: Instant, until: Instant },
+    /// Something happens to a connection.
+    Link(OnLink),
+    /// Something happens to hosts.
+    Host(Vec<(Duration, Strike)>),
     /// The server says messages again, and out of order.
     OddServer,
-    /// A client vanishes while the mailbox server is away, which comes back with what it knew.
-    VanishUnseen { host: HostId, at: Duration, lasts: Duration },
 }
 
-/// What happens to a connection once so many bytes have gone in one direction.
+/// What happens to the n-th connection of its kind once so many bytes have gone in one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OnLink {
-    /// It is cut; each end sees it after a time of its own.
-    Cut { side: usize, after: u64, seen: [Duration; 2] },
-    /// Nothing moves for a while.
-    Stall { side: usize, after: u64, lasts: Duration },
-    /// The other end hears that nothing more will come.
-    HalfClose { side: usize, after: u64 },
+pub(crate) struct OnLink {
+    kind: Kind,
+    nth: u64,
+    pub(crate) side: usize,
+    pub(crate) after: u64,
+    pub(crate) what: What,
 }
 
-impl OnLink {
-    pub(crate) const fn side(self) -> usize {
-        match self {
-            Self::Cut { side, .. } | Self::Stall { side, .. } | Self::HalfClose { side, .. } => side,
-        }
-    }
-
-    pub(crate) const fn after(self) -> u64 {
-        match self {
-            Self::Cut { after, .. } | Self::Stall { after, .. } | Self::HalfClose { after, .. } => after,
-        }
-    }
+/// What can happen to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// It is cut; each end sees it after a time of its own.
+    Cut([Duration; 2]),
+    /// Nothing moves for a while.
+    Stall(Duration),
+    /// The other end hears that nothing more will come.
+    HalfClose,
 }
 
 /// A sort of fault: the rows of the recovery table.
@@ -205,119 +175,104 @@ impl Sort {
         let bound = chance.pick(4_000, &[1_000, 20_000]);
         let at = chance.millis(bound);
         let host = RELAY + 1 + usize::try_from(chance.below(clients)).unwrap_or(0);
-        let span = |chance: &mut Chance| {
+        let lasts = |chance: &mut Chance| {
             let bound = chance.pick(3_000, &[30_000]);
-            Span { from: at, lasts: chance.millis(bound) }
+            chance.millis(bound)
         };
-        match self {
-            Self::Refuse(kind) => Fault::Refuse { kind, span: span(chance) },
-            Self::NoName(kind) => Fault::NoName { kind, span: span(chance) },
+        let dial = |kind, why, chance: &mut Chance| {
+            let from = Instant::after_start(at);
+            Fault::Dial { kind, why, from, until: from.plus(lasts(chance)) }
+        };
+        let then = |time| at.saturating_add(time);
+        let up = |keep| Strike::Up { host: MAILBOX, keep };
+        Fault::Host(match self {
+            Self::Refuse(kind) => return dial(kind, Why::Refused, chance),
+            Self::NoName(kind) => return dial(kind, Why::NoSuchName, chance),
             Self::Cut(kind) => {
-                let (nth, side, after) = place(chance, kind, talks);
+                let place = OnLink::draw(kind, talks, chance);
                 let seen = [chance.millis(5_000), chance.millis(5_000)];
-                Fault::Link { kind, nth, what: OnLink::Cut { side, after, seen } }
+                return Fault::Link(OnLink { what: What::Cut(seen), ..place });
             }
             Self::Stall(kind) => {
-                let (nth, side, after) = place(chance, kind, talks);
-                let lasts = span(chance).lasts;
-                Fault::Link { kind, nth, what: OnLink::Stall { side, after, lasts } }
+                let place = OnLink::draw(kind, talks, chance);
+                return Fault::Link(OnLink { what: What::Stall(lasts(chance)), ..place });
             }
-            Self::HalfClose(kind) => {
-                let (nth, side, after) = place(chance, kind, talks);
-                Fault::Link { kind, nth, what: OnLink::HalfClose { side, after } }
-            }
+            Self::HalfClose(kind) => return Fault::Link(OnLink::draw(kind, talks, chance)),
+            Self::OddServer => return Fault::OddServer,
             Self::Restart | Self::Amnesia => {
-                Fault::Restart { at, lasts: span(chance).lasts, keep: self == Self::Restart }
+                vec![(at, Strike::Down(MAILBOX)), (then(lasts(chance)), up(self == Self::Restart))]
             }
-            Self::RelayGone => Fault::RelayGone { at },
-            Self::Die => Fault::Stop { host, at, life: Life::Dead },
-            Self::Freeze => Fault::Stop { host, at, life: Life::Frozen },
-            Self::Vanish => Fault::Stop { host, at, life: Life::Vanished },
+            Self::VanishUnseen => {
+                let lasts = lasts(chance);
+                let gone = (then(lasts / 2), Strike::Stop(host, Life::Vanished));
+                vec![(at, Strike::Down(MAILBOX)), gone, (then(lasts), up(true))]
+            }
+            Self::RelayGone => vec![(at, Strike::Down(RELAY))],
+            Self::Die => vec![(at, Strike::Stop(host, Life::Dead))],
+            Self::Freeze => vec![(at, Strike::Stop(host, Life::Frozen))],
+            Self::Vanish => vec![(at, Strike::Stop(host, Life::Vanished))],
             Self::Suspend => {
                 let bound = chance.pick(60_000, &[3_600_000]);
-                Fault::Suspend { host, at, lasts: chance.millis(bound) }
+                let lasts = chance.millis(bound);
+                let mut strikes =
+                    vec![(at, Strike::Stop(host, Life::Suspended)), (then(lasts), Strike::GoOn(host))];
+                if lasts > SERVER_PATIENCE {
+                    strikes.push((then(SERVER_PATIENCE), Strike::Silent(host)));
+                }
+                strikes
             }
             Self::Jump => {
                 let bound = chance.pick(60_000, &[86_400_000]);
-                Fault::Jump { host, at, by: chance.millis(bound) }
+                vec![(at, Strike::Jump(host, chance.millis(bound)))]
             }
-            Self::OddServer => Fault::OddServer,
-            Self::VanishUnseen => Fault::VanishUnseen { host, at, lasts: span(chance).lasts },
-        }
+        })
     }
 }
 
 impl Fault {
-    pub(crate) fn refuses(&self, kind: Kind, now: Instant) -> bool {
-        matches!(self, Self::Refuse { kind: of, span } if *of == kind && span.holds(now))
+    /// Whether it has a dial that is made now fail so.
+    pub(crate) fn fails(&self, dial: Kind, so: &Why, now: Instant) -> bool {
+        matches!(self, Self::Dial { kind, why, from, until } if *kind == dial && why == so && (*from..*until).contains(&now))
     }
 
-    pub(crate) fn hides_name(&self, kind: Kind, now: Instant) -> bool {
-        matches!(self, Self::NoName { kind: of, span } if *of == kind && span.holds(now))
-    }
-
-    pub(crate) fn on_link(&self, kind: Kind, nth: u64) -> Option<OnLink> {
+    /// From when until when it has dials of this kind fail, if it does.
+    pub(crate) fn away(&self, dial: Kind) -> Option<(Instant, Instant)> {
         match self {
-            Self::Link { kind: of, nth: number, what } if *of == kind && *number == nth => Some(*what),
-            Self::Link { .. }
-            | Self::Refuse { .. }
-            | Self::NoName { .. }
-            | Self::Restart { .. }
-            | Self::RelayGone { .. }
-            | Self::Stop { .. }
-            | Self::Suspend { .. }
-            | Self::Jump { .. }
-            | Self::OddServer
-            | Self::VanishUnseen { .. } => None,
+            Self::Dial { kind, from, until, .. } => (*kind == dial).then_some((*from, *until)),
+            Self::Link(_) | Self::Host(_) | Self::OddServer => None,
         }
     }
 
-    pub(crate) const fn is_odd_server(&self) -> bool {
-        matches!(self, Self::OddServer)
+    /// What it does to the n-th connection of this kind.
+    pub(crate) fn on_link(&self, kind: Kind, nth: u64) -> Option<OnLink> {
+        match self {
+            Self::Link(on) => Some(*on).filter(|on| on.kind == kind && on.nth == nth),
+            Self::Dial { .. } | Self::Host(_) | Self::OddServer => None,
+        }
     }
 
     /// What it does to hosts, and when.
-    pub(crate) fn strikes(&self) -> Vec<(Duration, Strike)> {
-        match *self {
-            Self::Restart { at, lasts, keep } => {
-                let up = Strike::Up { host: MAILBOX, keep };
-                vec![(at, Strike::Down(MAILBOX)), (at.saturating_add(lasts), up)]
-            }
-            Self::VanishUnseen { host, at, lasts } => {
-                let up = Strike::Up { host: MAILBOX, keep: true };
-                let gone = Strike::Stop(host, Life::Vanished);
-                vec![
-                    (at, Strike::Down(MAILBOX)),
-                    (at.saturating_add(lasts / 2), gone),
-                    (at.saturating_add(lasts), up),
-                ]
-            }
-            Self::RelayGone { at } => vec![(at, Strike::Down(RELAY))],
-            Self::Stop { host, at, life } => vec![(at, Strike::Stop(host, life))],
-            Self::Suspend { host, at, lasts } => {
-                let until = at.saturating_add(lasts);
-                let mut strikes =
-                    vec![(at, Strike::Stop(host, Life::Suspended)), (until, Strike::GoOn(host))];
-                if lasts > SERVER_PATIENCE {
-                    strikes.push((at.saturating_add(SERVER_PATIENCE), Strike::Silent(host)));
-                }
-                strikes
-            }
-            Self::Jump { host, at, by } => vec![(at, Strike::Jump(host, by))],
-            Self::Refuse { .. } | Self::NoName { .. } | Self::Link { .. } | Self::OddServer => Vec::new(),
+    pub(crate) fn strikes(&self) -> &[(Duration, Strike)] {
+        match self {
+            Self::Host(strikes) => strikes,
+            Self::Dial { .. } | Self::Link(_) | Self::OddServer => &[],
         }
     }
 }
 
-/// Which connection, in which direction, after how many bytes.
-fn place(chance: &mut Chance, kind: Kind, talks: u64) -> (u64, usize, u64) {
-    let bound = match kind {
-        // A session says about two thousand bytes.
-        Kind::Mailbox => 4_000,
-        // The handshake, and then the content.
-        Kind::Relay | Kind::Peer => chance.pick(300, &[10_000, 100_000]),
-    };
-    (chance.below(talks.saturating_mul(3)), usize::from(chance.one_in(2)), chance.below(bound))
+impl OnLink {
+    /// A connection, a direction in which it is half closed, and after how many bytes.
+    fn draw(kind: Kind, talks: u64, chance: &mut Chance) -> Self {
+        let bound = match kind {
+            // A session says about two thousand bytes.
+            Kind::Mailbox => 4_000,
+            // The handshake, and then the content.
+            Kind::Relay | Kind::Peer => chance.pick(300, &[10_000, 100_000]),
+        };
+        let nth = chance.below(talks.saturating_mul(3));
+        let side = usize::from(chance.one_in(2));
+        Self { kind, nth, side, after: chance.below(bound), what: What::HalfClose }
+    }
 }
 
 const fn of(kind: Kind) -> &'static str {

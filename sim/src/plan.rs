@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::chance::Chance;
 use crate::client::{FILE_LIMIT, PATIENCE, Part};
-use crate::fault::{Fault, Sort};
+use crate::fault::{Fault, Kind, Sort};
 
 /// One world in so many has more than one conversation.
 const CROWDED: u64 = 10;
@@ -12,6 +12,9 @@ const CROWDED: u64 = 10;
 const VANISHING: u64 = 40;
 /// What comes on top of the waits of users: dials, goodbyes, typing.
 const MARGIN: Duration = Duration::from_secs(60);
+
+/// For how long a relay that fails is tried again: one fault passes within that, and several in a row need not.
+const RELAY_PATIENCE: Duration = Duration::from_secs(31);
 
 const FIRST_RELAY: &[&str] = &["tcp:relay:4001"];
 const SECOND_RELAY: &[&str] = &["tcp:relay2:4001"];
@@ -190,6 +193,14 @@ impl Plan {
         if chance.one_in(VANISHING) {
             self.strike(vec![Sort::VanishUnseen], chance);
         }
+    }
+
+    /// Whether both sides of a conversation have to succeed in spite of the faults.
+    pub(crate) fn is_mended(&self) -> bool {
+        let away = || self.faults.iter().filter_map(|fault| fault.away(Kind::Relay));
+        let from = away().map(|(from, _)| from).min().unwrap_or_default();
+        let until = away().map(|(_, until)| until).max().unwrap_or_default();
+        until.saturating_since(from) < RELAY_PATIENCE && self.sorts.iter().all(|sort| sort.is_mended())
     }
 
     /// Within what time of the last fault everybody has an outcome.

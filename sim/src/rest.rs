@@ -47,7 +47,7 @@ fn in_talk(plan: &Plan, fates: &[Fate], talk: usize) -> Option<String> {
     // A third who comes late with a code that was used up finds whoever has its nameplate next.
     let stray = plan.talks.len() > 1 && plan.talks.contains(&Scenario::Third);
     // Whoever cannot reach the server at all is told so at once, and does not try for long.
-    let mended = plan.sorts.iter().all(|sort| sort.is_mended()) && !failures().any(is_unreached) && !stray;
+    let mended = plan.is_mended() && !failures().any(is_unreached) && !stray;
     let stopped = all.iter().any(|(_, (_, fate))| fate.is_stopped);
     let ignorant = failures().any(|error| is_ignorant(plan, error));
     all.iter().find_map(|(index, (user, fate))| match &fate.ended.as_ref()?.outcome {

@@ -93,8 +93,8 @@ impl World {
         state.add_host("relay", false);
         let mut limit = Instant::START;
         for (at, strike) in plan.faults.iter().flat_map(Fault::strikes) {
-            state.at(Instant::after_start(at), Event::Strike(strike));
-            limit = limit.max(Instant::after_start(at));
+            state.at(Instant::after_start(*at), Event::Strike(*strike));
+            limit = limit.max(Instant::after_start(*at));
         }
         let net = Net::new(state);
         let store = Kept::new(&net);

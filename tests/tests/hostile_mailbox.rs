@@ -225,7 +225,7 @@ async fn a_server_that_lies_about_nameplates_and_mailboxes_is_found_out() {
             "work for nothing",
             "",
             json!({"type": "welcome", "welcome": {"permission-required": {"hashcash": {"bits": -1, "resource": 5}}}}),
-            "work",
+            "a permission that this program cannot get",
         ),
         ("acknowledgements without end", "bind", json!({"type": "ack"}), "does not answer"),
     ];

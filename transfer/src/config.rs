@@ -23,6 +23,7 @@ pub(crate) fn machine(config: &Config) -> Result<(transfer::Config, Extras), Mis
         relays: config.transit_relays()?,
         listen: config.listens(),
         verify: config.verifies(),
+        tor: config.goes_through_tor(),
     };
     Ok((config, ours))
 }

@@ -71,10 +71,25 @@ impl Content {
     /// Whatever cannot be sent is named here and not later: pipes, sockets and devices, links that lead nowhere, what
     /// may not be read.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        Self::opened(path, Listing::of)
+    }
+
+    /// As [`Content::open`], but what cannot be sent of a directory is left out: the errors say what and why.
+    pub fn open_readable(path: &Path) -> Result<(Self, Vec<Error>), Error> {
+        let mut left_out = Vec::new();
+        let content = Self::opened(path, |root| {
+            let (listing, errors) = Listing::of_readable(root)?;
+            left_out = errors;
+            Ok(listing)
+        })?;
+        Ok((content, left_out))
+    }
+
+    fn opened(path: &Path, list: impl FnOnce(&Path) -> Result<Listing, Error>) -> Result<Self, Error> {
         let metadata = fs::metadata(path).map_err(|why| not_there(path, &why))?;
         let name = name_of(path)?;
         if metadata.is_dir() {
-            let listing = Listing::of(path)?;
+            let listing = list(path)?;
             let (zip_size, bytes, files) = (listing.archive_len(), listing.bytes(), listing.files());
             let offer = Offer::Directory { name, zip_size, bytes, files };
             return Ok(Self { offer, material: Material::Directory(Box::new(listing)) });

@@ -9,6 +9,7 @@ use wormhole_core::error::{Error as CoreError, Misuse};
 use wormhole_core::transfer;
 use wormhole_core::wire::peer::Extras;
 use wormhole_core::wormhole;
+use wormhole_core::wormhole::Transition;
 use wormhole_runtime::{Config, OnNetwork, Runtime, Status};
 
 use crate::config::machine;
@@ -64,6 +65,17 @@ impl<R: Runtime> Sender<R> {
             code: None,
             status: Status::default(),
         })
+    }
+
+    /// From now on the transitions of the session's machines are kept for [`transition`](Self::transition), for whoever
+    /// looks for a fault.
+    pub fn trace(&mut self) {
+        self.session.machine_mut().trace();
+    }
+
+    /// The oldest transition that was kept and not taken.
+    pub fn transition(&mut self) -> Option<Transition> {
+        self.session.machine_mut().transition()
     }
 
     /// Has the server choose a nameplate, and chooses so many words.

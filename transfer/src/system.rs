@@ -199,3 +199,36 @@ fn rename_if_free(from: &std::path::Path, to: &std::path::Path) -> std::io::Resu
         Err(_) => std::fs::rename(from, to),
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::Read;
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
+    use super::device_size;
+
+    #[test]
+    fn the_size_of_a_device_is_where_it_ends_and_it_is_still_read_from_the_beginning() {
+        let work = TempDir::new().unwrap();
+        fs::write(work.path().join("image"), "12345").unwrap();
+        let mut file = File::open(work.path().join("image")).unwrap();
+        assert_eq!(device_size(&file).unwrap(), 5);
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "12345");
+    }
+
+    /// Only administrators may read devices, and there need not be any.
+    #[test]
+    fn each_device_that_may_be_read_has_the_size_that_the_system_says() {
+        for entry in fs::read_dir("/sys/class/block").into_iter().flatten().flatten() {
+            let Ok(file) = File::open(Path::new("/dev").join(entry.file_name())) else { continue };
+            let sectors = fs::read_to_string(entry.path().join("size")).unwrap();
+            let bytes = sectors.trim().parse::<u64>().unwrap() * 512;
+            assert_eq!(device_size(&file).unwrap(), bytes, "{:?}", entry.file_name());
+        }
+    }
+}

@@ -103,6 +103,16 @@ impl Listing {
         self.measure()
     }
 
+    /// As [`Listing::of`], without what cannot be sent, which is named.
+    pub(crate) fn of_readable(root: &Path) -> Result<(Self, Vec<Error>), Error> {
+        let mut walk = Walk { left_out: Some(Vec::new()), ..Walk::new(Roots::One(root.to_owned())) };
+        walk.is_new(root)?;
+        walk.open.push(Vec::new());
+        walk.run()?;
+        let left_out = walk.left_out.take().unwrap_or_default();
+        Ok((walk.finish()?, left_out))
+    }
+
     /// Bytes of all files together.
     pub(crate) const fn bytes(&self) -> u64 {
         self.bytes
@@ -198,6 +208,8 @@ struct Walk {
     /// The directories that were listed.
     directories: Vec<Directory>,
     following: bool,
+    /// What could not be sent, where that is left out instead of ending the walk.
+    left_out: Option<Vec<Error>>,
 }
 
 struct Directory {
@@ -226,19 +238,34 @@ impl Walk {
             links: BTreeSet::new(),
             directories: Vec::new(),
             following: false,
+            left_out: None,
         }
     }
 
     fn run(&mut self) -> Result<(), Error> {
         loop {
             while let Some(directory) = self.open.pop() {
-                self.list(&directory)?;
+                match self.list(&directory) {
+                    Err(error) if !directory.is_empty() => self.leave_out(error)?,
+                    listed => listed?,
+                }
             }
             let Some(link) = self.links.pop_first() else { return Ok(()) };
             self.following = true;
             if self.is_new(&self.absolute(&link))? {
                 self.open.push(link);
             }
+        }
+    }
+
+    /// Leaves out what cannot be sent, where that is wanted; else it is the end.
+    fn leave_out(&mut self, error: Error) -> Result<(), Error> {
+        match &mut self.left_out {
+            Some(left_out) => {
+                left_out.push(error);
+                Ok(())
+            }
+            None => Err(error),
         }
     }
 
@@ -262,7 +289,10 @@ impl Walk {
                 odd = true;
                 self.listing.renamed = self.listing.renamed.saturating_add(1);
             }
-            is_bare &= !self.take(directory, bytes)?;
+            match self.take(directory, bytes) {
+                Ok(is_there) => is_bare &= !is_there,
+                Err(error) => self.leave_out(error)?,
+            }
         }
         if odd {
             for name in &names {

@@ -92,8 +92,8 @@ pub(crate) enum Order {
     Tell(Event),
     /// Let go of this connection, which nobody has taken.
     LetGo(Conn),
-    /// It went well, once the server has what was said last.
-    Finish,
+    /// It went well, once the server has what was said last, for which it has so long.
+    Finish(Duration),
     /// It cannot go on; tell the peer why, in these words.
     Abandon(Error, &'static str),
     /// It cannot go on; tell the peer why, in the words of the error.
@@ -109,6 +109,7 @@ pub(crate) struct Exchange<C> {
     conversation: C,
     relays: Vec<DirectHint>,
     listen: bool,
+    tor: bool,
     race_seed: Seed,
     ending: Ending,
     vigil: Vigil<Awaited>,
@@ -130,6 +131,7 @@ impl<C: Conversation> Exchange<C> {
             conversation,
             relays: config.relays,
             listen: config.listen,
+            tor: config.tor,
             race_seed: rng.bytes(),
             ending: Ending::No,
             vigil: Vigil::default(),
@@ -164,6 +166,11 @@ impl<C: Conversation> Exchange<C> {
     /// The session, for questions.
     pub(crate) const fn session(&self) -> &Wormhole {
         &self.session
+    }
+
+    /// The session, to trace it.
+    pub(crate) const fn session_mut(&mut self) -> &mut Wormhole {
+        &mut self.session
     }
 
     /// The conversation, for questions.
@@ -215,7 +222,7 @@ impl<C: Conversation> Exchange<C> {
             }
             Order::Tell(event) => self.tell(event),
             Order::LetGo(conn) => self.out.push_back(Output::Do(Op::Close { conn })),
-            Order::Finish => self.end(Ok(()), None, STORE_LIMIT),
+            Order::Finish(limit) => self.end(Ok(()), None, limit),
             Order::Abandon(error, words) => self.abandon(error, Text::from(words)),
             Order::Fail(error) => self.fail(error),
         }
@@ -235,6 +242,9 @@ impl<C: Conversation> Exchange<C> {
                 let conns = Conns::every(PARTS, RACE);
                 let mut race = Race::new(C::ROLE, self.relays.clone(), self.listen, self.race_seed, conns);
                 race.set_limit(self.limits.transit);
+                if self.tor {
+                    race.go_through_tor();
+                }
                 race.set_key(&key);
                 self.race = Some(race);
             }

@@ -54,6 +54,8 @@ pub struct Config {
     pub listen: bool,
     /// Whether our user compares verifiers before anything is offered, shown or answered.
     pub verify: bool,
+    /// Whether whoever dials for us goes through Tor.
+    pub tor: bool,
 }
 
 impl Config {
@@ -64,6 +66,7 @@ impl Config {
             relays: parse_relay_argument(defaults::RELAY)?.into_iter().collect(),
             listen: true,
             verify: false,
+            tor: false,
         })
     }
 }

@@ -13,6 +13,7 @@ use core::convert::Infallible;
 use super::exchange::{Conversation, Exchange, Heard, Order, Said};
 use super::{Config, Event};
 use crate::code::{Code, Nameplate};
+use crate::defaults::STORE_LIMIT;
 use crate::driver::{Input, Instant, Machine, Output};
 use crate::error::{Awaited, Error, Misuse, PeerFault};
 use crate::rng::Seed;
@@ -20,6 +21,7 @@ use crate::transit::{Role, Settled};
 use crate::wire::hints::TransitInfo;
 use crate::wire::peer::{Answer, Offer, TransferMessage};
 use crate::wormhole;
+use crate::wormhole::Transition;
 
 /// Messages of the peer that are kept while our user compares verifiers.
 const HELD: usize = 16;
@@ -35,6 +37,16 @@ impl Receiver {
     pub fn new(config: Config, seed: Seed) -> Result<Self, Misuse> {
         let state = State::Meeting { verify: config.verify };
         Ok(Self(Exchange::new(config, state, seed)))
+    }
+
+    /// From now on the transitions of the session's machines are kept for [`transition`](Self::transition).
+    pub fn trace(&mut self) {
+        self.0.session_mut().trace();
+    }
+
+    /// The oldest transition that was kept and not taken.
+    pub fn transition(&mut self) -> Option<Transition> {
+        self.0.session_mut().transition()
     }
 
     /// Has the server choose a nameplate, and chooses so many words.
@@ -89,8 +101,9 @@ impl Receiver {
             | State::Offered { .. }
             | State::Accepted { .. }
             | State::Racing { .. }
-            | State::Flowing { .. }
-            | State::Over => Err(Misuse::OutOfTurn("no verifier waits to be compared")),
+            | State::Flowing { .. } => Err(Misuse::OutOfTurn("no verifier waits to be compared")),
+            // The other side may have ended it while our user looked.
+            State::Over => Err(Misuse::Closed),
         }
     }
 
@@ -333,7 +346,7 @@ fn offered(kind: Kind, way: Way, heard: Heard, out: &mut Vec<Order>) -> State {
             Kind::Text => {
                 let_go(way, out);
                 out.push(Order::Say(TransferMessage::Answer(Answer::Text(Ok(())))));
-                out.push(Order::Finish);
+                out.push(Order::Finish(STORE_LIMIT));
                 State::Over
             }
             // A sender that has not said where it is can still call us, or meet us at a relay.

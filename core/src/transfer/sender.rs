@@ -6,6 +6,7 @@
 
 use alloc::vec::Vec;
 use core::convert::Infallible;
+use core::time::Duration;
 
 use super::exchange::{Conversation, Exchange, Heard, Order, Said};
 use super::{Config, Event, Offer};
@@ -16,6 +17,7 @@ use crate::rng::Seed;
 use crate::transit::{Role, Settled};
 use crate::wire::hints::TransitInfo;
 use crate::wire::peer::{Answer, TransferMessage};
+use crate::wormhole::Transition;
 
 /// Sends a text, a file or a directory.
 ///
@@ -48,6 +50,16 @@ impl Sender {
         Ok(())
     }
 
+    /// From now on the transitions of the session's machines are kept for [`transition`](Self::transition).
+    pub fn trace(&mut self) {
+        self.0.session_mut().trace();
+    }
+
+    /// The oldest transition that was kept and not taken.
+    pub fn transition(&mut self) -> Option<Transition> {
+        self.0.session_mut().transition()
+    }
+
     /// Has the server choose a nameplate, and chooses so many words.
     pub fn allocate_code(&mut self, words: usize) -> Result<(), Misuse> {
         self.0.command(|session| session.allocate_code(words))
@@ -71,8 +83,9 @@ impl Sender {
             | State::Offered { .. }
             | State::TextOffered
             | State::Racing
-            | State::Flowing
-            | State::Over => Err(Misuse::OutOfTurn("no verifier waits to be compared")),
+            | State::Flowing => Err(Misuse::OutOfTurn("no verifier waits to be compared")),
+            // The other side may have ended it while our user looked.
+            State::Over => Err(Misuse::Closed),
         }
     }
 
@@ -291,7 +304,8 @@ fn text_offered(heard: Heard, out: &mut Vec<Order>) -> State {
     match heard {
         Heard::Said(Said::Answer(Answer::Text(Ok(())))) => {
             out.push(Order::Tell(Event::Answered));
-            out.push(Order::Finish);
+            // Who answers has heard all that we said.
+            out.push(Order::Finish(Duration::ZERO));
             State::Over
         }
         Heard::Said(Said::Answer(answer)) => fail(refusal(answer), out),

@@ -47,6 +47,8 @@ pub(crate) struct Candidates {
     known_relays: BTreeSet<Address>,
     /// Relay hints believed from the peer so far.
     believed: usize,
+    /// Tor dials for us.
+    tor: bool,
     /// The peer has said something, if only that it cannot be reached.
     pub(crate) heard: bool,
 }
@@ -61,6 +63,14 @@ impl Candidates {
         candidates
     }
 
+    /// Tor dials for us: these relays of ours may have been left out.
+    pub(crate) fn go_through_tor(&mut self, relays: &[DirectHint]) {
+        self.tor = true;
+        for relay in relays {
+            self.add_relay(relay);
+        }
+    }
+
     /// Adds what the peer says; what it repeats is known already, what is beyond the limits is not believed.
     pub(crate) fn add(&mut self, theirs: &TransitInfo) {
         self.heard = true;
@@ -73,7 +83,8 @@ impl Candidates {
                         self.add_relay(endpoint);
                     }
                 }
-                // We have no Tor, and the address may be one of its own.
+                Hint::Tor(direct) if self.tor => self.add_direct(&direct.address),
+                // Without Tor its address may lead nowhere.
                 Hint::Tor(_) | Hint::Relay(_) => {}
             }
         }
@@ -108,24 +119,24 @@ impl Candidates {
     }
 
     fn add_direct(&mut self, address: &Address) {
-        let is_new = can_be_dialled(address) && self.known_direct.len() < DIRECT_HINTS;
+        let is_new = self.can_be_dialled(address) && self.known_direct.len() < DIRECT_HINTS;
         if is_new && self.known_direct.insert(address.clone()) {
             self.direct.push(address.clone());
         }
     }
 
     fn add_relay(&mut self, relay: &DirectHint) {
-        let is_new = can_be_dialled(&relay.address) && self.known_relays.len() < RELAY_ENDPOINTS;
+        let is_new = self.can_be_dialled(&relay.address) && self.known_relays.len() < RELAY_ENDPOINTS;
         if is_new && self.known_relays.insert(relay.address.clone()) {
             self.relays.push(relay.clone());
         }
     }
-}
 
-/// Names below `onion` lead nowhere without Tor, and whoever asks a resolver for one tells who is visited (RFC 7686).
-fn can_be_dialled(address: &Address) -> bool {
-    let last = address.host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
-    address.port != 0 && !last.eq_ignore_ascii_case("onion")
+    /// Names below `onion` lead nowhere without Tor, and whoever asks a resolver for one tells who is visited (RFC 7686).
+    fn can_be_dialled(&self, address: &Address) -> bool {
+        let last = address.host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+        address.port != 0 && (self.tor || !last.eq_ignore_ascii_case("onion"))
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +182,19 @@ mod tests {
         assert!(candidates.is_empty());
         candidates.add(&theirs);
         assert!(candidates.is_empty());
+    }
+
+    #[test]
+    fn through_tor_its_own_names_are_tried_too() {
+        let own = [relay("ours.onion", 1, 0.0), relay("ours", 1, 0.0)];
+        let mut candidates = Candidates::new(&own);
+        candidates.go_through_tor(&own);
+        candidates.add(&TransitInfo {
+            abilities: Vec::new(),
+            hints: Vec::from([Hint::Tor(relay("x.onion", 1, 0.0)), direct("y.onion", 1)]),
+        });
+        assert_eq!(candidates.take_direct(), [Address::new("x.onion", 1), Address::new("y.onion", 1)]);
+        assert_eq!(candidates.take_relays(), [Address::new("ours", 1), Address::new("ours.onion", 1)]);
     }
 
     #[test]

@@ -130,6 +130,11 @@ impl Race {
         self.limit = limit;
     }
 
+    /// Whoever dials for us goes through Tor: what leads nowhere else is tried, too. To be said before the hints come.
+    pub fn go_through_tor(&mut self) {
+        self.candidates.go_through_tor(&self.relays);
+    }
+
     /// The key that both sides share. Callers that were quicker are held until it is given; the first counts.
     pub fn set_key(&mut self, key: &TransitKey) {
         if self.lines.is_some() {

@@ -12,6 +12,7 @@ use super::json::{self, Json};
 use super::{AppId, MailboxId, Malformed, Phase, RawJson, Side};
 use crate::code::Nameplate;
 use crate::crypto::hashcash::is_resource;
+use crate::defaults::PROGRAM;
 use crate::error::Mood;
 use crate::untrusted::Text;
 
@@ -215,6 +216,8 @@ pub struct Welcome {
     pub error: Option<Text>,
     /// The version of the reference client that the server's operator recommends.
     pub current_cli_version: Option<Text>,
+    /// The version of [`PROGRAM`] that the server's operator recommends.
+    pub current_version: Option<Text>,
     /// What has to be done before the server serves; nothing, where it serves everybody.
     pub demand: Option<Demand>,
     /// What the server's clock said, since the beginning of 1970, where it tells.
@@ -257,13 +260,14 @@ impl Demand {
 
 impl Welcome {
     fn decode(welcome: Option<Json<'_>>) -> Self {
-        let fields =
-            welcome.and_then(|it| it.fields(["motd", "error", "current_cli_version", "permission-required"]));
-        let [motd, error, current_cli_version, required] = fields.unwrap_or_default();
+        let names = ["motd", "error", "current_cli_version", "current_versions", "permission-required"];
+        let fields = welcome.and_then(|it| it.fields(names));
+        let [motd, error, current_cli_version, versions, required] = fields.unwrap_or_default();
+        let current_version = versions.and_then(|it| field(it, PROGRAM)).and_then(text);
         let [motd, error, current_cli_version] =
             [motd, error, current_cli_version].map(|it| it.and_then(text));
         let demand = required.and_then(Demand::decode);
-        Self { motd, error, current_cli_version, demand, server_time: None }
+        Self { motd, error, current_cli_version, current_version, demand, server_time: None }
     }
 }
 
@@ -380,11 +384,13 @@ mod tests {
     #[test]
     fn a_welcome_may_hold_anything() {
         let welcome = |text: &str| FromServer::decode(format!(r#"{{"type": "welcome"{text}}}"#).as_bytes());
-        let full = r#", "welcome": {"motd": "hi\ud800", "error": "no", "current_cli_version": "1", "x": 1}"#;
+        let full = r#", "welcome": {"motd": "hi\ud800", "error": "no", "current_cli_version": "1", "x": 1,
+            "current_versions": {"wormhole-cli": "2", "another": "3"}}"#;
         let expected = Welcome {
             motd: Some(Text::from_wire(b"hi\xed\xa0\x80".to_vec())),
             error: Some(Text::from("no")),
             current_cli_version: Some(Text::from("1")),
+            current_version: Some(Text::from("2")),
             demand: None,
             server_time: None,
         };

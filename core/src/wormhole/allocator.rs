@@ -49,6 +49,11 @@ impl Allocator {
     pub(crate) const fn is_waiting(&self) -> bool {
         matches!(self.state, State::Waiting { .. })
     }
+
+    /// How it stands, for a trace.
+    pub(super) fn state(&self) -> &impl core::fmt::Debug {
+        &self.state
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

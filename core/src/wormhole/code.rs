@@ -45,6 +45,11 @@ impl Code {
         self.state = mem::take(&mut self.state).step(input, &mut out);
         out
     }
+
+    /// How it stands, for a trace.
+    pub(super) fn state(&self) -> &impl core::fmt::Debug {
+        &self.state
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -65,6 +65,11 @@ impl Typing {
             State::Done => Err(Misuse::WordsAlreadyChosen),
         }
     }
+
+    /// How it stands, for a trace.
+    pub(super) fn state(&self) -> &impl core::fmt::Debug {
+        &self.state
+    }
 }
 
 /// The answer to calls that belong to a typed code, where no code is typed.

@@ -90,6 +90,11 @@ impl Key {
             State::Nothing(_) | State::Code(..) | State::Pake(..) | State::Bad => None,
         }
     }
+
+    /// How it stands, for a trace.
+    pub(super) fn state(&self) -> &impl fmt::Debug {
+        &self.state
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -133,6 +133,11 @@ impl Link {
             | State::Stopped => None,
         }
     }
+
+    /// How it stands, for a trace.
+    pub(super) fn state(&self) -> &impl core::fmt::Debug {
+        &self.state
+    }
 }
 
 /// What a link is to another process that goes on with it.

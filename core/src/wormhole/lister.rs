@@ -34,6 +34,11 @@ impl Lister {
         self.state = mem::take(&mut self.state).step(input, line, &mut out);
         out
     }
+
+    /// How it stands, for a trace.
+    pub(super) fn state(&self) -> &impl core::fmt::Debug {
+        &self.state
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -96,6 +96,11 @@ impl Mailbox {
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.outbox.pending.iter().map(|own| own.body.len()).sum()
     }
+
+    /// How it stands, for a trace.
+    pub(super) fn state(&self) -> &impl core::fmt::Debug {
+        &self.state
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

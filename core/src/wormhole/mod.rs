@@ -36,6 +36,7 @@ mod send;
 #[cfg(feature = "serde")]
 mod snapshot;
 mod terminator;
+mod trace;
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -61,6 +62,7 @@ pub(crate) use self::key::Scalar;
 use self::route::Task;
 #[cfg(feature = "serde")]
 pub use self::snapshot::{SNAPSHOT_VERSION, Snapshot};
+pub use self::trace::Transition;
 
 /// The longest record. Sealed and in hex it fits into a command with all that surrounds it, and what the server makes of the
 /// command for the other side still fits into a message: 4096 bytes for each.
@@ -222,6 +224,8 @@ pub struct Wormhole {
     lonely: Vigil<()>,
     /// Why the command that is being worked off is refused.
     refused: Option<Misuse>,
+    /// What the machines did, where somebody wants to know.
+    trace: Option<trace::Trace>,
 }
 
 /// For whom a wormhole waits.
@@ -278,6 +282,7 @@ impl Wormhole {
             vigil: Vigil::default(),
             lonely: Vigil::default(),
             refused: None,
+            trace: None,
         };
         wormhole.then(Task::Link(link::Input::Dial));
         wormhole.settle();

@@ -51,6 +51,11 @@ impl Nameplate {
     pub(crate) const fn is_claiming(&self) -> bool {
         matches!(self.state, State::Chosen(_) | State::Claiming(_))
     }
+
+    /// How it stands, for a trace.
+    pub(super) fn state(&self) -> &impl core::fmt::Debug {
+        &self.state
+    }
 }
 
 /// What we know, and what the server may hold for us.

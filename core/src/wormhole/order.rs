@@ -40,6 +40,11 @@ impl Order {
         self.state = mem::take(&mut self.state).step(input, &mut out);
         out
     }
+
+    /// How it stands, for a trace.
+    pub(super) fn state(&self) -> &impl core::fmt::Debug {
+        &self.state
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -78,6 +78,11 @@ impl Permission {
             State::Away | State::Strange | State::Granted => None,
         }
     }
+
+    /// How it stands, for a trace.
+    pub(super) fn state(&self) -> &impl core::fmt::Debug {
+        &self.state
+    }
 }
 
 impl State {

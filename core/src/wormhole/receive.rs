@@ -57,6 +57,11 @@ impl Receive {
             State::NoKey | State::Unconfirmed(_) | State::Scared => false,
         }
     }
+
+    /// How it stands, for a trace.
+    pub(super) fn state(&self) -> &impl core::fmt::Debug {
+        &self.state
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -52,6 +52,7 @@ impl Wormhole {
 
     fn work_off(&mut self) {
         while let Some(task) = self.tasks.pop_front() {
+            let step = self.before(&task);
             match task {
                 Task::Link(input) => self.link(input),
                 Task::Permission(input) => {
@@ -87,6 +88,7 @@ impl Wormhole {
                 }
                 Task::Closed(result) => self.tell(Event::Closed(result)),
             }
+            self.after(step);
         }
     }
 
@@ -363,6 +365,7 @@ impl Wormhole {
     }
 
     fn tell(&mut self, event: Event) {
+        self.trace_event(&event);
         self.outputs.push_back(Output::Tell(event));
     }
 

@@ -56,6 +56,11 @@ impl Send {
             State::Confirmed(_) | State::Closed => 0,
         }
     }
+
+    /// How it stands, for a trace.
+    pub(super) fn state(&self) -> &impl core::fmt::Debug {
+        &self.state
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

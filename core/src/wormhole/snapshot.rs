@@ -130,6 +130,7 @@ impl Wormhole {
             vigil: Vigil::default(),
             lonely: Vigil::default(),
             refused: None,
+            trace: None,
         };
         wormhole.terminator.count_anew();
         if snapshot.was_up {

@@ -89,6 +89,11 @@ impl Terminator {
             State::Lonely | State::Happy | State::Closed => None,
         }
     }
+
+    /// How it stands, for a trace.
+    pub(super) fn state(&self) -> &impl core::fmt::Debug {
+        &self.state
+    }
 }
 
 /// When closing must be over. `close` is told no time, so that the first tick after it begins the count.

@@ -7,7 +7,7 @@ use wormhole_core::defaults::{
     CANCEL_LIMIT, CLOSE_LIMIT, LAST_WORDS_LIMIT, RELAY_DELAY, STORE_LIMIT, TRANSIT_LIMIT,
 };
 use wormhole_core::driver::Target;
-use wormhole_core::error::{Error, PeerFault, ServerFault, TransitFault};
+use wormhole_core::error::{Error, Misuse, PeerFault, ServerFault, TransitFault};
 use wormhole_core::transfer::{Event, Offer};
 use wormhole_core::transit::Path;
 use wormhole_core::untrusted::Text;
@@ -348,6 +348,12 @@ fn verifiers_that_differ_end_it_in_the_known_words() {
         world.finish();
         assert_eq!(world.closed(refuses), Some(&Err(Error::VerifierRefused)));
         assert_eq!(world.closed(1 - refuses), Some(&said(words)));
+        // An answer that comes too late is nobody's fault.
+        let late = match refuses {
+            0 => world.receiver().confirm_verifier(true),
+            _ => world.sender().confirm_verifier(true),
+        };
+        assert_eq!(late, Err(Misuse::Closed));
     }
 }
 

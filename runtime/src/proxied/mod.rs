@@ -188,7 +188,10 @@ impl<R: Runtime> Proxied<R> {
     fn dialled(&mut self, conn: Conn) {
         let (Some(way), Some(proxy)) = (self.ways.get_mut(&conn), &self.proxy) else { return };
         let Stage::Dialling(to) = &way.stage else { return };
-        let (handshake, bytes) = Handshake::begin(proxy, to.clone());
+        let (handshake, bytes) = match proxy.alone(|| self.below.seed()) {
+            Some(proxy) => Handshake::begin(&proxy, to.clone()),
+            None => Handshake::begin(proxy, to.clone()),
+        };
         let until = self.below.now().plus(HANDSHAKE_LIMIT);
         way.stage = Stage::Shaking { handshake: Box::new(handshake), until };
         self.say(conn, bytes);

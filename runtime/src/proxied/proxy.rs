@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use wormhole_core::driver::Address;
 use wormhole_core::error::Misuse;
+use wormhole_core::rng::Seed;
 use zeroize::Zeroizing;
 
 /// The most bytes of a user name or a password (RFC 1929).
@@ -24,6 +26,8 @@ pub struct Proxy {
     pub(super) kind: Kind,
     pub(super) address: Address,
     pub(super) login: Option<Login>,
+    /// Each connection goes by a name and a password of its own.
+    is_tor: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +47,24 @@ pub(super) struct Login {
 impl Proxy {
     /// A SOCKS5 proxy at this host, a name or an IP literal without brackets.
     pub fn socks5(host: &str, port: u16) -> Self {
-        Self { kind: Kind::Socks5, address: Address::new(host, port), login: None }
+        Self { kind: Kind::Socks5, address: Address::new(host, port), login: None, is_tor: false }
     }
 
     /// An HTTP proxy that knows `CONNECT`, at this host, a name or an IP literal without brackets.
     pub fn http(host: &str, port: u16) -> Self {
-        Self { kind: Kind::Http, address: Address::new(host, port), login: None }
+        Self { kind: Kind::Http, address: Address::new(host, port), login: None, is_tor: false }
+    }
+
+    /// Tor, at its SOCKS port. Each connection is made with a name and a password of its own, drawn at random, which Tor
+    /// takes as the wish that no two of them share a way: nobody at their ends sees that they belong together. Names
+    /// below `onion` lead somewhere.
+    pub fn tor(host: &str, port: u16) -> Self {
+        Self { is_tor: true, ..Self::socks5(host, port) }
+    }
+
+    /// Whether it is Tor.
+    pub const fn is_tor(&self) -> bool {
+        self.is_tor
     }
 
     /// As whom it is used.
@@ -67,8 +83,19 @@ impl Proxy {
         Ok(Self { login: Some(login), ..self })
     }
 
+    /// The proxy as one connection uses it, if each has its own name and password.
+    pub(super) fn alone(&self, seed: impl FnOnce() -> Seed) -> Option<Self> {
+        if !self.is_tor {
+            return None;
+        }
+        let seed = Zeroizing::new(seed());
+        let (user, password) = seed.split_at(seed.len() / 2);
+        let password = Zeroizing::new(HEXLOWER.encode(password));
+        Some(Self { login: Some(Login { user: HEXLOWER.encode(user), password }), ..self.clone() })
+    }
+
     /// Takes an address apart: `socks5://HOST:PORT` or `http://HOST:PORT`, with `USER:PASSWORD@` before the host where
-    /// they are needed; bytes that have a meaning in it are written as `%` and two hex digits.
+    /// they are needed; bytes that have a meaning in it are written as `%` and two hex digits. Tor is `tor://HOST:PORT`.
     ///
     /// # Errors
     ///
@@ -77,9 +104,10 @@ impl Proxy {
         let bad = |what: &str| Misuse::Address(format!("proxy: {what}"));
         let (scheme, rest) =
             url.split_once("://").ok_or_else(|| bad("it begins with socks5:// or http://"))?;
-        let kind = match scheme.to_ascii_lowercase().as_str() {
-            "socks5" | "socks5h" => Kind::Socks5,
-            "http" => Kind::Http,
+        let (kind, is_tor) = match scheme.to_ascii_lowercase().as_str() {
+            "socks5" | "socks5h" => (Kind::Socks5, false),
+            "http" => (Kind::Http, false),
+            "tor" => (Kind::Socks5, true),
             _ => return Err(bad("it begins with socks5:// or http://")),
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
@@ -89,8 +117,11 @@ impl Proxy {
         };
         let address =
             place_of(place).ok_or_else(|| bad("a host and a port are wanted, as in localhost:1080"))?;
-        let proxy = Self { kind, address, login: None };
+        let proxy = Self { kind, address, login: None, is_tor };
         let Some(login) = login else { return Ok(proxy) };
+        if is_tor {
+            return Err(bad("Tor takes no name and password"));
+        }
         let (user, password) =
             login.split_once(':').ok_or_else(|| bad("a password is wanted after the name"))?;
         let plain = |text: &str| plain(text).ok_or_else(|| bad("a % stands before two hex digits"));
@@ -149,6 +180,7 @@ mod tests {
         let of = |text: &str| Proxy::parse(text).unwrap();
         assert_eq!(of("socks5://[::1]:9050/"), Proxy::socks5("::1", 9050));
         assert_eq!(of("SOCKS5H://h:1"), Proxy::socks5("h", 1));
+        assert_eq!(of("tor://[::1]:9050"), Proxy::tor("::1", 9050));
         let login = of("http://a%40b:c%3a%C3%A9@h:1").login.unwrap();
         assert_eq!((login.user.as_str(), login.password.as_str()), ("a@b", "c:é"));
     }
@@ -166,6 +198,7 @@ mod tests {
             "socks5://h:1:2",
             "socks5://[x]:1",
             "socks5://a b:1",
+            "tor://user:secret@h:1",
             "socks5://user@h:1",
             "socks5://:secret@h:1",
             "socks5://u:secret%2@h:1",
@@ -176,6 +209,16 @@ mod tests {
         }
         let long = "x".repeat(256);
         assert!(Proxy::http("h", 1).login(&long, "x").is_err());
+    }
+
+    #[test]
+    fn connections_through_tor_have_nothing_in_common() {
+        let proxy = Proxy::socks5("h", 1);
+        assert!(proxy.alone(|| [1; 32]).is_none());
+        let tor = Proxy::tor("h", 1);
+        let [one, two] = [1, 2].map(|seed| tor.alone(|| [seed; 32]).unwrap().login.unwrap());
+        assert!(one.user != two.user && one.password != two.password);
+        assert!(one.user.len() <= LOGIN_BYTES && one.password.len() <= LOGIN_BYTES);
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl State {
             Target::Peer(address) => (Kind::Peer, Some(address.clone())),
         };
         let delay = self.chance.millis(100);
-        if self.is_struck(|fault, now| fault.hides_name(kind, now)) {
+        if self.fails(kind, &Why::NoSuchName) {
             self.strikes(|| format!("no name for the {kind:?}"));
             return self.after(delay, Event::Failed { host, conn, why: Why::NoSuchName });
         }
@@ -90,7 +90,7 @@ impl State {
             Slot::Listening(listening) if listening.port == to.port => Some(*conn),
             Slot::Listening(_) | Slot::Dialling | Slot::Awaited { .. } | Slot::Open(_) => None,
         });
-        let refused = self.is_struck(|fault, now| fault.refuses(to.kind, now));
+        let refused = self.fails(to.kind, &Why::Refused);
         if refused {
             self.strikes(|| format!("the {:?} refuses", to.kind));
         }
@@ -150,8 +150,8 @@ impl State {
         Some((named.or_else(literal)?, address.port))
     }
 
-    fn is_struck(&self, is: impl Fn(&crate::fault::Fault, wormhole_core::driver::Instant) -> bool) -> bool {
-        self.faults.iter().any(|fault| is(fault, self.now))
+    fn fails(&self, dial: Kind, why: &Why) -> bool {
+        self.faults.iter().any(|fault| fault.fails(dial, why, self.now))
     }
 
     pub(super) fn listening(&mut self, host: HostId, conn: Conn) -> Option<&mut Listening> {

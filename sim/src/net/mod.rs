@@ -6,8 +6,7 @@ mod dial;
 mod link;
 mod sniff;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -53,7 +52,8 @@ pub(crate) struct State {
     pub(crate) struck: Option<Instant>,
     /// The first invariant that did not hold.
     pub(crate) broken: Option<String>,
-    events: BinaryHeap<Reverse<Entry>>,
+    /// What is to happen, and when; what is at the same time happens in the order in which it was noted.
+    events: BTreeMap<(Instant, u64), Event>,
     sequence: u64,
     /// How many links there were of each kind.
     opened: BTreeMap<Kind, u64>,
@@ -107,13 +107,6 @@ pub(crate) struct Listening {
     port: u16,
     waiting: VecDeque<Conn>,
     callers: VecDeque<EndId>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    at: Instant,
-    sequence: u64,
-    event: Event,
 }
 
 /// What is to happen.
@@ -173,7 +166,7 @@ impl State {
             faults,
             struck: None,
             broken: None,
-            events: BinaryHeap::new(),
+            events: BTreeMap::new(),
             sequence: 0,
             opened: BTreeMap::new(),
             trace: traced.then(Vec::new),
@@ -224,7 +217,7 @@ impl State {
 
     pub(crate) fn at(&mut self, at: Instant, event: Event) {
         self.sequence = self.sequence.saturating_add(1);
-        self.events.push(Reverse(Entry { at, sequence: self.sequence, event }));
+        self.events.insert((at, self.sequence), event);
     }
 
     pub(crate) fn after(&mut self, delay: Duration, event: Event) {
@@ -233,10 +226,8 @@ impl State {
 
     /// The next thing happens, if it does before `limit`. What is the world's to do is given out.
     pub(crate) fn step(&mut self, limit: Instant) -> Option<Option<Strike>> {
-        if self.events.peek().is_none_or(|Reverse(next)| next.at > limit) {
-            return None;
-        }
-        let Reverse(Entry { at, event, .. }) = self.events.pop()?;
+        let next = self.events.first_entry().filter(|next| next.key().0 <= limit)?;
+        let ((at, _), event) = next.remove_entry();
         self.now = self.now.max(at);
         match event {
             Event::Wake(host) => self.wake(host),
@@ -300,25 +291,5 @@ impl State {
 
     pub(crate) fn take_trace(&mut self) -> Vec<String> {
         self.trace.take().unwrap_or_default()
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.sequence).cmp(&(other.at, other.sequence))
     }
 }

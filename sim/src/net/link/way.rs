@@ -5,7 +5,7 @@ use std::time::Duration;
 use wormhole_core::driver::{Instant, Why};
 
 use super::EndId;
-use crate::fault::{Fault, Kind, OnLink};
+use crate::fault::{Fault, Kind, What};
 use crate::net::sniff::{field, is_message};
 use crate::net::{Event, State};
 
@@ -19,7 +19,7 @@ impl State {
         end.sent = before.saturating_add(bytes.len() as u64);
         let passes = |after: u64| before <= after && after < before.saturating_add(bytes.len() as u64);
         let struck: Vec<_> =
-            faults.into_iter().filter(|fault| fault.side() == at.side && passes(fault.after())).collect();
+            faults.into_iter().filter(|fault| fault.side == at.side && passes(fault.after)).collect();
         if kind == Kind::Mailbox
             && at.side == 0
             && let Ok(frame) = std::str::from_utf8(&bytes)
@@ -33,14 +33,14 @@ impl State {
         let mut cut = None;
         for fault in struck {
             self.strikes(|| format!("{fault:?} on a link of the {kind:?}"));
-            match fault {
-                OnLink::Stall { lasts, .. } => stalled = stalled.saturating_add(lasts),
-                OnLink::Cut { after, seen, .. } => {
-                    let kept = usize::try_from(after.saturating_sub(before)).unwrap_or(usize::MAX);
+            match fault.what {
+                What::Stall(lasts) => stalled = stalled.saturating_add(lasts),
+                What::Cut(seen) => {
+                    let kept = usize::try_from(fault.after.saturating_sub(before)).unwrap_or(usize::MAX);
                     bytes.truncate(if kind == Kind::Mailbox { 0 } else { kept });
                     cut = Some(seen);
                 }
-                OnLink::HalfClose { .. } => {
+                What::HalfClose => {
                     let moment = self.arrival(at, Duration::ZERO);
                     self.at(moment, Event::Ended(at.other()));
                     self.with(at, |end| end.is_muted = true);
@@ -62,7 +62,7 @@ impl State {
             self.struck = Some(self.now.plus(stalled));
         }
         let to = at.other();
-        let odd = kind == Kind::Mailbox && at.side == 1 && self.faults.iter().any(Fault::is_odd_server);
+        let odd = kind == Kind::Mailbox && at.side == 1 && self.faults.contains(&Fault::OddServer);
         let odd = odd && std::str::from_utf8(&bytes).is_ok_and(is_message);
         if odd {
             self.struck = Some(self.now);
