@@ -1,5 +1,6 @@
 //! What can be typed behind `wormhole`, with the names, aliases and environment variables of the reference.
 
+use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -14,6 +15,9 @@ use crate::network::Network;
 use crate::secret::Secret;
 use crate::ssh::Ssh;
 use crate::{help, qr};
+
+/// Variable that says whether there is to be a QR code.
+pub(crate) const QR_VARIABLE: &str = "WORMHOLE_QR";
 
 /// Send text, files and directories to another computer with a short code that is read aloud.
 #[derive(Debug, Parser)]
@@ -119,8 +123,8 @@ pub(crate) struct Send {
     ///
     /// It has the link for the other side, with the mailbox server where that is not the public one. Without this option it
     /// is shown on a terminal that is wide enough. [env: WORMHOLE_QR=true|false]
-    #[arg(long, num_args = 0, default_missing_value = "1", env = "WORMHOLE_QR", overrides_with = "no_qr")]
-    #[arg(hide_env_values = true, value_parser = qr::Wish::parse)]
+    #[arg(long, num_args = 0, default_missing_value = "1", overrides_with = "no_qr")]
+    #[arg(value_parser = qr::Wish::parse)]
     qr: Option<qr::Wish>,
     /// Show no QR code
     #[arg(long, overrides_with = "qr")]
@@ -220,8 +224,13 @@ impl Command {
 
 impl Send {
     /// Whether a QR code is wanted: an option goes before the environment.
-    pub(crate) fn qr(&self) -> qr::Wish {
-        if self.no_qr { qr::Wish::Never } else { self.qr.unwrap_or_default() }
+    pub(crate) fn qr(&self) -> Result<qr::Wish, String> {
+        match (self.no_qr, self.qr) {
+            (true, _) => Ok(qr::Wish::Never),
+            (false, Some(wish)) => Ok(wish),
+            (false, None) => qr::Wish::parse(&env::var(QR_VARIABLE).unwrap_or_default())
+                .map_err(|why| format!("the variable {QR_VARIABLE}: {why}")),
+        }
     }
 }
 

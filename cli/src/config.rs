@@ -11,6 +11,7 @@ use clap::Command;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::arguments::QR_VARIABLE;
 use crate::network::HELPER_VARIABLE;
 
 /// The longest file that is read.
@@ -19,6 +20,9 @@ const FILE_BYTES: u64 = 64 << 10;
 const PLACE: &str = "wormhole/config.toml";
 /// Names the user's file; nothing, for none at all.
 const VARIABLE: &str = "WORMHOLE_CONFIG";
+
+/// Variables that are no part of their option, and go before the file all the same.
+const VARIABLES: [(&str, &str); 2] = [("transit_helper", HELPER_VARIABLE), ("qr", QR_VARIABLE)];
 
 /// A key of the file, and the option whose default it is.
 struct Setting {
@@ -111,10 +115,8 @@ struct Given {
 impl Given {
     fn apply(self, command: Command) -> Command {
         let Self { setting, value } = self;
-        // This variable is no part of the option, and goes before the file all the same.
-        if setting.option == "transit_helper"
-            && env::var_os(HELPER_VARIABLE).is_some_and(|value| !value.is_empty())
-        {
+        let is_said = |variable| env::var_os(variable).is_some_and(|value| !value.is_empty());
+        if VARIABLES.iter().any(|(option, variable)| *option == setting.option && is_said(variable)) {
             return command;
         }
         match setting.table {

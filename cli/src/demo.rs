@@ -21,7 +21,7 @@ use crate::consent::Wishes;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::prompt;
-use crate::receive::{Receiving, Rules};
+use crate::receive::{Receiving, Shows};
 use crate::screen::{Screen, shown};
 use crate::secret::Secret;
 use crate::send::Sending;
@@ -67,7 +67,7 @@ async fn demo(common: &Common, options: &Demo) -> Result<(), Failure> {
     let receiver = Receiver::new(config)?;
     let wishes = Wishes::into_directory(copy.path());
     let view = View::new(screen("receiver | "), &url);
-    let mut receiving = Receiving::new(receiver, view, wishes, Rules::default());
+    let mut receiving = Receiving::new(receiver, view, wishes, Shows::default());
 
     let both = async {
         let code = sending.until_code().await?;

@@ -17,10 +17,12 @@ const MACHINES: [&str; 15] = ["B", "N", "M", "S", "O", "K", "SK", "R", "RC", "L"
 /// Options for whoever looks for a fault, before or after every command.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Diagnosis {
-    /// Write down when things happened, as JSON, to this file
+    /// Write down when things happened, as JSON
     #[arg(long, global = true, value_name = "FILE")]
     dump_timing: Option<PathBuf>,
-    /// Show on standard error what the machines do, all or some of B,N,M,S,O,K,SK,R,RC,L,C,T,A,I,P; no secrets
+    /// Show what the machines of the session do
+    ///
+    /// On standard error, and without secrets: all of them, or some of B,N,M,S,O,K,SK,R,RC,L,C,T,A,I,P.
     #[arg(long, global = true, value_name = "MACHINES", value_parser = machines)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "")]
     debug_state: Option<Machines>,

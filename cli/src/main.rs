@@ -92,7 +92,7 @@ fn tell(failure: &Failure) {
         Failure::Interrupted => screen::note(format_args!("\nInterrupted.")),
         Failure::Terminated => screen::note(format_args!("\nTerminated.")),
         Failure::Transfer(_) | Failure::Code(_) | Failure::Usage(_) | Failure::Here(_) | Failure::NoCode => {
-            screen::note(format_args!("ERROR: {failure}"));
+            screen::note(format_args!("{}", screen::wrapped(&format!("ERROR: {failure}"))));
         }
     }
 }

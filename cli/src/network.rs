@@ -28,8 +28,9 @@ const TOR_PATIENCE: Duration = Duration::from_secs(3);
 /// Options about the network, before or after every command.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Network {
-    /// Relay for where no direct connection is possible, tcp:HOST:PORT; may be given several times; "" for none [env:
-    /// WORMHOLE_TRANSIT_HELPER]
+    /// Relay for where no direct connection is possible, tcp:HOST:PORT; "" for none [env: WORMHOLE_TRANSIT_HELPER]
+    ///
+    /// Several are tried, each with this option.
     #[arg(long, global = true, value_name = "tcp:HOST:PORT", value_parser = relay, action = ArgAction::Append)]
     transit_helper: Vec<Relay>,
     /// Let the other side connect to this computer (the default)
@@ -38,15 +39,22 @@ pub(crate) struct Network {
     /// Open no port on this computer: connect to the other side, or meet it at the relay
     #[arg(long, global = true, overrides_with = "listen")]
     no_listen: bool,
-    /// Dial everything through a proxy, socks5://HOST:PORT or http://HOST:PORT, with USER:PASSWORD@ before the host
-    /// where they are needed; with it no port is opened, unless --listen asks for it
+    /// Dial everything through a proxy, socks5://HOST:PORT or http://HOST:PORT
+    ///
+    /// USER:PASSWORD@ stands before the host where they are needed. With a proxy no port is opened, unless --listen asks for
+    /// it. "" is none.
     #[arg(long, global = true, value_name = "URL", env = "WORMHOLE_PROXY", value_parser = proxy)]
     #[arg(hide_env_values = true)]
     proxy: Option<Via>,
-    /// Dial everything through Tor, each connection by a way of its own, open no port and tell no address of ours
+    /// Dial everything through Tor
+    ///
+    /// Each connection goes by a way of its own. No port is opened, no address of this computer is told, and names are looked
+    /// up by Tor.
     #[arg(long, global = true)]
     pub(crate) tor: bool,
-    /// Where Tor takes SOCKS connections; without it, 127.0.0.1:9050 and 127.0.0.1:9150 are tried
+    /// Where Tor takes SOCKS connections
+    ///
+    /// Without it, 127.0.0.1:9050 and 127.0.0.1:9150 are tried.
     #[arg(long, global = true, value_name = "HOST:PORT", value_parser = socks)]
     tor_socks: Option<String>,
 }

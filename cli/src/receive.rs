@@ -80,8 +80,8 @@ pub(crate) async fn run(
             Stage::Connecting
         }
     };
-    let rules = Rules { only_text: options.only_text, compare: secret.verify, show_code: options.allocate };
-    Receiving { stage, ..Receiving::new(receiver, view, wishes, rules) }.until_done(interrupts).await
+    let shows = Shows { verifier: secret.verify, code: options.allocate, only_text: options.only_text };
+    Receiving { stage, ..Receiving::new(receiver, view, wishes, shows) }.until_done(interrupts).await
 }
 
 /// So many files and directories that have come are named.
@@ -89,15 +89,15 @@ const STORED_LINES: usize = 20;
 
 const WAITING: &str = "Waiting for sender...";
 
-/// What the user said beforehand, but for the place.
+/// What is shown, asked and taken, beyond what everybody needs.
 #[derive(Default)]
-pub(crate) struct Rules {
-    /// Takes nothing but a text.
+pub(crate) struct Shows {
+    /// The verifier, and whether the sender has the same is asked.
+    pub(crate) verifier: bool,
+    /// The code, which was made on this side.
+    pub(crate) code: bool,
+    /// Nothing but a text is taken.
     pub(crate) only_text: bool,
-    /// Compares the verifier with the sender before anything is shown.
-    pub(crate) compare: bool,
-    /// Shows the code, which was made on this side.
-    pub(crate) show_code: bool,
 }
 
 /// A receiver and what its user sees and is asked.
@@ -105,7 +105,7 @@ pub(crate) struct Receiving {
     receiver: Receiver,
     view: View,
     wishes: Wishes,
-    rules: Rules,
+    shows: Shows,
     stage: Stage,
     is_directory: bool,
     /// What went wrong on this side, where the conversation only knows that something did.
@@ -147,15 +147,15 @@ impl Stage {
             Self::Connecting | Self::Talking => pending().await,
             Self::Typing { told, .. } => Local::Told(told.recv().await),
             Self::Placing(_, found) => Local::Placed(found.await.unwrap_or_else(|_| Error::NoThread.into())),
-            Self::Asked(_, question) => Local::Answered(prompt::answered(question).await),
             Self::Comparing(question) => Local::Compared(prompt::answered(question).await),
+            Self::Asked(_, question) => Local::Answered(prompt::answered(question).await),
         }
     }
 }
 
 impl Receiving {
-    pub(crate) const fn new(receiver: Receiver, view: View, wishes: Wishes, rules: Rules) -> Self {
-        Self { receiver, view, wishes, rules, stage: Stage::Talking, is_directory: false, failure: None }
+    pub(crate) const fn new(receiver: Receiver, view: View, wishes: Wishes, shows: Shows) -> Self {
+        Self { receiver, view, wishes, shows, stage: Stage::Talking, is_directory: false, failure: None }
     }
 
     pub(crate) fn set_code(&mut self, code: Code) -> Result<(), Failure> {
@@ -229,15 +229,11 @@ impl Receiving {
                         Err(error) if consent.may_ask() => step = consent.found(error.into()),
                         // The reason is the outcome, as it is where the transfer has ended meanwhile.
                         Err(_) => step = Step::Refuse,
-                        Ok(_) => {
-                            timing::end("permission");
-                            return Ok(());
-                        }
+                        Ok(_) => return Ok(()),
                     }
                 }
                 Step::Write(said) => {
                     self.say(said);
-                    timing::end("permission");
                     return self.receiver.accept_writer(output()?).map_err(Failure::from);
                 }
                 Step::Refuse => return sides::unless_over(self.receiver.refuse()),
@@ -291,6 +287,7 @@ impl Receiving {
             }
             Event::Stored(paths) => self.stored(&paths),
             Event::Connected(path) => {
+                timing::end("permission");
                 self.view.begin("Receiving", path, &self.receiver.progress());
                 timing::at("rx file");
             }
@@ -310,6 +307,12 @@ impl Receiving {
     fn see_session(&mut self, event: &Session) {
         self.view.session(event);
         match event {
+            Session::Code(code) => {
+                // Of a code that was made here, the link is for the sender.
+                let link = self.shows.code.then(|| Uri::new(code.clone()).mailbox(self.view.mailbox()).ok());
+                json::code(code, link.flatten().map(|uri| uri.for_role(Role::Leader)).as_ref());
+                self.show_code(code);
+            }
             Session::Welcome(_) => {
                 if let Stage::Connecting = self.stage {
                     self.stage =
@@ -317,20 +320,7 @@ impl Receiving {
                 }
             }
             Session::Nameplates(_) => self.answer_tab(),
-            Session::Code(code) if self.rules.show_code => {
-                json::code(
-                    code,
-                    Uri::new(code.clone())
-                        .mailbox(self.view.mailbox())
-                        .ok()
-                        .map(|uri| uri.for_role(Role::Leader))
-                        .as_ref(),
-                );
-                self.view.screen.say(format_args!(
-                    "Allocated code: {code}\nOn the other computer, please run:\n   wormhole send --code {code} <filename>"
-                ));
-            }
-            Session::Verifier(verifier) if self.rules.compare => {
+            Session::Verifier(verifier) if self.shows.verifier => {
                 self.view.screen.note(format_args!(
                     "{}\n{}",
                     verifier::line(verifier),
@@ -341,7 +331,6 @@ impl Receiving {
             Session::LinkUp
             | Session::LinkDown { .. }
             | Session::WordsWanted
-            | Session::Code(_)
             | Session::PeerHeard
             | Session::UnverifiedKey
             | Session::Verifier(_)
@@ -349,6 +338,14 @@ impl Receiving {
             | Session::Record(_)
             | Session::CodeConsumed
             | Session::Closed(_) => {}
+        }
+    }
+
+    fn show_code(&self, code: &Code) {
+        if self.shows.code {
+            self.view.screen.say(format_args!(
+                "Allocated code: {code}\nOn the other computer, please run:\n   wormhole send --code {code} <filename>"
+            ));
         }
     }
 
@@ -381,7 +378,7 @@ impl Receiving {
         match &offer {
             Offer::Text(text) => self.take_text(text),
             Offer::File { .. } | Offer::Stream { .. } | Offer::Several { .. } | Offer::Directory { .. }
-                if self.rules.only_text =>
+                if self.shows.only_text =>
             {
                 self.view.screen.note("This is no text, and --only-text takes nothing else.");
                 // Where the end came first, it says why.

@@ -4,10 +4,11 @@
 //! passed over. Where a progress bar is drawn, lines go above it.
 
 use std::fmt::{Arguments, Display};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use terminal_size::{Width, terminal_size_of};
 use wormhole_core::untrusted::Text;
 
 use crate::json::{self, Line};
@@ -140,6 +141,30 @@ pub(crate) fn note(line: Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
+/// Text broken between words where the terminal would break it within one. What is no terminal gets it as it is.
+pub(crate) fn wrapped(text: &str) -> String {
+    match terminal_size_of(io::stderr()).filter(|_| io::stderr().is_terminal()) {
+        Some((Width(columns), _)) => broken(text, usize::from(columns)),
+        None => text.to_owned(),
+    }
+}
+
+fn broken(text: &str, columns: usize) -> String {
+    let mut broken = String::with_capacity(text.len() + 8);
+    let mut at = 0;
+    for piece in text.split_inclusive([' ', '\n']) {
+        let length = piece.trim_end_matches([' ', '\n']).chars().count();
+        if at > 0 && at + length > columns {
+            broken.truncate(broken.trim_end_matches(' ').len());
+            broken.push('\n');
+            at = 0;
+        }
+        broken.push_str(piece);
+        at = if piece.ends_with('\n') { 0 } else { at + piece.chars().count() };
+    }
+    broken
+}
+
 /// A path of this computer, fit for a terminal in one line.
 pub(crate) fn shown(path: &Path) -> String {
     let text = Text::from(path.to_string_lossy().as_ref()).to_string();
@@ -149,6 +174,15 @@ pub(crate) fn shown(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words_and_a_longer_word_is_left_to_the_terminal() {
+        assert_eq!(broken("one two three", 8), "one two\nthree");
+        assert_eq!(broken("one two three", 7), "one two\nthree");
+        assert_eq!(broken("one\ntwo three", 9), "one\ntwo three");
+        assert_eq!(broken("ws://localhost:4000/v1 is away", 10), "ws://localhost:4000/v1\nis away");
+        assert_eq!(broken("one ", 80), "one ");
+    }
 
     #[test]
     fn a_path_cannot_steer_the_terminal() {

@@ -27,6 +27,7 @@ use crate::view::View;
 
 /// `wormhole send`.
 pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interrupts) -> Result<(), Failure> {
+    let qr = options.qr().map_err(Failure::Usage)?;
     let secret = options.secret.with(&common.secret);
     let is_given = options.code.is_some() || options.code_file.is_some();
     let invitation = match secret.zero_code(&common.secret, is_given)? {
@@ -63,7 +64,7 @@ pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interr
     }
     let sending = Sending::new(sender, view, is_text, secret);
     // A link does not say for which application it is, so there is one for the usual only.
-    let qr = if common.appid() == defaults::TRANSFER_APPID { options.qr() } else { qr::Wish::Never };
+    let qr = if common.appid() == defaults::TRANSFER_APPID { qr } else { qr::Wish::Never };
     #[cfg(feature = "clipboard")]
     let sending = Sending { copy: options.copy, ..sending };
     let beside_input = source::is_input(options);
@@ -250,9 +251,10 @@ impl Sending {
 
     fn ask(&mut self) {
         if let Some(verifier) = &self.verifier {
-            let text = format!("{} ok? (yes/no): ", verifier::line(verifier));
+            let question =
+                Question::new(Kind::Verifier, format!("{} ok? (yes/no): ", verifier::line(verifier)));
             let ask = if self.beside_input { prompt::ask_terminal } else { prompt::ask };
-            self.asked = Some(ask(Question::new(Kind::Verifier, text)));
+            self.asked = Some(ask(question));
         }
     }
 

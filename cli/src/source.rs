@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use wormhole_core::untrusted::Name;
 use wormhole_core::wormhole::RECORD_BYTES;
-use wormhole_tokio::transfer::{Content, OurOffer};
+use wormhole_tokio::transfer::{Content, Error, OurOffer};
 
 use crate::arguments::Send;
 use crate::failure::Failure;
@@ -21,7 +21,7 @@ const INPUT: &str = "-";
 const INPUT_NAME: &str = "stdin";
 
 /// What to send. All that may take its time happens on a thread.
-pub(crate) async fn content(options: &Send, is_verified: bool, screen: &Screen) -> Result<Content, Failure> {
+pub(crate) async fn content(options: &Send, verify: bool, screen: &Screen) -> Result<Content, Failure> {
     let content = match (&*options.paths, &options.text) {
         ([], Some(text)) if text == INPUT => {
             screen.note("Reading text message from stdin..");
@@ -37,13 +37,23 @@ pub(crate) async fn content(options: &Send, is_verified: bool, screen: &Screen) 
                 Err(Failure::Here("there is no text to send: the input has ended".to_owned()))
             }
         },
-        ([path], _) if path == Path::new(INPUT) => input(is_verified),
-        ([path], _) if options.ignore_unsendable_files => readable(path.clone(), screen).await,
+        ([path], _) if path == Path::new(INPUT) => input(verify),
+        ([path], _) if options.ignore_unsendable_files => {
+            let path = path.clone();
+            readable(move || Content::open_readable(&path), screen).await
+        }
         ([path], _) => open(path.clone()).await,
         (paths, _) if paths.iter().any(|path| path == Path::new(INPUT)) => {
             Err(Failure::Usage("standard input, \"-\", is sent alone; a file of that name is ./-".to_owned()))
         }
-        (paths, _) => several(paths.to_vec()).await,
+        (paths, _) => {
+            let (paths, name) = (paths.to_vec(), together(paths));
+            if options.ignore_unsendable_files {
+                readable(move || Content::several_readable(&paths, name), screen).await
+            } else {
+                looked(move || Content::several(&paths, name)).await
+            }
+        }
     }?;
     Ok(match &options.name {
         Some(name) => content.named(name),
@@ -57,11 +67,11 @@ pub(crate) fn is_input(options: &Send) -> bool {
 }
 
 /// Standard input, read while it is sent.
-fn input(is_verified: bool) -> Result<Content, Failure> {
+fn input(verify: bool) -> Result<Content, Failure> {
     if mode().json {
         return Err(Failure::Usage("with --json, standard input has answers and nothing to send".to_owned()));
     }
-    if is_verified && !prompt::has_terminal() {
+    if verify && !prompt::has_terminal() {
         let why = "with --verify and standard input as what is sent, a terminal is needed for the answer";
         return Err(Failure::Usage(why.to_owned()));
     }
@@ -70,33 +80,34 @@ fn input(is_verified: bool) -> Result<Content, Failure> {
 
 /// Looks at a file, or walks through a directory.
 pub(crate) async fn open(path: PathBuf) -> Result<Content, Failure> {
-    match prompt::on_a_thread(move || Content::open(&path)).await {
-        Ok(content) => Ok(content?),
-        Err(_) => Err(no_thread()),
+    looked(move || Content::open(&path)).await
+}
+
+/// The name of a directory that has several.
+fn together(paths: &[PathBuf]) -> String {
+    let first = paths.first().and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy();
+    match (&*first, paths.len().saturating_sub(1)) {
+        ("", _) => "files".to_owned(),
+        (first, more) => format!("{first} and {more} more"),
     }
 }
 
-/// As [`open`], but what cannot be sent of a directory is said and left out.
-async fn readable(path: PathBuf, screen: &Screen) -> Result<Content, Failure> {
-    let opened = prompt::on_a_thread(move || Content::open_readable(&path)).await;
-    let (content, left_out) = opened.map_err(|_| no_thread())??;
+/// Looks at what is to be sent, and says what of it cannot be and is left out.
+async fn readable(
+    look: impl FnOnce() -> Result<(Content, Vec<Error>), Error> + std::marker::Send + 'static,
+    screen: &Screen,
+) -> Result<Content, Failure> {
+    let (content, left_out) = looked(look).await?;
     for error in left_out {
         screen.note(format_args!("{error} (left out)"));
     }
     Ok(content)
 }
 
-/// Looks at several, and walks through those that are directories.
-async fn several(paths: Vec<PathBuf>) -> Result<Content, Failure> {
-    let first = paths.first().and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy();
-    let name = match (&*first, paths.len().saturating_sub(1)) {
-        ("", _) => "files".to_owned(),
-        (first, more) => format!("{first} and {more} more"),
-    };
-    match prompt::on_a_thread(move || Content::several(&paths, name)).await {
-        Ok(content) => Ok(content?),
-        Err(_) => Err(no_thread()),
-    }
+async fn looked<T: std::marker::Send + 'static>(
+    look: impl FnOnce() -> Result<T, Error> + std::marker::Send + 'static,
+) -> Result<T, Failure> {
+    Ok(prompt::on_a_thread(look).await.map_err(|_| no_thread())??)
 }
 
 fn no_thread() -> Failure {
@@ -125,7 +136,12 @@ pub(crate) fn announce(content: &Content, screen: &Screen) {
             screen.note(format_args!("Sending text message ({})", Bytes(text.len() as u64)));
         }
         OurOffer::File { name, size, .. } => {
-            screen.note(format_args!("Sending {} file named '{}'", Bytes(*size), Name::from(name.as_str())));
+            let what = if content.is_device() { "block device" } else { "file" };
+            screen.note(format_args!(
+                "Sending {} {what} named '{}'",
+                Bytes(*size),
+                Name::from(name.as_str())
+            ));
         }
         OurOffer::Stream { name } => {
             let name = Name::from(name.as_str());

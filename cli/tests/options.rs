@@ -223,6 +223,15 @@ fn a_file_of_settings_says_what_options_say() {
     assert!(sent.error.contains('█'), "{}", sent.error);
     assert!(received.error.contains(&format!("->relay:{relay}")), "{}", received.error);
     sample.expect_in(&place, "");
+
+    // An option goes before the file, also where the file says the opposite.
+    let sending = bare(&["send", "--listen", "--no-qr", "-c", "1", &path], from.path(), &environment);
+    let code = sending.line_after(Channel::Error, "Wormhole code is: ", LIMIT);
+    assert_eq!(code.split('-').count(), 2, "{code}");
+    let received = bare(&["receive", "-o", "other", &code], to.path(), &environment).succeed(LIMIT);
+    assert!(received.error.contains("(->tcp:"), "{}", received.error);
+    assert!(!sending.succeed(LIMIT).error.contains('█'));
+    assert!(to.path().join("other").is_file());
 }
 
 #[test]

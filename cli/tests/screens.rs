@@ -2,7 +2,7 @@
 //!
 //! What differs from run to run (addresses, times, names of directories) is made the same before the terminal sees it, and so
 //! is the pattern of a QR code. With `WORMHOLE_WRITE_SCREENS` set, the files are written instead of compared.
-
+#![cfg(test)]
 #![cfg(unix)]
 
 use std::env;
@@ -29,7 +29,7 @@ fn a_sender_sees_the_code_and_how_it_ends() {
         // The peer comes when there is something to see.
         terminal.wait_for("\nwormhole receive ", 0, LIMIT);
         let receiving = pair.start("receive", &pair.to, &["--accept-file", &pair.code]);
-        let shown = watch.ended(terminal, 0);
+        let shown = watch.ended(terminal, "Transfer complete.", 0);
         receiving.succeed(LIMIT);
         (shown, pair)
     });
@@ -44,7 +44,7 @@ fn a_receiver_sees_what_is_offered_and_where_it_lies() {
             let mut terminal = watch.run(&pair.command("receive", &pair.to, &[&pair.code]));
             terminal.wait_for("ok? (Y/n): ", 0, LIMIT);
             terminal.type_in("y\r");
-            let shown = watch.ended(terminal, 0);
+            let shown = watch.ended(terminal, "written to: ", 0);
             sending.succeed(LIMIT);
             (shown, pair)
         });
@@ -59,7 +59,7 @@ fn a_refusal_is_seen_by_who_refuses() {
         let mut terminal = watch.run(&pair.command("receive", &pair.to, &[&pair.code]));
         terminal.wait_for("ok? (Y/n): ", 0, LIMIT);
         terminal.type_in("n\r");
-        let shown = watch.ended(terminal, 1);
+        let shown = watch.ended(terminal, "ERROR: ", 1);
         sending.finish(LIMIT);
         (shown, pair)
     });
@@ -72,7 +72,7 @@ fn an_error_is_seen_with_advice() {
         let sending = pair.start("send", &pair.from, &["--code", &pair.code, "--text", "hi"]);
         let wrong = format!("{}x", pair.code);
         let terminal = watch.run(&pair.command("receive", &pair.to, &[&wrong]));
-        let shown = watch.ended(terminal, 1);
+        let shown = watch.ended(terminal, "ERROR: ", 1);
         sending.finish(LIMIT);
         (shown, pair)
     });
@@ -148,7 +148,9 @@ impl Watch {
     }
 
     #[track_caller]
-    fn ended(self, mut terminal: Terminal, code: i32) -> String {
+    fn ended(self, mut terminal: Terminal, last: &str, code: i32) -> String {
+        let seen = terminal.wait_for(last, 0, LIMIT);
+        terminal.wait_for("\n", seen, LIMIT);
         let (ended, _) = terminal.finish(LIMIT);
         assert_eq!(ended.map(|ended| ended.min(1)), Some(code), "{}", terminal.screen());
         terminal.screen()
@@ -179,11 +181,12 @@ fn steady(shown: &str, pair: &Pair) -> String {
     let root = pair.root.path().canonicalize().unwrap_or_default().display().to_string();
     let mut text = shown.replace(&root, "/tmp/.tmpABCDEF");
     text = text.replace(&pair.code, "4000-guitarist-revenge");
+    // Whichever side calls the other first.
     for head in ["(<-", "(->tcp:"] {
         if let Some((before, rest)) = text.split_once(head)
             && let Some((_, after)) = rest.split_once(')')
         {
-            text = format!("{before}{head}192.0.2.2:40000){after}");
+            text = format!("{before}(->tcp:192.0.2.2:40000){after}");
         }
     }
     text
@@ -209,7 +212,7 @@ fn drawn(shown: &str, columns: u16) -> String {
                 .any(|column| colours(column) == Some((vt100::Color::Idx(255), vt100::Color::Idx(232))))
             {
                 assert!(text.chars().all(|c| "█▀▄\u{a0} ".contains(c)), "{text}");
-                return format!("(QR code, {} columns of white on black)", coloured.count());
+                return format!("(QR code, {} columns)", coloured.count());
             }
             assert_eq!(coloured.count(), 0, "{text}");
             // Times and rates differ, and the bar fills what they leave.

@@ -206,6 +206,26 @@ fn an_invitation_needs_a_code_and_a_key() {
     assert!(outcome.error.contains(".ssh"), "{}", outcome.error);
 }
 
+#[test]
+fn programs_are_told_and_asked_in_json() {
+    let (host, guest) = (Home::new(), Home::with_keys(&[("id.pub", KEY)]));
+    let mut inviting = host.start(OURS, &["--json", "invite"]);
+    let line = inviting.line_after(Channel::Output, r#"{"event":"code","code":""#, LIMIT);
+    let code = line.trim_end_matches(['"', '}']);
+    let accepting = guest.start(OURS, &["accept", "-y", code]);
+    inviting.wait_for(Channel::Output, r#""event":"question""#, LIMIT);
+    inviting.type_in("{\"answer\": true}\n");
+    let invited = inviting.succeed(LIMIT);
+    accepting.succeed(LIMIT);
+    let lines: Vec<serde_json::Value> =
+        invited.output.lines().map(|line| ok(serde_json::from_str(line), "JSON")).collect();
+    let is_told =
+        |part: &str| lines.iter().any(|line| line["text"].as_str().is_some_and(|text| text.contains(part)));
+    assert!(is_told("Appended key type='ssh-ed25519'"), "{lines:?}");
+    assert_eq!(lines.last().map(|line| &line["event"]), Some(&"result".into()));
+    assert_eq!(ok(fs::read_to_string(host.list()), "the list"), KEY);
+}
+
 /// Runs an invitation and its acceptance without a question, and returns what the inviting side said.
 #[track_caller]
 fn exchange(host: &Home, guest: &Home, accept: &[&str]) -> String {

@@ -98,24 +98,22 @@ impl Client {
             }
             Err(error) => Err(error),
         };
-        if outcome == Err(CoreError::TimedOut) {
-            let since = self.net.lock().now;
+        let cancelled = async || {
             side.cancel();
-            self.unless_over(since, side.finish().await.map(drop).map_err(Error::from));
-        }
-        self.expect(&outcome?, b"second")
+            side.finish().await
+        };
+        self.expect(&self.unless_late(outcome, cancelled).await?, b"second")
     }
 
     async fn join(&self) -> Ending {
         let code = self.code().await?;
         let mut side = transcribe::Receiver::on(self.host(), self.config(), code.as_str(), b"second")?;
         let outcome = side.finish().await;
-        if outcome == Err(CoreError::TimedOut) {
-            let since = self.net.lock().now;
+        let cancelled = async || {
             side.cancel();
-            self.unless_over(since, side.finish().await.map(drop).map_err(Error::from));
-        }
-        self.expect(&outcome?, b"first")
+            side.finish().await
+        };
+        self.expect(&self.unless_late(outcome, cancelled).await?, b"first")
     }
 
     async fn talk(&self, begins: bool, records: u32) -> Ending {
@@ -167,12 +165,11 @@ impl Client {
             Ok(()) => sender.finish().await,
             Err(error) => Err(error),
         };
-        if is_late(&outcome) {
-            let since = self.net.lock().now;
+        let cancelled = async || {
             sender.cancel();
-            self.unless_over(since, sender.finish().await);
-        }
-        outcome
+            sender.finish().await
+        };
+        self.unless_late(outcome, cancelled).await
     }
 
     async fn receive(&self, allocate: bool, accept: bool) -> Ending {
@@ -189,12 +186,11 @@ impl Client {
             Ok(()) => take(&mut receiver, accept).await,
             Err(error) => Err(error),
         };
-        if is_late(&outcome) {
-            let since = self.net.lock().now;
+        let cancelled = async || {
             receiver.cancel();
-            self.unless_over(since, receiver.finish().await.map(drop));
-        }
-        match outcome? {
+            receiver.finish().await
+        };
+        match self.unless_late(outcome, cancelled).await? {
             Received::Bytes(bytes) => self.expect(&bytes, &noise(bytes.len() as u64)),
             Received::Text(text) => self.expect(text.to_string().as_bytes(), b"hello"),
             Received::Stored(_) | Received::Several(_) | Received::Written => Err(Misuse::Closed.into()),
@@ -266,15 +262,31 @@ impl Client {
         Ok(())
     }
 
-    /// After a cancellation there is nothing to wait for.
-    fn unless_over(&self, since: Instant, outcome: Ending) {
+    /// Whoever has waited in vain cancels, and then there is nothing to wait for.
+    async fn unless_late<T, E>(
+        &self,
+        outcome: Result<T, E>,
+        cancelled: impl AsyncFnOnce() -> Result<T, E>,
+    ) -> Result<T, Error>
+    where
+        Error: From<E>,
+    {
+        let is_late =
+            |outcome: &Result<T, Error>| matches!(outcome, Err(Error::Wormhole(CoreError::TimedOut)));
+        let outcome = outcome.map_err(Error::from);
+        if !is_late(&outcome) {
+            return outcome;
+        }
+        let since = self.net.lock().now;
+        let again = cancelled().await.map_err(Error::from);
         let mut net = self.net.lock();
         // A clock that jumps may say that much time has passed, where none has; and one who stood still had none.
         let since = net.hosts.get(self.id).map_or(since, |host| host.resumed.max(since));
-        if is_late(&outcome) && net.now >= since.plus(PATIENCE) {
+        if is_late(&again) && net.now >= since.plus(PATIENCE) {
             let name = net.name(self.id).to_owned();
             net.fail(format!("{name} was cancelled and does not end"));
         }
+        outcome
     }
 }
 
@@ -289,10 +301,6 @@ async fn take(receiver: &mut Receiver<Host>, accept: bool) -> Result<Received, E
         | Offer::Unknown => receiver.refuse()?,
     }
     receiver.finish().await
-}
-
-fn is_late<T>(outcome: &Result<T, Error>) -> bool {
-    matches!(outcome, Err(Error::Wormhole(CoreError::TimedOut)))
 }
 
 /// The content of a file.

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -181,8 +182,16 @@ impl World {
                 continue;
             }
             let Some(program) = place else { continue };
-            if program.as_mut().poll(&mut Context::from_waker(waker)).is_ready() {
-                *place = None;
+            let mut turn = || program.as_mut().poll(&mut Context::from_waker(waker)).is_ready();
+            match catch_unwind(AssertUnwindSafe(&mut turn)) {
+                Ok(false) => {}
+                Ok(true) => *place = None,
+                Err(_) => {
+                    *place = None;
+                    let mut net = self.net.lock();
+                    let what = format!("{} panics", net.name(id));
+                    net.fail(what);
+                }
             }
         }
     }

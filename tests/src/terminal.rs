@@ -149,10 +149,18 @@ fn watch(mut person: File, seen: &Arc<(Mutex<String>, Condvar)>) {
     let seen = Arc::clone(seen);
     thread::spawn(move || {
         let mut buffer = [0; 1024];
+        // The beginning of a character whose end is still to come.
+        let mut part = Vec::new();
         // The terminal reports an error when nobody has it open any more.
         while let Ok(read @ 1..) = person.read(&mut buffer) {
-            let text = String::from_utf8_lossy(buffer.get(..read).unwrap_or_default()).into_owned();
-            lock(&seen.0).push_str(&text);
+            part.extend_from_slice(buffer.get(..read).unwrap_or_default());
+            let whole = match std::str::from_utf8(&part) {
+                Err(error) if error.error_len().is_none() => error.valid_up_to(),
+                Ok(_) | Err(_) => part.len(),
+            };
+            let rest = part.split_off(whole);
+            lock(&seen.0).push_str(&String::from_utf8_lossy(&part));
+            part = rest;
             seen.1.notify_all();
         }
     });

@@ -82,6 +82,7 @@ mod walk;
 
 pub use wormhole_core::transfer::Offer as OurOffer;
 pub use wormhole_core::wire::peer::Offer;
+pub use wormhole_core::wormhole::Transition;
 pub use wormhole_runtime::{Config, Status};
 
 pub use self::error::Error;

@@ -38,13 +38,24 @@ enum Material {
     File {
         from: Box<dyn Read + Send>,
         path: PathBuf,
-        is_memory: bool,
+        origin: Origin,
     },
     /// One file that ends where it ends.
     Stream(Box<dyn Read + Send>),
     Directory(Box<Listing>),
     /// Several files and directories, and what they are called together where they can only travel as one directory.
     Several(Box<Listing>, String),
+}
+
+/// Where the bytes of a file come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Where reading never waits.
+    Memory,
+    /// A block device.
+    Device,
+    /// A file, or any reader.
+    Elsewhere,
 }
 
 /// Content as the other side can take it.
@@ -108,7 +119,8 @@ impl Content {
             opened.len()
         };
         let attributes = Some(attributes(&opened)).filter(|_| !is_device);
-        let material = Material::File { from: Box::new(file), path: path.to_owned(), is_memory: false };
+        let origin = if is_device { Origin::Device } else { Origin::Elsewhere };
+        let material = Material::File { from: Box::new(file), path: path.to_owned(), origin };
         Ok(Self { offer: Offer::File { name, size, attributes }, material })
     }
 
@@ -117,22 +129,41 @@ impl Content {
     ///
     /// As with [`Content::open`], whatever cannot be sent is named here; so are two that have the same name.
     pub fn several(paths: &[PathBuf], name: impl Into<String>) -> Result<Self, Error> {
+        Self::of_several(paths, name.into(), Listing::of_several)
+    }
+
+    /// As [`Content::several`], but what cannot be sent of a directory is left out: the errors say what and why.
+    pub fn several_readable(paths: &[PathBuf], name: impl Into<String>) -> Result<(Self, Vec<Error>), Error> {
+        let mut left_out = Vec::new();
+        let content = Self::of_several(paths, name.into(), |roots| {
+            let (listing, errors) = Listing::of_several_readable(roots)?;
+            left_out = errors;
+            Ok(listing)
+        })?;
+        Ok((content, left_out))
+    }
+
+    fn of_several(
+        paths: &[PathBuf],
+        name: String,
+        list: impl FnOnce(&BTreeMap<Vec<u8>, PathBuf>) -> Result<Listing, Error>,
+    ) -> Result<Self, Error> {
         let (mut roots, mut items) = (BTreeMap::new(), Vec::new());
         for path in paths {
             let is_directory = fs::metadata(path).map_err(|why| not_there(path, &why))?.is_dir();
-            let name = without_drive(name_of(path)?.into()).into_owned();
-            if roots.insert(name.clone().into_bytes(), path.clone()).is_some() {
+            let item = without_drive(name_of(path)?.into()).into_owned();
+            if roots.insert(item.clone().into_bytes(), path.clone()).is_some() {
                 return Err(Error::unsendable(path, Unsendable::SameName));
             }
-            items.push((name, is_directory));
+            items.push((item, is_directory));
         }
         if items.len() > ITEM_LIMIT {
-            return Err(Error::unsendable(Path::new(&name.into()), Unsendable::TooMany));
+            return Err(Error::unsendable(Path::new(&name), Unsendable::TooMany));
         }
-        let listing = Listing::of_several(&roots)?;
+        let listing = list(&roots)?;
         let (zip_size, bytes, files) = (listing.archive_len(), listing.bytes(), listing.files());
         let offer = Offer::Several { items, zip_size, bytes, files };
-        Ok(Self { offer, material: Material::Several(Box::new(listing), name.into()) })
+        Ok(Self { offer, material: Material::Several(Box::new(listing), name) })
     }
 
     /// What this reader gives until it ends, as a file of this name. It is read on a thread of its own, and may block.
@@ -162,16 +193,16 @@ impl Content {
     /// What this reader gives, as a file of this name. It must be exactly so many bytes, or the transfer fails on both
     /// sides with [`Error::Changed`] on ours. It is read on a thread of its own, and may block.
     pub fn reader(name: impl Into<String>, size: u64, reader: impl Read + Send + 'static) -> Self {
-        Self::file(name.into(), size, Box::new(reader), false)
+        Self::file(name.into(), size, Box::new(reader), Origin::Elsewhere)
     }
 
     /// As [`Content::reader`], where reading never waits: what is small needs no thread then.
     pub fn ready(name: impl Into<String>, size: u64, reader: impl Read + Send + 'static) -> Self {
-        Self::file(name.into(), size, Box::new(reader), true)
+        Self::file(name.into(), size, Box::new(reader), Origin::Memory)
     }
 
-    fn file(name: String, size: u64, from: Box<dyn Read + Send>, is_memory: bool) -> Self {
-        let material = Material::File { from, path: PathBuf::from(&name), is_memory };
+    fn file(name: String, size: u64, from: Box<dyn Read + Send>, origin: Origin) -> Self {
+        let material = Material::File { from, path: PathBuf::from(&name), origin };
         Self { offer: Offer::File { name, size, attributes: None }, material }
     }
 
@@ -201,7 +232,15 @@ impl Content {
     /// Whether to read it takes no time, since it is in memory.
     pub(crate) const fn is_memory(&self) -> bool {
         match &self.material {
-            Material::File { is_memory, .. } => *is_memory,
+            Material::File { origin, .. } => matches!(origin, Origin::Memory),
+            Material::Text | Material::Stream(_) | Material::Directory(_) | Material::Several(..) => false,
+        }
+    }
+
+    /// Whether it is a block device, all of which is sent as one file.
+    pub const fn is_device(&self) -> bool {
+        match &self.material {
+            Material::File { origin, .. } => matches!(origin, Origin::Device),
             Material::Text | Material::Stream(_) | Material::Directory(_) | Material::Several(..) => false,
         }
     }
@@ -283,7 +322,7 @@ impl Unspooled {
             size = size.saturating_add(count as u64);
         }
         file.rewind().map_err(failed)?;
-        Ok(Content::file(self.name, size, Box::new(file), false))
+        Ok(Content::file(self.name, size, Box::new(file), Origin::Elsewhere))
     }
 }
 

@@ -74,43 +74,30 @@ pub(crate) struct Item {
 impl Listing {
     /// Lists what is below `root`, following links.
     pub(crate) fn of(root: &Path) -> Result<Self, Error> {
-        let mut walk = Walk::new(Roots::One(root.to_owned()));
-        walk.is_new(root)?;
-        walk.open.push(Vec::new());
-        walk.run()?;
-        walk.finish()
+        Walk::one(root)?.list_all()
+    }
+
+    /// As [`Listing::of`], without what cannot be sent, which is named.
+    pub(crate) fn of_readable(root: &Path) -> Result<(Self, Vec<Error>), Error> {
+        Walk::one(root)?.list_readable()
     }
 
     /// Lists these, each with all that is below it, by the names that they travel with.
     pub(crate) fn of_several(roots: &BTreeMap<Vec<u8>, PathBuf>) -> Result<Self, Error> {
-        let mut walk = Walk::new(Roots::Several(roots.clone()));
-        for (name, path) in roots {
-            // What was named is sent, also where it is a link, or below another of them.
-            if path.is_dir() {
-                walk.is_new(path)?;
-                walk.open.push(name.clone());
-            } else {
-                walk.take(b"", name)?;
-            }
-        }
-        walk.run()?;
-        walk.finish()
+        Walk::several(roots)?.list_all()
+    }
+
+    /// As [`Listing::of_several`], without what cannot be sent of directories, which is named.
+    pub(crate) fn of_several_readable(
+        roots: &BTreeMap<Vec<u8>, PathBuf>,
+    ) -> Result<(Self, Vec<Error>), Error> {
+        Walk::several(roots)?.list_readable()
     }
 
     /// Has the archive say what each entry keeps.
     pub(crate) fn keep(&mut self) -> Result<(), Error> {
         self.keeps = true;
         self.measure()
-    }
-
-    /// As [`Listing::of`], without what cannot be sent, which is named.
-    pub(crate) fn of_readable(root: &Path) -> Result<(Self, Vec<Error>), Error> {
-        let mut walk = Walk { left_out: Some(Vec::new()), ..Walk::new(Roots::One(root.to_owned())) };
-        walk.is_new(root)?;
-        walk.open.push(Vec::new());
-        walk.run()?;
-        let left_out = walk.left_out.take().unwrap_or_default();
-        Ok((walk.finish()?, left_out))
     }
 
     /// Bytes of all files together.
@@ -240,6 +227,40 @@ impl Walk {
             following: false,
             left_out: None,
         }
+    }
+
+    /// Through one directory.
+    fn one(root: &Path) -> Result<Self, Error> {
+        let mut walk = Self::new(Roots::One(root.to_owned()));
+        walk.is_new(root)?;
+        walk.open.push(Vec::new());
+        Ok(walk)
+    }
+
+    /// Through several. What was named is sent, also where it is a link, or below another of them.
+    fn several(roots: &BTreeMap<Vec<u8>, PathBuf>) -> Result<Self, Error> {
+        let mut walk = Self::new(Roots::Several(roots.clone()));
+        for (name, path) in roots {
+            if path.is_dir() {
+                walk.is_new(path)?;
+                walk.open.push(name.clone());
+            } else {
+                walk.take(b"", name)?;
+            }
+        }
+        Ok(walk)
+    }
+
+    fn list_all(mut self) -> Result<Listing, Error> {
+        self.run()?;
+        self.finish()
+    }
+
+    fn list_readable(mut self) -> Result<(Listing, Vec<Error>), Error> {
+        self.left_out = Some(Vec::new());
+        self.run()?;
+        let left_out = self.left_out.take().unwrap_or_default();
+        Ok((self.finish()?, left_out))
     }
 
     fn run(&mut self) -> Result<(), Error> {

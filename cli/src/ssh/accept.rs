@@ -15,6 +15,7 @@ use super::{Accept, config, people};
 use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
+use crate::json;
 use crate::prompt::{self, Answer};
 use crate::screen::{Screen, shown};
 use crate::sides::{self, or_interrupted};
@@ -180,6 +181,7 @@ impl Accepting {
     }
 
     fn see(&mut self, event: Event) -> Option<Result<(), Failure>> {
+        json::event(&event);
         match event {
             Event::Session(event) => {
                 self.view.session(&event);
@@ -199,11 +201,11 @@ impl Accepting {
                 Some(outcome.map_err(Failure::from).and_then(|()| print(&self.view.screen, "Key sent.")))
             }
             Event::Offered(_)
-            | Event::Spooling
             | Event::Answered
             | Event::OurHints(_)
             | Event::TheirHints(_)
             | Event::Connected(_)
+            | Event::Spooling
             | Event::Sent
             | Event::Stored(_)
             | Event::Complete => None,

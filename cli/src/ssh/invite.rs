@@ -14,6 +14,7 @@ use super::{Invite, config, people};
 use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
+use crate::json;
 use crate::prompt::{self, Answer};
 use crate::screen::{Screen, shown};
 use crate::sides::{self, or_interrupted};
@@ -169,6 +170,7 @@ impl Inviting {
     }
 
     fn see(&mut self, event: Event) -> Result<Option<Result<(), Failure>>, Failure> {
+        json::event(&event);
         match event {
             Event::Session(event) => self.see_session(&event)?,
             Event::Offered(offer) => self.offered(&offer),
@@ -180,11 +182,11 @@ impl Inviting {
                 let failure = self.failure.take();
                 return Ok(Some(outcome.map_err(|error| failure.unwrap_or_else(|| error.into()))));
             }
-            Event::Spooling
-            | Event::Answered
+            Event::Answered
             | Event::OurHints(_)
             | Event::TheirHints(_)
             | Event::Connected(_)
+            | Event::Spooling
             | Event::Sent
             | Event::Stored(_)
             | Event::Complete => {}
@@ -196,6 +198,8 @@ impl Inviting {
         self.view.session(event);
         match event {
             Session::Code(code) => {
+                // A link would be taken for one of a transfer.
+                json::code(code, None);
                 let code = if self.zero { "-0".to_owned() } else { code.to_string() };
                 print(
                     &self.view.screen,

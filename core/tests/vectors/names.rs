@@ -58,7 +58,9 @@ fn entries_of_archives_are_refused_where_the_reference_refuses_them() {
 fn offered(plain: &str) -> Option<Name> {
     TransferMessage::decode(plain.as_bytes()).ok()?.into_iter().find_map(|message| match message {
         TransferMessage::Offer(Offer::File { name, .. } | Offer::Directory { name, .. }) => Some(name),
-        TransferMessage::Offer(Offer::Text(_) | Offer::Unknown)
+        TransferMessage::Offer(
+            Offer::Text(_) | Offer::Stream { .. } | Offer::Several { .. } | Offer::Unknown,
+        )
         | TransferMessage::Transit(_)
         | TransferMessage::Answer(_)
         | TransferMessage::Error(_) => None,

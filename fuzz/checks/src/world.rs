@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use wormhole_core::driver::{Conn, Input, Instant, Machine, Op, Output, Target, Why};
@@ -206,20 +205,18 @@ where
         assert!(self.deadline.is_none_or(|at| at > self.now), "its deadline stands still");
     }
 
-    /// A dial or an accept succeeds.
+    /// A dial or an accept succeeds. The other end has one of three addresses.
     pub fn open(&mut self, conn: Conn) -> bool {
-        self.open_from(conn, Some(([192, 0, 2, 1], 9).into()))
-    }
-
-    /// A dial or an accept succeeds, and this is the other end.
-    pub fn open_from(&mut self, conn: Conn, peer: Option<SocketAddr>) -> bool {
-        let Some(line) = self.lines.get_mut(&conn) else { return false };
-        if !matches!(line.stage, Stage::Dialling | Stage::Awaited(_)) {
-            return false;
-        }
+        let can_open = match self.lines.get(&conn).map(|line| &line.stage) {
+            Some(Stage::Dialling) => true,
+            Some(Stage::Awaited(at)) => self.lines.contains_key(at),
+            Some(Stage::Starting | Stage::Listening | Stage::Open | Stage::Joined) | None => false,
+        };
+        let Some(line) = self.lines.get_mut(&conn).filter(|_| can_open) else { return false };
         line.stage = Stage::Open;
         // Where it was not polled, the close may wait to be asked for.
         line.is_late = line.is_closing || self.is_behind || !self.polls;
+        let peer = Some(([192, 0, 2, host(conn)], 9).into());
         self.handle(Input::Opened { conn, peer });
         true
     }
@@ -454,6 +451,11 @@ where
         assert!(stands || gone, "{conn:?} does not stand: {line:?}");
         line
     }
+}
+
+/// The last part of the address from which a connection comes.
+pub const fn host(conn: Conn) -> u8 {
+    conn.0.to_le_bytes()[0] % 3 + 1
 }
 
 /// A reason for an end that nobody asked for.

@@ -147,6 +147,8 @@ pub(super) struct Side<T> {
     pub(super) came: u64,
     /// It takes nothing more. What it said before may still be on its way to the other.
     deaf: bool,
+    /// It has said its last, and all of it was read.
+    ended: bool,
     /// The system cannot move its bytes by itself.
     #[cfg(target_os = "linux")]
     plain: bool,
@@ -169,6 +171,7 @@ impl<T: Stream> Side<T> {
             out,
             came: 0,
             deaf: false,
+            ended: false,
             #[cfg(target_os = "linux")]
             plain: false,
         }
@@ -176,6 +179,11 @@ impl<T: Stream> Side<T> {
 
     fn came(&mut self, count: usize) {
         self.came = self.came.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    /// Whether it can be dropped as it is: nothing is left to write, and nothing unread that would turn the end into a reset.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended && self.out.is_empty()
     }
 
     fn turn_deaf(&mut self) -> Reached {
@@ -262,6 +270,8 @@ fn move_once<T: Stream>(from: &mut Side<T>, to: &mut Side<T>, cx: &mut Context<'
         }
         Poll::Ready(_) => {
             kit.put_back(pipe);
+            // Nothing lies between us and the system that would want to say goodbye.
+            from.ended = true;
             return Moved::End;
         }
         Poll::Pending => {

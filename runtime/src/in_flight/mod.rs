@@ -347,7 +347,12 @@ impl<S: Sockets> InFlight<S> {
         self.forget(b);
         let Some(Pair { a: a_side, b: b_side }) = joined.part() else { return };
         for (conn, side) in [(a, a_side), (b, b_side)] {
-            self.leave(conn, side.stream, side.out, Some(Why::Joined { bytes: side.came }));
+            let why = Why::Joined { bytes: side.came };
+            if side.is_over() {
+                self.done.push_back(Input::Closed { conn, why });
+            } else {
+                self.leave(conn, side.stream, side.out, Some(why));
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::client::call;
-use crate::servers::{Kind, Process};
+use crate::servers::{Kind, Process, cpu};
 use crate::{Outcome, median};
 
 const ROUNDS: usize = 3;
@@ -169,13 +169,14 @@ impl End {
 pub(crate) fn pairs() -> Outcome<()> {
     println!("new pairs, {AT_ONCE} at a time");
     let makes = [("ours", Process::start(Kind::OurRelay)?), ("reference", Process::start(Kind::TheirRelay)?)];
-    let mut figures: [Vec<(f64, f64)>; 2] = Default::default();
+    let mut figures: [Vec<(f64, f64, f64)>; 2] = Default::default();
     for _ in 0..ROUNDS {
         for ((_, process), figures) in makes.iter().zip(&mut figures) {
             if let Some(process) = process {
-                let (before, begun) = (process.cpu()?, Instant::now());
+                let (before, ours, begun) = (process.cpu()?, cpu("self")?, Instant::now());
                 let count = executor()?.block_on(meet(process.address(), begun)).map(|count| count as f64)?;
-                figures.push((count / begun.elapsed().as_secs_f64(), count / (process.cpu()? - before)));
+                let (theirs, ours) = (process.cpu()? - before, cpu("self")? - ours);
+                figures.push((count / begun.elapsed().as_secs_f64(), count / theirs, count / ours));
             }
         }
     }
@@ -186,7 +187,10 @@ pub(crate) fn pairs() -> Outcome<()> {
         }
         let wall = median(figures.iter().map(|it| it.0).collect());
         let cpu = median(figures.iter().map(|it| it.1).collect());
-        println!("  {name:<10} {wall:7.0} a second, {cpu:7.0} a CPU-second");
+        let client = median(figures.iter().map(|it| it.2).collect());
+        println!(
+            "  {name:<10} {wall:7.0} a second, {cpu:7.0} a CPU-second ({client:.0} of one of the clients)"
+        );
         medians.push((wall, cpu));
     }
     if let [ours, theirs] = medians[..] {

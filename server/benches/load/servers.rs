@@ -86,6 +86,9 @@ impl Process {
             (Some(_) | None, _) => Command::new(env::current_exe()?),
         };
         match (env::var_os("WORMHOLE_LOAD_SERVER"), what) {
+            (Some(_), "mailbox") if env::var_os("WORMHOLE_SERVER_CHANNEL_DB").is_some() => {
+                command.args([what, "--mailbox", ANY])
+            }
             (Some(_), "mailbox") => command.args([what, "--mailbox", ANY, "--channel-db", ":memory:"]),
             (Some(_), "relay") => command.args([what, "--relay", ANY, "--relay-websocket", ANY]),
             (Some(_) | None, _) => command.args(["serve", what]),

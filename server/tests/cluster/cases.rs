@@ -20,6 +20,7 @@ use crate::talk::{APP, answer, read};
 const MAILBOX: [&str; 3] = ["mailbox", "--mailbox", "127.0.0.1:0"];
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "this case is about time")]
 fn c2_messages_arrive_although_no_node_is_told() {
     let Some((database, url, nodes)) = nodes(2, &[]) else { return };
     let mut listener = opened(&nodes[1], "b", "m");
@@ -237,6 +238,7 @@ struct Balancer {
 }
 
 impl Balancer {
+    #[expect(clippy::disallowed_methods, reason = "a wire of its own carries each connection")]
     fn start(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();

@@ -1,6 +1,6 @@
 //! The program as several nodes on one PostgreSQL, which the tests start. Where there is none, the cases run on one node and
 //! say so.
-
+#![cfg(test)]
 #![cfg(unix)]
 
 // C1: every case about nameplates and mailboxes, with clients that come to one node after the other.
@@ -14,6 +14,7 @@ mod cases;
 #[path = "../program/client.rs"]
 mod client;
 #[expect(dead_code, reason = "each test program uses its part")]
+#[expect(clippy::disallowed_methods, reason = "a database takes real time")]
 #[path = "../stores/database.rs"]
 mod database;
 mod running;

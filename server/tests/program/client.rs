@@ -16,6 +16,30 @@ pub(crate) trait Wire: Read + Write {}
 
 impl<T: Read + Write> Wire for T {}
 
+/// A connection that goes on where the system was interrupted, as it is when the whole computer stood still.
+struct Steady<W>(W);
+
+impl<W: Read> Read for Steady<W> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+impl<W: Write> Write for Steady<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// A client that stands.
 pub(crate) struct Client {
     socket: WebSocket<Box<dyn Wire>>,
@@ -41,7 +65,7 @@ impl Client {
         for (name, value) in headers {
             request.headers_mut().append(*name, value.parse().unwrap());
         }
-        let wire: Box<dyn Wire> = Box::new(wire);
+        let wire: Box<dyn Wire> = Box::new(Steady(wire));
         let (socket, _) = tungstenite::client(request, wire).map_err(|error| error.to_string())?;
         Ok(Self { socket })
     }

@@ -239,7 +239,8 @@ fn c9_of_many_sides_at_once_on_three_nodes_two_are_admitted() {
         for bench in &mut nodes {
             for conn in 0..4 {
                 match bench.answer(conn) {
-                    Ok(done) => admitted.push(done),
+                    Ok(Done::Claimed { mailbox, found: _ }) => admitted.push(mailbox),
+                    Ok(done) => panic!("{done:?}"),
                     Err(refusal) => assert_eq!(refusal, Refusal::Crowded),
                 }
             }

@@ -87,7 +87,7 @@ impl Server {
         if self.world.machine.clients() < CLIENTS
             && let [conn] = self.world.awaited()[..]
         {
-            self.world.open_from(conn, Some(([192, 0, 2, watch::host(conn)], 9).into()));
+            self.world.open(conn);
         }
     }
 

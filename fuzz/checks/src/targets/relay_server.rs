@@ -8,7 +8,7 @@ use wormhole_server::limits::PerAddress;
 use wormhole_server::relay::{Options, Relay};
 
 use crate::script::Script;
-use crate::world::World;
+use crate::world::{World, host};
 
 const TCP: Conn = Conn(0);
 const WEB_SOCKET: Conn = Conn(1);
@@ -66,12 +66,7 @@ pub(crate) fn world() -> World<Relay> {
 /// The next client calls one of the listeners, if there are not too many. Answers who that is.
 pub(crate) fn call(world: &mut World<Relay>, at: usize) -> Option<Conn> {
     let conn = world.awaited().get(at).copied().filter(|_| world.machine.clients() < CLIENTS)?;
-    world.open_from(conn, Some(([192, 0, 2, host(conn)], 9).into())).then_some(conn)
-}
-
-/// Clients come from three addresses.
-const fn host(conn: Conn) -> u8 {
-    conn.0.to_le_bytes()[0] % 3 + 1
+    world.open(conn).then_some(conn)
 }
 
 /// Who came once each address was limited.

@@ -14,7 +14,7 @@ use wormhole_server::mailbox::{Guard, Mailbox, Options};
 use wormhole_server::store::{Ask, Request};
 
 use super::FEW;
-use crate::world::World;
+use crate::world::{World, host};
 
 /// In which uses of most kinds are counted.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -36,11 +36,6 @@ pub(super) struct Watch {
     allocates: [u32; 4],
     /// Those who were turned away.
     strangers: BTreeSet<Conn>,
-}
-
-/// Clients come from three addresses.
-pub(super) const fn host(conn: Conn) -> u8 {
-    conn.0.to_le_bytes()[0] % 3 + 1
 }
 
 impl Watch {
