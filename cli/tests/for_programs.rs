@@ -1,5 +1,5 @@
 //! `--json`: programs on both sides, and each line as `docs/json.md` has it.
-
+#![cfg(test)]
 #![cfg(unix)]
 
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! What the program costs and shows when a server or a peer does not keep to the rules. `tests/HOSTILE.md` has the whole table.
-#![cfg(all(test, target_os = "linux"))]
+#![cfg(test)]
+#![cfg(target_os = "linux")]
 
 use std::process::Command;
 use std::time::Duration;

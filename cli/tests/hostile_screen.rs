@@ -1,5 +1,6 @@
 //! What others say never steers the terminal of whoever runs the program: names, texts, errors, and the message of the day.
-#![cfg(all(test, unix))]
+#![cfg(test)]
+#![cfg(unix)]
 
 use std::process::Command;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //!
 //! What differs from run to run (addresses, times, names of directories) is made the same before the terminal sees it, and so
 //! is the pattern of a QR code. With `WORMHOLE_WRITE_SCREENS` set, the files are written instead of compared.
-
+#![cfg(test)]
 #![cfg(unix)]
 
 use std::env;

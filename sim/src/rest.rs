@@ -20,8 +20,8 @@ pub(crate) struct Fate {
 #[derive(Clone, Debug)]
 pub(crate) struct Ended {
     pub(crate) outcome: Ending,
-    /// Nothing had been in the way for long, so that it could give back all that it had.
-    pub(crate) is_calm: bool,
+    /// It could give back all that it had: the server has let it go, or nothing had been in the way for long.
+    pub(crate) is_heard: bool,
 }
 
 /// The first thing that does not hold; `keeps` is whether the server keeps anything of anybody.
@@ -30,9 +30,9 @@ pub(crate) fn broken(plan: &Plan, fates: &[Fate], keeps: bool) -> Option<String>
         return Some(format!("user {user} still waits {:?} after the last fault", plan.bound()));
     }
     let broken = (0..plan.talks.len()).find_map(|talk| in_talk(plan, fates, talk));
-    // Whoever has its time to close is heard, and so nobody's nameplate or mailbox is left.
+    // Of whoever is heard, neither nameplate nor mailbox is left.
     let spared = plan.sorts.iter().all(|sort| sort.spares_mailbox());
-    let heard = |fate: &Fate| !fate.is_stopped && fate.ended.as_ref().is_some_and(|ended| ended.is_calm);
+    let heard = |fate: &Fate| !fate.is_stopped && fate.ended.as_ref().is_some_and(|ended| ended.is_heard);
     broken.or_else(|| {
         (keeps && (spared || fates.iter().all(heard)))
             .then(|| "all have closed, and the server still keeps something of them".into())

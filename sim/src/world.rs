@@ -342,8 +342,9 @@ fn user_program(
         net.note(|state| format!("{} ends: {outcome:?}", state.name(id)));
         let was_calm = net.struck.is_none_or(|struck| struck.plus(CALM) < net.now);
         // Who had to ask for a nameplate again was cut before it knew what it might have given back.
-        let is_calm = was_calm && net.hosts.get(id).is_some_and(|host| host.sniffed.allocations < 2);
-        *ending.borrow_mut() = Some(Ended { outcome, is_calm });
+        let sniffed = net.hosts.get(id).map(|host| &host.sniffed);
+        let is_heard = sniffed.is_some_and(|seen| (was_calm || seen.is_closed) && seen.allocations < 2);
+        *ending.borrow_mut() = Some(Ended { outcome, is_heard });
     })
 }
 

@@ -1,5 +1,6 @@
 //! Every connection of every adapter has TCP's keep-alive: a path that is dead for minutes is noticed although nothing is said.
-#![cfg(all(test, target_os = "linux"))]
+#![cfg(test)]
+#![cfg(target_os = "linux")]
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};

@@ -8,6 +8,8 @@ pub(crate) struct Sniffed {
     proven: bool,
     /// How often it has asked for a nameplate. What the first answer named is held by the server until it expires.
     pub(crate) allocations: u32,
+    /// The server has let it go, which it asks for last.
+    pub(crate) is_closed: bool,
 }
 
 impl Sniffed {
@@ -29,6 +31,7 @@ impl Sniffed {
 
     /// A message on its way from the server.
     pub(crate) fn heard(&mut self, frame: &str) {
+        self.is_closed |= field(frame, "type") == Some("closed");
         // Whatever is sealed with the key is as good a proof as the first of it.
         if is_message(frame)
             && field(frame, "phase") != Some("pake")
