@@ -105,8 +105,12 @@ fn with_next(found: Vec<String>) -> Vec<String> {
 
 /// The nameplates that the mailbox server lists, if it does so soon.
 fn nameplates() -> Option<Vec<Nameplate>> {
+    let line: Vec<String> = env::args().collect();
+    if is_hidden(&line, env::var_os("WORMHOLE_PROXY").is_some_and(|proxy| !proxy.is_empty())) {
+        return None;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    let mailbox = mailbox(&env::args().collect::<Vec<_>>());
+    let mailbox = mailbox(&line);
     let listed = async {
         let mut receiver = Receiver::new(Config::default().mailbox(&mailbox)).ok()?;
         receiver.input_code().ok()?;
@@ -128,6 +132,11 @@ fn nameplates() -> Option<Vec<Nameplate>> {
         }
     };
     runtime.block_on(async { timeout(PATIENCE, listed).await }).ok().flatten()
+}
+
+/// Whether the user wants to be seen by nobody but a proxy or Tor: then a Tab must not call the server.
+fn is_hidden(line: &[String], has_proxy: bool) -> bool {
+    has_proxy || line.iter().any(|argument| argument.starts_with("--tor") || argument.starts_with("--proxy"))
 }
 
 /// The mailbox server: of the line that is being typed, else of the environment, else of the files.
@@ -169,6 +178,19 @@ mod tests {
         let found = words_after("7", "armis");
         assert_eq!(found.len(), 256);
         assert!(found.iter().all(|code| code.starts_with("7-armistice-") && !code.ends_with('-')));
+    }
+
+    #[test]
+    fn who_hides_is_not_given_away() {
+        let line = |words: &[&str]| {
+            is_hidden(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(), false)
+        };
+        assert!(
+            line(&["wormhole", "--tor", "receive", ""])
+                && line(&["wormhole", "--proxy=socks5://h:1", "receive"])
+        );
+        assert!(!line(&["wormhole", "receive", ""]));
+        assert!(is_hidden(&[], true));
     }
 
     #[test]

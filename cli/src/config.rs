@@ -202,6 +202,7 @@ mod tests {
 
     use super::*;
     use crate::arguments::Arguments;
+    use crate::manual::MORE;
 
     #[test]
     fn every_setting_is_an_option() {
@@ -213,6 +214,7 @@ mod tests {
             };
             let option = of.get_arguments().find(|option| option.get_id() == setting.option).unwrap();
             assert!(matches!(setting.kind, Kind::Opposite) || option.get_long() == Some(setting.key));
+            assert!(MORE.contains(&setting.key.replace('-', "\\-")), "{} is not in the manual", setting.key);
         }
     }
 

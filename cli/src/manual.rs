@@ -9,11 +9,13 @@ use crate::arguments::Arguments;
 use crate::failure::Failure;
 
 /// What no option says.
-const MORE: &str = r#".SH ENVIRONMENT
+pub(crate) const MORE: &str = r#".SH ENVIRONMENT
 .IP WORMHOLE_RELAY_URL
 The mailbox server, as \fB\-\-relay\-url\fR.
 .IP WORMHOLE_TRANSIT_HELPER
 The transit relay, as \fB\-\-transit\-helper\fR; empty for the default.
+.IP WORMHOLE_PROXY
+The proxy, as \fB\-\-proxy\fR.
 .IP WORMHOLE_CODE
 The code, where the command line has none.
 .IP WORMHOLE_ACCEPT_FILE
@@ -30,8 +32,8 @@ The user's settings.
 .IP "/etc/xdg/wormhole/config.toml"
 The system's settings, or wherever XDG_CONFIG_DIRS leads.
 .PP
-Keys are the names of options: relay\-url, transit\-helper, appid, listen, hide\-progress and quiet; in a table [send]
-code\-length, verify and qr; in a table [receive] verify, accept\-file, output\-file and on\-conflict. An option goes before a variable of
+Keys are the names of options: relay\-url, transit\-helper, appid, listen, hide\-progress, quiet, verify and code\-length; in a
+table [send] qr and copy; in a table [receive] accept\-file, output\-file and on\-conflict. An option goes before a variable of
 the environment, that before the user's file, and that before the system's.
 .SH EXIT STATUS
 .IP 0
