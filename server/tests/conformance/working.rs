@@ -35,7 +35,7 @@ fn m113_our_client_works_for_the_server_says_so_and_is_served() {
     let server = mailbox(&["--permission-bits", "30"]);
     let mut line = quiet(Command::new(&ours));
     line.args(["--relay-url", &url(&server), "receive", "4-guitarist-revenge"]);
-    let refused = Program::start("receive", line).finish(LIMIT).expect_code("too much work", 1);
+    let refused = Program::start("receive", line).finish(LIMIT).expect_code("too much work", 5);
     let text = "asks for 30 bits of work before it serves, and more than 24 are not done";
     assert!(refused.error.contains(text), "{}", refused.error);
 }
