@@ -23,9 +23,18 @@ pub(crate) async fn config(common: &Common, appid: &str, verify: bool) -> Result
 }
 
 /// A code as a person typed or pasted it. One without words keeps no secret, so it is refused here.
-pub(crate) fn code(typed: &str) -> Result<Code, CodeFault> {
+pub(crate) fn code(typed: &str) -> Result<Code, Failure> {
     let code = Code::parse(typed.trim())?;
-    if code.has_words() { Ok(code) } else { Err(CodeFault::NoWords) }
+    if !code.has_words() {
+        return Err(CodeFault::NoWords.into());
+    }
+    // Other programs would take it, as a code that nobody has.
+    if code.as_str().contains("--") {
+        return Err(Failure::Usage(
+            "a code has one dash between its words, and this one has two in a row".to_owned(),
+        ));
+    }
+    Ok(code)
 }
 
 /// A command that came too late is no failure: the end is on its way as an event, and says why.
@@ -59,7 +68,8 @@ mod tests {
 
     #[test]
     fn a_code_without_words_is_refused() {
-        assert_eq!(code("4-"), Err(CodeFault::NoWords));
-        assert_eq!(code("4"), Err(CodeFault::NoDash));
+        assert_eq!(code("4-"), Err(CodeFault::NoWords.into()));
+        assert_eq!(code("4"), Err(CodeFault::NoDash.into()));
+        assert!(matches!(code("4--crossover"), Err(Failure::Usage(_))));
     }
 }

@@ -10,6 +10,7 @@ use wormhole_core::code::{Code, Nameplate};
 use wormhole_core::driver::Instant;
 use wormhole_core::error::{Error as CoreError, Misuse};
 use wormhole_core::transfer;
+use wormhole_core::transit::Role;
 use wormhole_core::untrusted::Text;
 use wormhole_core::wire::peer::Offer;
 use wormhole_core::wormhole;
@@ -66,7 +67,7 @@ impl<R: OnNetwork> Receiver<R> {
 impl<R: Runtime> Receiver<R> {
     /// As [`Receiver::new`], on this runtime, which knows its network already.
     pub fn on(mut runtime: R, config: Config) -> Result<Self, Error> {
-        let (ours, _) = machine(&config)?;
+        let (ours, _) = machine(&config, Role::Receiver)?;
         let machine = transfer::Receiver::new(ours, runtime.seed())?;
         let session = Session::new(machine, runtime, &config);
         Ok(Self {

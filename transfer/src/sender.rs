@@ -7,6 +7,7 @@ use wormhole_core::code::Code;
 use wormhole_core::driver::Instant;
 use wormhole_core::error::{Error as CoreError, Misuse};
 use wormhole_core::transfer;
+use wormhole_core::transit::Role;
 use wormhole_core::wire::peer::Extras;
 use wormhole_core::wormhole;
 use wormhole_core::wormhole::Transition;
@@ -53,7 +54,7 @@ impl<R: Runtime> Sender<R> {
     /// As [`Sender::new`], on this runtime, which knows its network already.
     pub fn on(mut runtime: R, config: Config, content: Content) -> Result<Self, Error> {
         content.offer().check()?;
-        let (machine, ours) = machine(&config)?;
+        let (machine, ours) = machine(&config, Role::Sender)?;
         let machine = transfer::Sender::undecided(machine, runtime.seed());
         let session = Session::new(machine, runtime, &config);
         session.progress().set_total(content.size());

@@ -23,7 +23,7 @@ use crate::transit::{Race, Role, Settled, race};
 use crate::untrusted::Text;
 use crate::vigil::Vigil;
 use crate::wire::hints::{DirectHint, TransitInfo};
-use crate::wire::peer::{self, TransferMessage};
+use crate::wire::peer::{self, Extras, TransferMessage};
 use crate::wormhole::{self, Wormhole};
 
 /// Connections of the session have even numbers, those of the race odd ones.
@@ -298,6 +298,14 @@ impl<C: Conversation> Exchange<C> {
                 self.tell(Event::Session(Told::Verifier(verifier)));
                 self.step(Heard::Key);
             }
+            Told::Versions(theirs) => {
+                let is_our_role = Extras::role_in(&theirs.app_versions) == Some(C::ROLE);
+                self.tell(Event::Session(Told::Versions(theirs)));
+                // Two receivers would wait for each other's offer.
+                if is_our_role {
+                    self.fail(PeerFault::SameRole.into());
+                }
+            }
             Told::LinkUp
             | Told::LinkDown { .. }
             | Told::Welcome(_)
@@ -306,7 +314,6 @@ impl<C: Conversation> Exchange<C> {
             | Told::Code(_)
             | Told::PeerHeard
             | Told::UnverifiedKey
-            | Told::Versions(_)
             | Told::CodeConsumed => self.tell(Event::Session(event)),
         }
     }

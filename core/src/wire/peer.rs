@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::hints::{TransitInfo, object};
 use super::json::{self, Json};
 use super::{Malformed, RawJson};
+use crate::transit::Role;
 use crate::untrusted::{Name, Text};
 
 /// The body of the phase `pake`.
@@ -96,12 +97,27 @@ impl Extras {
         }
     }
 
-    /// These `app_versions` with everything that this version can do. What is no object stays as it is.
-    pub fn all_added_to(app_versions: &str) -> String {
-        const ALL: &str = r#"{"transfer-extras":{"attributes":1,"several":1,"stream":1}"#;
+    /// Which side of a transfer it says to be.
+    pub fn role_in(app_versions: &RawJson) -> Option<Role> {
+        let [extras] = Json::parse(app_versions.as_str().as_bytes())?.fields(["transfer-extras"])?;
+        let [role] = extras?.fields(["role"])?;
+        match role?.string()?.as_str() {
+            "sender" => Some(Role::Sender),
+            "receiver" => Some(Role::Receiver),
+            _ => None,
+        }
+    }
+
+    /// These `app_versions` with everything that this version can do, and who we are. What is no object stays as it is.
+    pub fn all_added_to(app_versions: &str, role: Role) -> String {
+        const ALL: &str = r#"{"transfer-extras":{"attributes":1,"several":1,"stream":1,"role":"#;
+        let role = match role {
+            Role::Sender => r#""sender"}"#,
+            Role::Receiver => r#""receiver"}"#,
+        };
         let Some(rest) = app_versions.trim_start().strip_prefix('{') else { return app_versions.into() };
         let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
-        [ALL, comma, rest].concat()
+        [ALL, role, comma, rest].concat()
     }
 }
 
@@ -508,10 +524,14 @@ mod tests {
         let theirs = of(r#"{"transfer-extras": {"several": 2, "banana": {}}}"#).unwrap();
         assert_eq!(Extras::ALL.and(theirs), Extras { several: true, ..Extras::default() });
         for told in ["{}", r#" { } "#, r#"{"abilities": ["x"], "n": 1}"#] {
-            let all = Extras::all_added_to(told);
-            assert_eq!(of(&all), Some(Extras::ALL), "{all}");
+            for role in [Role::Sender, Role::Receiver] {
+                let all = Extras::all_added_to(told, role);
+                assert_eq!(of(&all), Some(Extras::ALL), "{all}");
+                assert_eq!(Extras::role_in(&RawJson::parse(&all).unwrap()), Some(role), "{all}");
+            }
+            assert_eq!(Extras::role_in(&RawJson::parse(told).unwrap()), None);
         }
-        assert_eq!(Extras::all_added_to("[1]"), "[1]");
+        assert_eq!(Extras::all_added_to("[1]", Role::Sender), "[1]");
     }
 
     #[test]
