@@ -35,9 +35,9 @@
 //! # let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
 //! # let url = format!("ws://{}/v1", silent.local_addr().unwrap());
 //! let mut wormhole = Wormhole::new(Config::new("example.com/app").mailbox(&url))?;
+//! wormhole.allocate_code(2)?;
 //! let canceller = wormhole.canceller();
 //! thread::spawn(move || canceller.cancel());
-//! wormhole.allocate_code(2)?;
 //! assert_eq!(wormhole.code(), Err(Error::Cancelled));
 //! # Ok(())
 //! # }
