@@ -8,6 +8,8 @@ use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use wormhole_core::defaults;
+use wormhole_core::error::Misuse;
+use wormhole_core::transfer::check_name;
 
 use crate::completion::{self, Shell};
 use crate::diagnosis::Diagnosis;
@@ -132,7 +134,7 @@ pub(crate) struct Send {
 }
 
 /// Options of `receive`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(after_long_help = help::RECEIVE)]
 pub(crate) struct Receive {
     /// The sender's code or link (wormhole-transfer:...); without it, it is asked for
@@ -257,11 +259,8 @@ impl Common {
 }
 
 /// A name as the other side can use it.
-fn file_name(text: &str) -> Result<String, String> {
-    if matches!(text, "" | "." | "..") || text.contains(['/', '\\', '\0']) {
-        return Err("a name has no slashes, and is not empty".to_owned());
-    }
-    Ok(text.to_owned())
+fn file_name(text: &str) -> Result<String, Misuse> {
+    check_name(text).map(|()| text.to_owned())
 }
 
 fn mailbox_url(text: &str) -> Result<String, String> {

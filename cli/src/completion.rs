@@ -115,19 +115,12 @@ fn nameplates() -> Option<Vec<Nameplate>> {
         let mut receiver = Receiver::new(Config::default().mailbox(&mailbox)).ok()?;
         receiver.input_code().ok()?;
         loop {
-            match receiver.next_event().await {
-                Event::Session(Session::Nameplates(found)) => return Some(found),
-                Event::Closed(_) => return None,
-                Event::Session(_)
-                | Event::Offered(_)
-                | Event::Spooling
-                | Event::Answered
-                | Event::OurHints(_)
-                | Event::TheirHints(_)
-                | Event::Connected(_)
-                | Event::Sent
-                | Event::Stored(_)
-                | Event::Complete => {}
+            let event = receiver.next_event().await;
+            if let Event::Session(Session::Nameplates(found)) = event {
+                return Some(found);
+            }
+            if let Event::Closed(_) = event {
+                return None;
             }
         }
     };

@@ -30,6 +30,8 @@ pub(crate) struct Wishes {
     pub(crate) to_output: bool,
     /// What to do about what is there already; nothing said is `None`.
     pub(crate) on_conflict: Option<Conflict>,
+    /// What is done there where nothing is said.
+    usual: OnConflict,
     /// Whether a person can answer.
     pub(crate) is_terminal: bool,
 }
@@ -82,16 +84,19 @@ enum Asked {
 }
 
 impl Wishes {
-    /// As the command line says. A place that cannot be is found out before the code is used.
+    /// As the command line says. A place that cannot be is found out before the code is used, on a disk that may take its
+    /// time.
     pub(crate) fn of(options: &Receive) -> Result<Self, Failure> {
+        let to_output = is_output(options)?;
+        let path = options.output_file.as_deref().filter(|_| !to_output);
+        // The empty path is the directory that the program runs in, and leaves the name alone.
+        let destination = path.map_or_else(|| Destination::Into(PathBuf::new()), destination);
+        path.map_or(Ok(()), check).map_err(Failure::Here)?;
         Ok(Self {
             accept: options.accept_file,
-            // The empty path is the directory that the program runs in, and leaves the name alone.
-            destination: match &options.output_file {
-                Some(path) if path != Path::new(OUTPUT) => destination(path).map_err(Failure::Here)?,
-                Some(_) | None => Destination::Into(PathBuf::new()),
-            },
-            to_output: is_output(options)?,
+            usual: destination.usual(),
+            destination,
+            to_output,
             on_conflict: options.on_conflict,
             is_terminal: io::stdin().is_terminal(),
         })
@@ -99,17 +104,17 @@ impl Wishes {
 
     /// Takes everything into this directory and asks nothing.
     pub(crate) fn into_directory(directory: &Path) -> Self {
-        let destination = Destination::Into(directory.to_owned());
-        Self { accept: true, destination, to_output: false, on_conflict: None, is_terminal: false }
+        let (destination, usual) = (Destination::Into(directory.to_owned()), OnConflict::Refuse);
+        Self { accept: true, destination, to_output: false, on_conflict: None, usual, is_terminal: false }
     }
 
     /// What is done without a question.
-    fn policy(&self) -> OnConflict {
+    const fn policy(&self) -> OnConflict {
         match self.on_conflict {
             Some(Conflict::Rename) => OnConflict::Rename,
             Some(Conflict::Overwrite) => OnConflict::Overwrite,
             Some(Conflict::Refuse | Conflict::Ask) => OnConflict::Refuse,
-            None => self.destination.usual(),
+            None => self.usual,
         }
     }
 
@@ -216,15 +221,10 @@ impl Consent {
     }
 
     fn elsewhere(&mut self, typed: &str) -> Step {
-        match destination(Path::new(typed)) {
-            Ok(destination) => {
-                self.wishes.destination = destination;
-                self.wishes.to_output = false;
-                // A name that was only just typed may well be a mistake.
-                self.with(OnConflict::Refuse)
-            }
-            Err(why) => self.where_else(format!("{why}.")),
-        }
+        self.wishes.destination = destination(Path::new(typed));
+        self.wishes.to_output = false;
+        // A name that was only just typed may well be a mistake.
+        self.with(OnConflict::Refuse)
     }
 
     /// Says what would come, and where it would go.
@@ -293,20 +293,29 @@ impl From<Error> for Found {
     }
 }
 
-/// The place that somebody named, if there can be anything.
-fn destination(path: &Path) -> Result<Destination, String> {
-    if path.is_dir() {
-        return Ok(Destination::Into(path.to_owned()));
-    }
-    let directory = if path.to_string_lossy().ends_with(std::path::is_separator) {
-        path
+/// The place that somebody named: with a separator at its end it is a directory.
+fn destination(path: &Path) -> Destination {
+    if path.to_string_lossy().ends_with(std::path::is_separator) {
+        Destination::Into(path.to_owned())
     } else {
-        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+        Destination::At(path.to_owned())
+    }
+}
+
+/// Whether there can be anything.
+fn check(path: &Path) -> Result<(), String> {
+    let directory = match destination(path) {
+        Destination::Into(directory) => directory,
+        Destination::At(path) if path.is_dir() => return Ok(()),
+        Destination::At(path) => {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            parent.unwrap_or_else(|| Path::new(".")).to_owned()
+        }
     };
-    match fs::metadata(directory) {
-        Ok(found) if found.is_dir() => Ok(Destination::At(path.to_owned())),
-        Ok(_) => Err(format!("'{}' is no directory", shown(directory))),
-        Err(_) => Err(format!("there is no directory '{}'; make it first", shown(directory))),
+    match fs::metadata(&directory) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(format!("'{}' is no directory", shown(&directory))),
+        Err(_) => Err(format!("there is no directory '{}'; make it first", shown(&directory))),
     }
 }
 
@@ -373,7 +382,8 @@ mod tests {
         );
         let missing = work.path().join("missing/x");
         let step = consent.answered(missing.to_str());
-        assert!(matches!(step, Step::Ask(said, _) if said.contains("there is no directory")));
+        let step = look(&mut consent, step);
+        assert!(matches!(step, Step::Ask(said, _) if said.starts_with("There is no place for it: ")));
         let inside = format!("{}/", work.path().join("in").display());
         let step = consent.answered(Some(&inside));
         let Step::Accept(said, destination, _) = look(&mut consent, step) else { panic!("not accepted") };
@@ -385,11 +395,13 @@ mod tests {
     fn a_named_directory_has_to_be_there() {
         let work = TempDir::new().unwrap();
         let at = |name: &str| work.path().join(name);
-        assert_eq!(destination(work.path()), Ok(Destination::Into(work.path().to_owned())));
-        assert_eq!(destination(&at("new")), Ok(Destination::At(at("new"))));
-        assert!(destination(&at("new/")).is_err());
         fs::write(at("file"), "").unwrap();
-        assert!(destination(&at("file/")).is_err());
+        for (name, is_possible) in
+            [("", true), ("new", true), ("file", true), ("new/", false), ("file/", false), ("no/new", false)]
+        {
+            assert_eq!(check(&at(name)).is_ok(), is_possible, "{name}");
+        }
+        assert_eq!(destination(&at("new/")), Destination::Into(at("new/")));
     }
 
     fn look(consent: &mut Consent, step: Step) -> Step {
@@ -403,7 +415,6 @@ mod tests {
     }
 
     fn wishes(work: &TempDir, on_conflict: Option<Conflict>, accept: bool) -> Wishes {
-        let destination = Destination::Into(work.path().to_owned());
-        Wishes { accept, destination, to_output: false, on_conflict, is_terminal: false }
+        Wishes { accept, on_conflict, ..Wishes::into_directory(work.path()) }
     }
 }

@@ -124,28 +124,16 @@ async fn greeted(config: &Config) -> Result<(Welcome, Duration, Duration), Failu
     receiver.input_code()?;
     let mut welcomed = None;
     loop {
-        match receiver.next_event().await {
-            // The list of nameplates is asked for with the first words, and answered at once.
-            Event::Session(Session::Welcome(welcome)) => welcomed = Some((welcome, Instant::now())),
-            Event::Session(Session::Nameplates(_)) => {
-                if let Some((welcome, at)) = welcomed {
-                    return Ok((welcome, at.duration_since(began), at.elapsed()));
-                }
-            }
-            Event::Closed(outcome) => {
-                outcome?;
-                return Err(Failure::Here("the session ended".to_owned()));
-            }
-            Event::Session(_)
-            | Event::Offered(_)
-            | Event::Spooling
-            | Event::Answered
-            | Event::OurHints(_)
-            | Event::TheirHints(_)
-            | Event::Connected(_)
-            | Event::Sent
-            | Event::Stored(_)
-            | Event::Complete => {}
+        let event = receiver.next_event().await;
+        if let Event::Closed(outcome) = event {
+            outcome?;
+            return Err(Failure::Here("the session ended".to_owned()));
+        }
+        if let Event::Session(Session::Welcome(welcome)) = event {
+            welcomed = Some((welcome, Instant::now()));
+        // The list of nameplates is asked for with the first words, and answered at once.
+        } else if let (Event::Session(Session::Nameplates(_)), Some((welcome, at))) = (event, &welcomed) {
+            return Ok((welcome.clone(), at.duration_since(began), at.elapsed()));
         }
     }
 }

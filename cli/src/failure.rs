@@ -77,7 +77,7 @@ fn code_of_transfer(error: &transfer::Error) -> i32 {
 
 fn code_of_wormhole(error: &Error) -> i32 {
     match error {
-        Error::Misuse(Misuse::Code(_) | Misuse::Address(_)) => USAGE,
+        Error::Misuse(Misuse::Code(_) | Misuse::Address(_) | Misuse::Name) => USAGE,
         Error::Misuse(_) | Error::Crowded | Error::TimedOut | Error::Failed(_) => FAILED,
         Error::WrongCode => WRONG_CODE,
         Error::Rejected | Error::VerifierRefused => REFUSED,
@@ -188,6 +188,7 @@ const fn of_misuse(fault: &Misuse) -> &'static str {
         Misuse::Code(_) => "Type the code as the sender's screen shows it.",
         Misuse::Address(_) => "See --help.",
         Misuse::TooLong { .. } => "Send it as a file.",
+        Misuse::Name => "Give it a name with --name.",
         Misuse::CodeAlreadyChosen
         | Misuse::ChooseNameplateFirst
         | Misuse::NameplateAlreadyChosen

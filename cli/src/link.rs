@@ -29,7 +29,7 @@ const LINE_BYTES: u64 = 8 << 10;
 
 /// The code or link of the command line, else of the file, else of the environment; an empty one is none, as with the
 /// reference.
-pub(crate) async fn given(typed: Option<&str>, file: Option<&Path>) -> Result<Option<String>, Failure> {
+async fn given(typed: Option<&str>, file: Option<&Path>) -> Result<Option<String>, Failure> {
     let text = match (typed, file) {
         (Some(typed), _) => Some(typed.to_owned()),
         (None, Some(file)) => {
@@ -58,6 +58,15 @@ fn first_line(path: &Path) -> io::Result<String> {
 }
 
 impl Invitation {
+    /// What the side with this role was given, if anything.
+    pub(crate) async fn given(
+        typed: Option<&str>,
+        file: Option<&Path>,
+        role: Role,
+    ) -> Result<Option<Self>, Failure> {
+        given(typed, file).await?.map(|text| Self::parse(&text, role)).transpose()
+    }
+
     /// Reads what was given to the side with this role.
     pub(crate) fn parse(text: &str, role: Role) -> Result<Self, Failure> {
         let text = text.trim();

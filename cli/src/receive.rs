@@ -23,7 +23,7 @@ use crate::consent::{self, Consent, Found, Step, Wishes};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::json;
-use crate::link::{self, Invitation};
+use crate::link::Invitation;
 use crate::mode::mode;
 use crate::prompt::{self, Answer};
 use crate::screen::{Screen, shown};
@@ -38,7 +38,9 @@ pub(crate) async fn run(
     options: &Receive,
     interrupts: &mut Interrupts,
 ) -> Result<(), Failure> {
-    let wishes = Wishes::of(options)?;
+    let asked = options.clone();
+    let wishes = prompt::on_a_thread(move || Wishes::of(&asked));
+    let wishes = or_interrupted(interrupts, wishes).await?.unwrap_or_else(|_| Err(sides::no_thread()))?;
     let secret = options.secret.with(&common.secret);
     let is_given = options.code.is_some() || options.code_file.is_some() || options.allocate;
     let invitation = match secret.zero_code(&common.secret, is_given)? {
@@ -46,9 +48,8 @@ pub(crate) async fn run(
         None if options.allocate => None,
         None => {
             secret.makes_none()?;
-            let given = link::given(options.code.as_deref(), options.code_file.as_deref());
-            let given = or_interrupted(interrupts, given).await??;
-            given.map(|code| Invitation::parse(&code, Role::Follower)).transpose()?
+            let (code, file) = (options.code.as_deref(), options.code_file.as_deref());
+            or_interrupted(interrupts, Invitation::given(code, file, Role::Follower)).await??
         }
     };
     let common = &match &invitation {
@@ -321,11 +322,7 @@ impl Receiving {
             }
             Session::Nameplates(_) => self.answer_tab(),
             Session::Verifier(verifier) if self.shows.verifier => {
-                self.view.screen.note(format_args!(
-                    "{}\n{}",
-                    verifier::line(verifier),
-                    verifier::words(verifier)
-                ));
+                self.view.screen.note(verifier::both(verifier));
                 self.compare();
             }
             Session::LinkUp
@@ -436,14 +433,7 @@ impl Receiving {
     /// Tells the other side, frees the code, and ends with `why`; at once if the user insists.
     async fn leave(&mut self, why: Failure, interrupts: &mut Interrupts) -> Result<(), Failure> {
         self.receiver.cancel();
-        // It takes no longer than a user waits, but for what there is to remove.
-        let goodbye = async {
-            loop {
-                if let Event::Closed(outcome) = self.receiver.next_event().await {
-                    return outcome;
-                }
-            }
-        };
+        let goodbye = sides::goodbye(async || self.receiver.next_event().await);
         match or_interrupted(interrupts, goodbye).await? {
             // It was complete before we could stop it.
             Ok(()) => Ok(()),

@@ -14,7 +14,7 @@ use crate::arguments::{Common, Send};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::json::{self, Kind};
-use crate::link::{self, Invitation};
+use crate::link::Invitation;
 use crate::prompt::{self, Answer, Question};
 use crate::qr;
 use crate::screen::Screen;
@@ -33,9 +33,9 @@ pub(crate) async fn run(common: &Common, options: &Send, interrupts: &mut Interr
     let invitation = match secret.zero_code(&common.secret, is_given)? {
         Some(code) => Some(Invitation { code, server: None }),
         None => {
-            let given = link::given(options.code.as_deref(), options.code_file.as_deref());
-            let given = or_interrupted(interrupts, given).await??;
-            given.map(|code| Invitation::parse(&code, Role::Leader)).transpose()?
+            let given =
+                Invitation::given(options.code.as_deref(), options.code_file.as_deref(), Role::Leader);
+            or_interrupted(interrupts, given).await??
         }
     };
     let common = &match &invitation {
@@ -109,20 +109,8 @@ impl Sending {
     pub(crate) async fn until_code(&mut self) -> Result<Code, Failure> {
         loop {
             let event = self.sender.next_event().await;
-            let code = match &event {
-                Event::Session(Session::Code(code)) => Some(code.clone()),
-                Event::Session(_)
-                | Event::Offered(_)
-                | Event::Spooling
-                | Event::Answered
-                | Event::OurHints(_)
-                | Event::TheirHints(_)
-                | Event::Connected(_)
-                | Event::Sent
-                | Event::Stored(_)
-                | Event::Complete
-                | Event::Closed(_) => None,
-            };
+            let code =
+                if let Event::Session(Session::Code(code)) = &event { Some(code.clone()) } else { None };
             if let Some(end) = self.see(event) {
                 end?;
             }
@@ -279,14 +267,7 @@ impl Sending {
     /// Tells the other side, frees the code, and ends; at once if the user insists.
     async fn leave(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         self.sender.cancel();
-        // It takes no longer than a user waits, but for what there is to remove.
-        let goodbye = async {
-            loop {
-                if let Event::Closed(outcome) = self.sender.next_event().await {
-                    return outcome;
-                }
-            }
-        };
+        let goodbye = sides::goodbye(async || self.sender.next_event().await);
         match or_interrupted(interrupts, goodbye).await? {
             // It was complete before we could stop it.
             Ok(()) => {

@@ -5,7 +5,7 @@ use std::future::Future;
 use wormhole_core::code::Code;
 use wormhole_core::defaults::PROGRAM;
 use wormhole_core::error::{CodeFault, Misuse};
-use wormhole_tokio::transfer::Config;
+use wormhole_tokio::transfer::{Config, Error, Event};
 
 use crate::arguments::Common;
 use crate::failure::Failure;
@@ -37,11 +37,25 @@ pub(crate) fn code(typed: &str) -> Result<Code, Failure> {
     Ok(code)
 }
 
+pub(crate) fn no_thread() -> Failure {
+    Failure::Here("no thread can be started".to_owned())
+}
+
 /// A command that came too late is no failure: the end is on its way as an event, and says why.
 pub(crate) fn unless_over(commanded: Result<(), Misuse>) -> Result<(), Failure> {
     match commanded {
-        Err(Misuse::Closed | Misuse::OutOfTurn(_)) => Ok(()),
+        Err(Misuse::Closed) => Ok(()),
         commanded => commanded.map_err(Failure::from),
+    }
+}
+
+/// Waits for the end of a conversation that was cancelled. It takes no longer than a user waits, but for what there is to
+/// remove.
+pub(crate) async fn goodbye(mut next: impl AsyncFnMut() -> Event) -> Result<(), Error> {
+    loop {
+        if let Event::Closed(outcome) = next().await {
+            return outcome;
+        }
     }
 }
 

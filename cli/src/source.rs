@@ -13,6 +13,7 @@ use crate::json::{self, Kind};
 use crate::mode::mode;
 use crate::prompt::{self, Question};
 use crate::screen::Screen;
+use crate::sides;
 use crate::sizes::Bytes;
 
 /// What stands for standard input.
@@ -25,7 +26,7 @@ pub(crate) async fn content(options: &Send, verify: bool, screen: &Screen) -> Re
     let content = match (&*options.paths, &options.text) {
         ([], Some(text)) if text == INPUT => {
             screen.note("Reading text message from stdin..");
-            return prompt::on_a_thread(read_text).await.unwrap_or_else(|_| Err(no_thread()));
+            return prompt::on_a_thread(read_text).await.unwrap_or_else(|_| Err(sides::no_thread()));
         }
         ([], Some(text)) => match text.to_str() {
             Some(text) => Ok(Content::text(text)),
@@ -107,11 +108,7 @@ async fn readable(
 async fn looked<T: std::marker::Send + 'static>(
     look: impl FnOnce() -> Result<T, Error> + std::marker::Send + 'static,
 ) -> Result<T, Failure> {
-    Ok(prompt::on_a_thread(look).await.map_err(|_| no_thread())??)
-}
-
-fn no_thread() -> Failure {
-    Failure::Here("no thread can be started".to_owned())
+    Ok(prompt::on_a_thread(look).await.map_err(|_| sides::no_thread())??)
 }
 
 fn not_text(what: &str) -> Failure {

@@ -29,6 +29,11 @@ pub(crate) fn words(verifier: &Verifier) -> String {
     text
 }
 
+/// The verifier as the reference shows it, and in words.
+pub(crate) fn both(verifier: &Verifier) -> String {
+    format!("{}\n{}", line(verifier), words(verifier))
+}
+
 /// The verifier as the reference shows it.
 pub(crate) fn line(verifier: &Verifier) -> String {
     format!("Verifier {verifier}.")

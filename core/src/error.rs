@@ -35,6 +35,8 @@ pub enum Misuse {
         /// The most bytes allowed.
         limit_bytes: usize,
     },
+    /// A file or directory cannot have this name anywhere: it is empty, `.` or `..`, or has a slash or NUL in it.
+    Name,
     /// The address of a server or relay cannot be used; the text says why.
     Address(String),
     /// What should be JSON is not.
@@ -295,6 +297,9 @@ impl fmt::Display for Misuse {
             Self::Closed => f.write_str("the wormhole is closed"),
             Self::QueueFull => f.write_str("too many records wait to be sent"),
             Self::TooLong { limit_bytes } => write!(f, "at most {limit_bytes} bytes are possible"),
+            Self::Name => {
+                f.write_str("a name is one part of a path, without a slash, and not empty or made of dots")
+            }
             Self::Address(text) => write!(f, "not a usable address: {text}"),
             Self::NotJson => f.write_str("that is not JSON"),
             Self::Snapshot(fault) => fault.fmt(f),
@@ -436,6 +441,7 @@ impl core::error::Error for Misuse {
             | Self::Closed
             | Self::QueueFull
             | Self::TooLong { .. }
+            | Self::Name
             | Self::Address(_)
             | Self::NotJson
             | Self::OutOfTurn(_) => None,

@@ -5,11 +5,10 @@ use std::env;
 use std::fmt;
 use std::fs;
 use std::io::{self, Cursor, Read, Seek, Write};
-use std::mem;
 use std::path::{Path, PathBuf};
 
-use wormhole_core::error::Error as CoreError;
-use wormhole_core::transfer::Offer;
+use wormhole_core::error::{Error as CoreError, Misuse};
+use wormhole_core::transfer::{Offer, check_name};
 use wormhole_core::wire::peer::{Extras, ITEM_LIMIT};
 
 use crate::archive::write;
@@ -211,6 +210,15 @@ impl Content {
         &self.offer
     }
 
+    /// Refuses what cannot be offered, in whichever way it travels.
+    pub(crate) fn check(&self) -> Result<(), Misuse> {
+        self.offer.check()?;
+        match &self.material {
+            Material::Several(_, name) => check_name(name),
+            Material::Text | Material::File { .. } | Material::Stream(_) | Material::Directory(_) => Ok(()),
+        }
+    }
+
     /// How many bytes will flow over the connection; the largest number where only the end shows it.
     pub const fn size(&self) -> u64 {
         match &self.offer {
@@ -251,29 +259,27 @@ impl Content {
             && extras.attributes
         {
             listing.keep()?;
+            if let Offer::Directory { zip_size, .. } | Offer::Several { zip_size, .. } = &mut self.offer {
+                *zip_size = listing.archive_len();
+            }
         }
-        match (&mut self.offer, self.material) {
+        if let Offer::File { attributes, .. } = &mut self.offer
+            && !extras.attributes
+        {
+            *attributes = None;
+        }
+        match (self.offer, self.material) {
             (Offer::Stream { name }, Material::Stream(from)) if !extras.stream => {
-                return Ok(Fitted::Unspooled(Unspooled { name: mem::take(name), from }));
+                Ok(Fitted::Unspooled(Unspooled { name, from }))
             }
-            (offer, Material::Several(listing, name)) if !extras.several => {
-                let (zip_size, bytes, files) = (listing.archive_len(), listing.bytes(), listing.files());
-                *offer = Offer::Directory { name, zip_size, bytes, files };
-                self.material = Material::Directory(listing);
+            (Offer::Several { zip_size, bytes, files, .. }, Material::Several(listing, name))
+                if !extras.several =>
+            {
+                let offer = Offer::Directory { name, zip_size, bytes, files };
+                Ok(Fitted::Ready(Self { offer, material: Material::Directory(listing) }))
             }
-            (offer, material) => {
-                match (offer, &material) {
-                    (Offer::File { attributes, .. }, _) if !extras.attributes => *attributes = None,
-                    (
-                        Offer::Directory { zip_size, .. } | Offer::Several { zip_size, .. },
-                        Material::Directory(listing) | Material::Several(listing, _),
-                    ) => *zip_size = listing.archive_len(),
-                    _ => {}
-                }
-                self.material = material;
-            }
+            (offer, material) => Ok(Fitted::Ready(Self { offer, material })),
         }
-        Ok(Fitted::Ready(self))
     }
 
     /// Lets all of it flow.

@@ -53,7 +53,7 @@ impl<R: OnNetwork> Sender<R> {
 impl<R: Runtime> Sender<R> {
     /// As [`Sender::new`], on this runtime, which knows its network already.
     pub fn on(mut runtime: R, config: Config, content: Content) -> Result<Self, Error> {
-        content.offer().check()?;
+        content.check()?;
         let (machine, ours) = machine(&config, Role::Sender)?;
         let machine = transfer::Sender::undecided(machine, runtime.seed());
         let session = Session::new(machine, runtime, &config);

@@ -188,16 +188,16 @@ impl Accepting {
                 if let Session::Verifier(verifier) = &event
                     && self.compare
                 {
-                    self.view.screen.note(format_args!(
-                        "{}\n{}",
-                        verifier::line(verifier),
-                        verifier::words(verifier)
-                    ));
+                    self.view.screen.note(verifier::both(verifier));
                     self.asked = Some(prompt::ask(verifier::question()));
                 }
                 None
             }
             Event::Closed(outcome) => {
+                if self.asked.is_some() {
+                    // The question is still on the last line.
+                    self.view.screen.note("");
+                }
                 Some(outcome.map_err(Failure::from).and_then(|()| print(&self.view.screen, "Key sent.")))
             }
             Event::Offered(_)
@@ -225,13 +225,7 @@ impl Accepting {
     /// Tells the other side and ends; at once if the user insists.
     async fn leave(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         self.sender.cancel();
-        let goodbye = async {
-            loop {
-                if let Event::Closed(outcome) = self.sender.next_event().await {
-                    return outcome;
-                }
-            }
-        };
+        let goodbye = sides::goodbye(async || self.sender.next_event().await);
         match or_interrupted(interrupts, goodbye).await? {
             Ok(()) => print(&self.view.screen, "Key sent."),
             Err(_) => Err(Failure::Interrupted),

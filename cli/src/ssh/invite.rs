@@ -31,7 +31,7 @@ pub(super) async fn run(
     let screen = Screen::new(true);
     let user = options.user.clone();
     let looked = prompt::on_a_thread(move || look(user.as_deref()));
-    let authorized = or_interrupted(interrupts, looked).await?.unwrap_or_else(|_| Err(no_thread()))?;
+    let authorized = or_interrupted(interrupts, looked).await?.unwrap_or_else(|_| Err(sides::no_thread()))?;
     announce(&authorized, &screen)?;
     let mut receiver = Receiver::new(config(common, &secret, interrupts).await?)?;
     let view = View::new(screen, common.mailbox()).of(common, "recv");
@@ -76,10 +76,6 @@ fn announce(authorized: &Authorized, screen: &Screen) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn no_thread() -> Failure {
-    Failure::Here("no thread can be started".to_owned())
 }
 
 fn print(screen: &Screen, text: &str) -> Result<(), Failure> {
@@ -207,11 +203,7 @@ impl Inviting {
                 )
             }
             Session::Verifier(verifier) if self.compare => {
-                self.view.screen.note(format_args!(
-                    "{}\n{}",
-                    verifier::line(verifier),
-                    verifier::words(verifier)
-                ));
+                self.view.screen.note(verifier::both(verifier));
                 self.stage = Stage::Comparing(Some(prompt::ask(verifier::question())));
                 Ok(())
             }
@@ -303,13 +295,7 @@ impl Inviting {
     /// Tells the other side and ends; at once if the user insists.
     async fn leave(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         self.receiver.cancel();
-        let goodbye = async {
-            loop {
-                if let Event::Closed(outcome) = self.receiver.next_event().await {
-                    return outcome;
-                }
-            }
-        };
+        let goodbye = sides::goodbye(async || self.receiver.next_event().await);
         or_interrupted(interrupts, goodbye).await?.map_err(|_| Failure::Interrupted)
     }
 }

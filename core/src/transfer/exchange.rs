@@ -376,8 +376,8 @@ impl<C: Conversation> Exchange<C> {
         match self.ending {
             Ending::No => {}
             Ending::Adrift => {
-                let verdict = if limit.is_zero() { verdict } else { self.unless_untold(verdict) };
-                self.ending = Ending::Last { verdict };
+                let is_told = limit.is_zero() || self.session.all_stored();
+                self.ending = Ending::Last { verdict: unless_untold(verdict, is_told) };
                 return;
             }
             Ending::Parting { verdict: Ok(()), .. } if verdict == Err(Error::Cancelled) => {
@@ -401,11 +401,6 @@ impl<C: Conversation> Exchange<C> {
         if is_done || limit.is_zero() || (is_cancelled && !self.session.is_linked()) {
             self.close_session();
         }
-    }
-
-    /// The verdict where no more can be said: a success that the peer may not know of has to be told to our user.
-    fn unless_untold(&self, verdict: Result<(), Error>) -> Result<(), Error> {
-        if verdict.is_ok() && !self.session.all_stored() { Err(ServerFault::Untold.into()) } else { verdict }
     }
 
     /// Nothing is dialled, heard or held any longer.
@@ -437,7 +432,7 @@ impl<C: Conversation> Exchange<C> {
                 self.let_go();
             }
             Ending::Parting { verdict, .. } => {
-                self.ending = Ending::Last { verdict: self.unless_untold(verdict) };
+                self.ending = Ending::Last { verdict: unless_untold(verdict, self.session.all_stored()) };
             }
             Ending::Closing { verdict, .. } => self.ending = Ending::Last { verdict },
             // A session tells of its end once.
@@ -456,12 +451,12 @@ impl<C: Conversation> Exchange<C> {
             Ending::No | Ending::Adrift | Ending::Last { .. } | Ending::Over => {}
             Ending::Parting { verdict, said, heard, gone } => {
                 gone.pass(now);
-                let is_heard = heard.pass(now);
-                let is_late = said.pass(now);
-                if is_late && verdict.is_ok() && !self.session.all_stored() {
-                    *verdict = Err(ServerFault::Untold.into());
+                let (is_heard, is_late) = (heard.pass(now), said.pass(now));
+                let is_told = self.session.all_stored();
+                if is_late {
+                    *verdict = unless_untold(verdict.clone(), is_told);
                 }
-                if is_late || (is_heard && self.session.all_stored()) {
+                if is_late || (is_heard && is_told) {
                     self.close_session();
                 }
             }
@@ -490,6 +485,11 @@ impl<C: Conversation> Exchange<C> {
         };
         [self.session_wait, self.race_wait, own].into_iter().flatten().min()
     }
+}
+
+/// The verdict where no more can be said: a success that the peer may not know of has to be told to our user.
+fn unless_untold(verdict: Result<(), Error>, is_told: bool) -> Result<(), Error> {
+    if is_told { verdict } else { verdict.and_then(|()| Err(ServerFault::Untold.into())) }
 }
 
 impl<C: Conversation> Machine for Exchange<C> {

@@ -33,7 +33,7 @@ mod sender;
 
 use alloc::vec::Vec;
 
-pub use self::offer::Offer;
+pub use self::offer::{Offer, check_name};
 pub use self::receiver::Receiver;
 pub use self::sender::Sender;
 use crate::defaults;

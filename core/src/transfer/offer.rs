@@ -54,11 +54,30 @@ pub enum Offer {
     },
 }
 
+/// Refuses a name that no file or directory can have anywhere: [`Misuse::Name`].
+pub fn check_name(name: &str) -> Result<(), Misuse> {
+    let is_possible = !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']);
+    if is_possible { Ok(()) } else { Err(Misuse::Name) }
+}
+
 impl Offer {
-    /// Refuses what is too long to be sent.
+    /// Refuses what is too long to be sent, and names that can be none anywhere.
     pub fn check(&self) -> Result<(), Misuse> {
+        self.names().try_for_each(check_name)?;
         let is_short = TransferMessage::Offer(self.to_wire()).encode().len() <= RECORD_BYTES;
         if is_short { Ok(()) } else { Err(Misuse::TooLong { limit_bytes: RECORD_BYTES }) }
+    }
+
+    /// The names of files and directories in it.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let (one, several) = match self {
+            Self::Text(_) => (None, &[][..]),
+            Self::File { name, .. } | Self::Stream { name } | Self::Directory { name, .. } => {
+                (Some(name), &[][..])
+            }
+            Self::Several { items, .. } => (None, &items[..]),
+        };
+        one.into_iter().chain(several.iter().map(|(name, _)| name)).map(String::as_str)
     }
 
     /// As it travels.

@@ -142,8 +142,8 @@ impl Receiver {
             | State::Waiting { .. }
             | State::Accepted { .. }
             | State::Racing { .. }
-            | State::Flowing { .. }
-            | State::Over => Err(Misuse::OutOfTurn("no offer waits for a decision")),
+            | State::Flowing { .. } => Err(Misuse::OutOfTurn("no offer waits for a decision")),
+            State::Over => Err(Misuse::Closed),
         }
     }
 }

@@ -126,6 +126,7 @@ fn a_refusal_is_said_and_is_the_result_on_both_sides() {
     world.finish();
     assert_eq!(world.closed(1), Some(&Err(Error::Rejected)));
     assert_eq!(world.closed(0), Some(&said("transfer rejected")));
+    assert_eq!(world.receiver().accept(), Err(Misuse::Closed));
     assert_eq!(
         world.net.server.moods.iter().map(|(_, mood)| mood.as_str()).collect::<Vec<_>>(),
         ["happy"; 2]
