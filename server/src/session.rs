@@ -401,7 +401,7 @@ impl Bound {
 
     fn add(&self, command: Command, bounds: &Bounds, now: Stamp) -> Result<Next, &'static str> {
         let Some(mailbox) = self.mailbox.clone() else {
-            return Err("must open mailbox before adding");
+            return Err(Refusal::NotOpen.as_str());
         };
         if command.phase == Field::Missing {
             return Err("missing 'phase'");

@@ -268,6 +268,8 @@ pub enum Refusal {
     Unallocated,
     /// All nameplates that were tried are taken, or there are too many.
     NoNameplate,
+    /// All sides have closed the mailbox, this one on another connection.
+    NotOpen,
     /// The mailbox holds as many messages or bytes as it may.
     MailboxFull,
     /// The store holds as much as it may, or as its disk takes.
@@ -285,6 +287,7 @@ impl Refusal {
             Self::Reclaimed => "reclaimed",
             Self::Unallocated => "unallocated",
             Self::NoNameplate => "no nameplate is free",
+            Self::NotOpen => "must open mailbox before adding",
             Self::MailboxFull => "the mailbox is full",
             Self::StoreFull => "the server is full",
             Self::Unavailable => "the server cannot store anything at the moment; try again later",

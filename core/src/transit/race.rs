@@ -346,8 +346,8 @@ impl Race {
 
     /// A connection has ended without our doing. A relay may be there again soon.
     fn lost(&mut self, conn: Conn) {
-        if let Some(Contender { path: Path::Relay { relay }, .. }) = self.contenders.get(&conn) {
-            self.again.failed(relay.clone(), self.now);
+        if let Some(Contender { path: Path::Relay { relay }, until, .. }) = self.contenders.get(&conn) {
+            self.again.failed(relay.clone(), until.is_some(), self.now);
         }
         self.forget(conn);
     }

@@ -2,7 +2,8 @@
 //!
 //! Fed by the nameplate (named), the key and send machines (add), the link and the server. Until the peer was heard
 //! the nameplate is held, and on a new link its claim names the mailbox again; a server that lost its memory names
-//! another one, where all that we said is said again. It ends when the server confirms the close.
+//! another one, where all that we said is said again. It ends when the server confirms the close; as a claim has a
+//! server open the mailbox for us, one that is under way at the close is waited for.
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -37,6 +38,8 @@ pub(crate) struct Message {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
     Named(MailboxId),
+    /// The nameplate is given back, or was never asked for: no claim is under way any more.
+    Unnamed,
     Add(Own),
     LinkUp,
     /// Our own message came back: the server has stored it.
@@ -118,6 +121,11 @@ enum State {
         mailbox: MailboxId,
         peer: Side,
     },
+    /// To be closed, while a claim may be under way that names it anew.
+    Leaving {
+        before: Option<MailboxId>,
+        mood: Mood,
+    },
     Closing {
         mailbox: MailboxId,
         mood: Mood,
@@ -141,8 +149,8 @@ impl State {
                     Self::Quiet(mailbox)
                 }
                 Input::Add(own) => outbox.keep(own, Self::Unknown),
-                Input::LinkUp => Self::Unknown,
-                Input::Close(_) => finish(out),
+                Input::LinkUp | Input::Unnamed => Self::Unknown,
+                Input::Close(mood) => Self::Leaving { before: None, mood },
                 Input::Echo(_) | Input::Message(_) | Input::Closed => stray(Self::Unknown, out),
             },
             Self::Quiet(mailbox) => match input {
@@ -156,6 +164,7 @@ impl State {
                     seen.deliver(message, Self::Met { mailbox, peer }, out)
                 }
                 Input::Close(mood) => close(mailbox, mood, line, out),
+                Input::Unnamed => Self::Quiet(mailbox),
                 Input::Named(_) | Input::Closed => stray(Self::Quiet(mailbox), out),
             },
             Self::Unconfirmed(before) => match input {
@@ -167,8 +176,8 @@ impl State {
                     Self::Quiet(mailbox)
                 }
                 Input::Add(own) => outbox.keep(own, Self::Unconfirmed(before)),
-                Input::LinkUp => Self::Unconfirmed(before),
-                Input::Close(mood) => close(before, mood, line, out),
+                Input::LinkUp | Input::Unnamed => Self::Unconfirmed(before),
+                Input::Close(mood) => Self::Leaving { before: Some(before), mood },
                 Input::Echo(_) | Input::Message(_) | Input::Closed => stray(Self::Unconfirmed(before), out),
             },
             Self::Met { mailbox, peer } => match input {
@@ -182,20 +191,16 @@ impl State {
                     seen.deliver(message, Self::Met { mailbox, peer }, out)
                 }
                 // A mailbox has one peer: what a third side says is not for us.
-                Input::Message(_) => Self::Met { mailbox, peer },
+                Input::Message(_) | Input::Unnamed => Self::Met { mailbox, peer },
                 Input::Close(mood) => close(mailbox, mood, line, out),
                 Input::Named(_) | Input::Closed => stray(Self::Met { mailbox, peer }, out),
             },
-            Self::Closing { mailbox, mood } => match input {
-                Input::LinkUp => close(mailbox, mood, line, out),
-                Input::Closed => finish(out),
-                Input::Named(_) | Input::Add(_) | Input::Echo(_) | Input::Message(_) | Input::Close(_) => {
-                    Self::Closing { mailbox, mood }
-                }
-            },
+            Self::Leaving { before, mood } => leaving(before, mood, input, line, out),
+            Self::Closing { mailbox, mood } => closing(mailbox, mood, input, line, out),
             Self::Closed => match input {
                 Input::Close(_) => finish(out),
                 Input::Named(_)
+                | Input::Unnamed
                 | Input::Add(_)
                 | Input::LinkUp
                 | Input::Echo(_)
@@ -203,6 +208,33 @@ impl State {
                 | Input::Closed => Self::Closed,
             },
         }
+    }
+}
+
+fn leaving(before: Option<MailboxId>, mood: Mood, input: Input, line: Line, out: &mut Vec<Output>) -> State {
+    match input {
+        Input::Named(mailbox) => close(mailbox, mood, line, out),
+        // The nameplate does not claim on a new link, and no answer comes on the old one.
+        Input::LinkUp | Input::Unnamed => match before {
+            Some(mailbox) => close(mailbox, mood, line, out),
+            None => finish(out),
+        },
+        Input::Add(_) | Input::Echo(_) | Input::Message(_) | Input::Closed | Input::Close(_) => {
+            State::Leaving { before, mood }
+        }
+    }
+}
+
+fn closing(mailbox: MailboxId, mood: Mood, input: Input, line: Line, out: &mut Vec<Output>) -> State {
+    match input {
+        Input::LinkUp => close(mailbox, mood, line, out),
+        Input::Closed => finish(out),
+        Input::Unnamed
+        | Input::Named(_)
+        | Input::Add(_)
+        | Input::Echo(_)
+        | Input::Message(_)
+        | Input::Close(_) => State::Closing { mailbox, mood },
     }
 }
 
@@ -261,6 +293,7 @@ impl Outbox {
                 State::Unknown
                 | State::Unconfirmed(_)
                 | State::Met { .. }
+                | State::Leaving { .. }
                 | State::Closing { .. }
                 | State::Closed => {}
             }
@@ -341,6 +374,7 @@ mod tests {
         let inputs = [
             Input::Named(mailbox("mb")),
             Input::Named(mailbox("other")),
+            Input::Unnamed,
             Input::Add(own("0")),
             Input::LinkUp,
             Input::Echo(phase("pake")),
@@ -349,12 +383,14 @@ mod tests {
             Input::Closed,
             Input::Close(Mood::Lonely),
         ];
-        let down = [Input::Add(own("0")), Input::Close(Mood::Lonely)];
+        let down = [Input::Unnamed, Input::Add(own("0")), Input::Close(Mood::Lonely)];
         let states = [
             State::Unknown,
             State::Quiet(mailbox("mb")),
             State::Unconfirmed(mailbox("mb")),
             met(),
+            State::Leaving { before: None, mood: Mood::Lonely },
+            State::Leaving { before: Some(mailbox("mb")), mood: Mood::Lonely },
             State::Closing { mailbox: mailbox("mb"), mood: Mood::Happy },
             State::Closed,
         ];
@@ -446,6 +482,31 @@ mod tests {
         assert_eq!(machine.handle(Input::LinkUp, Line::Up), again);
         assert_eq!(machine.handle(Input::LinkUp, Line::Up), again);
         assert_eq!(machine.handle(Input::Closed, Line::Up), vec![Output::Finish]);
+    }
+
+    #[test]
+    fn the_answer_to_a_claim_under_way_is_waited_for_and_closed() {
+        let close = |mailbox| [Output::Close(mailbox, Mood::Lonely)];
+        for state in [State::Unknown, State::Unconfirmed(mailbox("mb"))] {
+            let mut machine = Mailbox { state, ..Mailbox::default() };
+            assert_eq!(machine.handle(Input::Close(Mood::Lonely), Line::Up), []);
+            assert_eq!(machine.handle(Input::Named(mailbox("other")), Line::Up), close(mailbox("other")));
+            assert_eq!(machine.handle(Input::Unnamed, Line::Up), []);
+            assert_eq!(machine.handle(Input::Closed, Line::Up), [Output::Finish]);
+        }
+    }
+
+    #[test]
+    fn without_an_answer_what_is_known_is_closed() {
+        for input in [Input::Unnamed, Input::LinkUp] {
+            let mut machine = Mailbox { state: State::Unconfirmed(mailbox("mb")), ..Mailbox::default() };
+            machine.handle(Input::Close(Mood::Lonely), Line::Up);
+            let expected = [Output::Close(mailbox("mb"), Mood::Lonely)];
+            assert_eq!(machine.handle(input.clone(), Line::Up), expected);
+            let mut machine = Mailbox::default();
+            machine.handle(Input::Close(Mood::Lonely), Line::Up);
+            assert_eq!(machine.handle(input, Line::Up), [Output::Finish]);
+        }
     }
 
     fn met() -> State {

@@ -27,6 +27,8 @@ pub(crate) enum Output {
     Claim(code::Nameplate),
     Release(code::Nameplate),
     OpenMailbox(MailboxId),
+    /// The mailbox that a claim came with after all, though its nameplate is being given back.
+    LateMailbox(MailboxId),
     /// Back in the pool: the code cannot be used again.
     Consumed,
     Finish,
@@ -115,7 +117,11 @@ impl State {
                     finish(out)
                 }
                 // These crossed our release on the wire.
-                Input::Claimed(_) | Input::Heard | Input::Close => Self::Releasing(id),
+                Input::Claimed(mailbox) => {
+                    out.push(Output::LateMailbox(mailbox));
+                    Self::Releasing(id)
+                }
+                Input::Heard | Input::Close => Self::Releasing(id),
                 Input::Chosen(_) => stray(Self::Releasing(id), out),
             },
             Self::Finished => match input {

@@ -248,8 +248,12 @@ impl Wormhole {
                 self.then(Task::Typing(input::Input::Claimed));
                 self.then(Task::Mailbox(mailbox::Input::Named(mailbox)));
             }
+            Out::LateMailbox(mailbox) => self.then(Task::Mailbox(mailbox::Input::Named(mailbox))),
             Out::Consumed => self.tell(Event::CodeConsumed),
-            Out::Finish => self.then(Task::Terminator(terminator::Input::NameplateFinished)),
+            Out::Finish => {
+                self.then(Task::Mailbox(mailbox::Input::Unnamed));
+                self.then(Task::Terminator(terminator::Input::NameplateFinished));
+            }
             Out::Stray => self.fault(ServerFault::OutOfTurn),
         }
     }

@@ -248,23 +248,10 @@ async fn add<R: Rows>(
     if rows.totals().await?.bytes.saturating_add(message.weight()) > rows.limits().bytes {
         return Ok(Err(Refusal::StoreFull));
     }
+    // What comes late on a connection that lives on must not make a mailbox anew that all sides are done with.
     let known = if listens { rows.mailbox(app, id).await? } else { None };
-    let mut mailbox = match known {
-        Some(mailbox) => mailbox,
-        // All sides closed the mailbox under a connection that still has it open: it begins anew.
-        None => match enter(rows, member, id).await? {
-            Ok(mailbox) => {
-                effects.leaves = true;
-                effects.listens = Some(mailbox.count);
-                mailbox
-            }
-            Err(refusal) => return Ok(Err(refusal)),
-        },
-    };
+    let Some(mut mailbox) = known else { return Ok(Err(Refusal::NotOpen)) };
     if let Err(refusal) = mailbox.has_room(message, rows.limits()) {
-        // The connection listens to what is there, which this does not make.
-        effects.leaves = false;
-        effects.listens = None;
         return Ok(Err(refusal));
     }
     let message = Arc::new(message.clone());

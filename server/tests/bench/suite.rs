@@ -37,7 +37,7 @@ macro_rules! suite {
             a_side_that_reopens_keeps_the_mailbox,
             closing_what_is_unknown_makes_nothing,
             a_third_side_that_closes_changes_nothing,
-            an_add_to_a_mailbox_that_is_gone_begins_it_anew,
+            an_add_to_a_mailbox_that_is_gone_is_refused,
             the_same_mailbox_of_two_applications_is_two,
             a_mailbox_has_limits,
             a_store_has_limits,
@@ -80,7 +80,7 @@ pub(crate) fn a_third_side_is_refused_and_changes_nothing(make: Make<'_>) {
     for _ in 0..2 {
         assert_eq!(bench.claim(3, "c", "4"), Err(Refusal::Crowded));
         assert_eq!(bench.open(3, "c", &mailbox), Err(Refusal::Crowded));
-        assert_eq!(bench.add(3, "c", &mailbox, "x"), Err(Refusal::Crowded));
+        assert_eq!(bench.add(3, "c", &mailbox, "x"), Err(Refusal::NotOpen));
     }
     assert_eq!(bench.open(1, "a", &mailbox).unwrap(), [""; 0]);
     assert_eq!(bench.open(2, "b", &mailbox).unwrap(), [""; 0]);
@@ -302,13 +302,15 @@ pub(crate) fn a_third_side_that_closes_changes_nothing(make: Make<'_>) {
     assert_eq!(bench.results(), (vec![], vec![Outcome::Happy]));
 }
 
-pub(crate) fn an_add_to_a_mailbox_that_is_gone_begins_it_anew(make: Make<'_>) {
+pub(crate) fn an_add_to_a_mailbox_that_is_gone_is_refused(make: Make<'_>) {
     let mut bench = on!(make(Limits::default()));
     bench.open(1, "a", "m").unwrap();
     bench.close(2, "a", "m", None);
-    bench.add(1, "a", "m", "one").unwrap();
-    assert_eq!(bench.hear(1, 1), ["one"]);
-    assert_eq!(bench.open(2, "b", "m").unwrap(), ["one"]);
+    assert_eq!(bench.add(1, "a", "m", "one"), Err(Refusal::NotOpen));
+    assert_eq!(bench.hear(1, 0), [""; 0]);
+    assert_eq!(bench.open(2, "b", "m").unwrap(), [""; 0]);
+    assert_eq!(bench.add(1, "a", "m", "one"), Err(Refusal::NotOpen));
+    assert_eq!(bench.hear(2, 0), [""; 0]);
 }
 
 pub(crate) fn the_same_mailbox_of_two_applications_is_two(make: Make<'_>) {
