@@ -14,6 +14,7 @@ use crate::json::Kind;
 use crate::prompt::{self, Question};
 use crate::screen::{note, shown};
 use crate::sides;
+use crate::suggestion;
 
 /// A code, and where both sides meet, if the link says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +65,12 @@ impl Invitation {
         file: Option<&Path>,
         role: Role,
     ) -> Result<Option<Self>, Failure> {
-        given(typed, file).await?.map(|text| Self::parse(&text, role)).transpose()
+        let Some(text) = given(typed, file).await? else { return Ok(None) };
+        let invitation = Self::parse(&text, role)?;
+        match suggestion::in_small_letters(&invitation.code) {
+            Some(small) => Err(Failure::Usage(format!("codes are written in small letters, as {small}"))),
+            None => Ok(Some(invitation)),
+        }
     }
 
     /// Reads what was given to the side with this role.

@@ -17,6 +17,11 @@ pub(crate) fn of(code: &Code) -> Option<String> {
     (mended != code.as_str()).then_some(mended)
 }
 
+/// The code in small letters, where these would be words of the lists: nobody makes up such words in capitals.
+pub(crate) fn in_small_letters(code: &Code) -> Option<String> {
+    of(code).filter(|meant| *meant == code.as_str().to_lowercase())
+}
+
 /// The only word of the list for this place that is nearest to what was typed, if any is near; itself, where it is there.
 fn nearest(index: usize, typed: &str) -> Option<String> {
     let of: fn(u8) -> &'static str = if index.is_multiple_of(2) { odd } else { even };
@@ -41,6 +46,15 @@ mod tests {
             ("7-corssover-clokwork", "7-crossover-clockwork"),
         ] {
             assert_eq!(of(&Code::parse(typed).unwrap()).as_deref(), Some(meant), "{typed}");
+        }
+    }
+
+    #[test]
+    fn capitals_are_seen_where_the_words_are_those_of_the_lists() {
+        let of = |typed| in_small_letters(&Code::parse(typed).unwrap());
+        assert_eq!(of("7-ARMISTICE-Baboon").as_deref(), Some("7-armistice-baboon"));
+        for typed in ["7-armistice-baboon", "7-armistce-baboon", "7-Mein-Wort", "7-X"] {
+            assert_eq!(of(typed), None, "{typed}");
         }
     }
 

@@ -11,7 +11,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 use wormhole_tests::{
-    Channel, Outcome, Program, Route, Scene, Servers, Terminal, Who, expect_names, new_code, noise, ok, quiet,
+    Channel, Make, Outcome, Program, Route, Scene, Servers, Terminal, Who, expect_names, fail, new_code,
+    noise, ok, quiet,
 };
 
 const OURS: Who<'static> = Who::Ours(env!("CARGO_BIN_EXE_wormhole"));
@@ -39,6 +40,7 @@ fn a_code_that_is_none_is_refused_before_anything_is_used_up() {
         ("4--crossover", "two in a row"),
         ("4-", "words after its number"),
         ("crossover-clockwork", "number"),
+        ("4-CROSSOVER-Clockwork", "small letters, as 4-crossover-clockwork"),
     ] {
         for arguments in [&["receive", code][..], &["send", "--text", "hi", "--code", code]] {
             let outcome = direct().start(OURS, arguments[0], &arguments[1..], here.path()).finish(SOON);
@@ -93,6 +95,53 @@ fn a_disk_that_takes_no_more_is_told_to_both_and_the_old_file_stays() {
     assert!(sent.error.contains("could not be stored"), "{}", sent.error);
     expect_names(to.path(), &["file"]);
     assert_eq!(ok(fs::read_to_string(to.path().join("file")), "the old file"), "older");
+}
+
+#[test]
+fn what_is_no_file_is_never_replaced() {
+    let (from, to) = (offered(), directory());
+    let made = quiet(Command::new("mkfifo")).arg(to.path().join("pipe")).status();
+    assert!(ok(made, "mkfifo").success());
+    for arguments in [&["--on-conflict=overwrite", "--accept-file"][..], &["--accept-file"], &[]] {
+        let (sent, received) = transfer(from.path(), to.path(), &[arguments, &["-o", "pipe"]].concat());
+        let received = received.expect_code("the receiver", 4);
+        assert!(received.error.contains("'pipe' exists already"), "{}", received.error);
+        sent.expect_code("the sender", 4);
+        expect_names(to.path(), &["pipe"]);
+    }
+}
+
+/// Whether it comes back or not: who is asked learns that it is away, and can leave or go on.
+#[test]
+fn a_server_that_dies_while_a_user_is_asked_is_told_and_waited_for() {
+    for comes_back in [true, false] {
+        let Some(mut servers) = Servers::durable(Make::Ours) else { fail("our own servers do not start") };
+        let (from, to) = (offered(), directory());
+        let code = new_code();
+        let scene = Scene { servers: &servers, route: Route::Direct };
+        let sending = scene.start(OURS, "send", &["--code", &code, "file"], from.path());
+        let mut command = scene.command(OURS, "receive", to.path());
+        command.arg(&code);
+        let mut terminal = Terminal::run(&command);
+        let at = terminal.wait_for("ok? (Y/n): ", 0, LIMIT);
+        servers.stop_mailbox();
+        let at = terminal.wait_for("Lost the mailbox server", at, SOON);
+        if comes_back {
+            servers.start_mailbox();
+            terminal.wait_for("The mailbox server is there again", at, LIMIT);
+            terminal.type_in("y\r");
+            assert_eq!(terminal.finish(LIMIT).0, Some(0), "{}", terminal.screen());
+            sending.succeed(LIMIT);
+            expect_names(to.path(), &["file"]);
+        } else {
+            terminal.type_in("\x03");
+            assert_eq!(terminal.finish(SOON).0, Some(130), "{}", terminal.screen());
+            sending.signal(Signal::INT);
+            sending.finish(SOON).expect_code("who left", 130);
+            expect_names(to.path(), &[]);
+        }
+        assert!(terminal.is_as_it_was(), "the terminal is not as it was");
+    }
 }
 
 #[test]

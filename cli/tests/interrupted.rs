@@ -146,21 +146,42 @@ fn the_prompt_for_a_code_can_be_left_and_the_terminal_is_as_it_was() {
 
 #[test]
 fn the_prompt_for_consent_can_be_left_and_the_sender_is_told() {
-    let servers = servers();
-    let here = directory();
-    let path = endless(here.path());
-    let code = new_code();
-    let sending = scene(&servers).start(OURS, "send", &["--code", &code, &path], here.path());
-    let to = directory();
-    let mut command = scene(&servers).command(OURS, "receive", to.path());
-    command.arg(&code);
-    let mut terminal = Terminal::run(&command);
-    terminal.wait_for("ok? (Y/n): ", 0, LIMIT);
-    leaves_terminal(&mut terminal);
-    let sent = sending.finish(SECOND * 5).expect_code("the sender", 6);
-    assert!(sent.error.contains("the other side ended the transfer"), "{}", sent.error);
-    expect_names(to.path(), &[]);
-    assert_eq!(servers.nameplates(), Vec::<String>::new());
+    for (there, question) in [(&[][..], "ok? (Y/n): "), (&["endless"], "(n)o? ")] {
+        let servers = servers();
+        let here = directory();
+        let path = endless(here.path());
+        let code = new_code();
+        let sending = scene(&servers).start(OURS, "send", &["--code", &code, &path], here.path());
+        let to = directory();
+        for name in there {
+            ok(File::create(to.path().join(name)), "what is there already");
+        }
+        let mut command = scene(&servers).command(OURS, "receive", to.path());
+        command.arg(&code);
+        let mut terminal = Terminal::run(&command);
+        terminal.wait_for(question, 0, LIMIT);
+        leaves_terminal(&mut terminal);
+        let sent = sending.finish(SECOND * 5).expect_code("the sender", 6);
+        assert!(sent.error.contains("the other side ended the transfer"), "{}", sent.error);
+        expect_names(to.path(), there);
+        assert_eq!(servers.nameplates(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_sender_can_leave_while_the_other_side_is_asked() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let servers = servers();
+        let (from, to) = (directory(), directory());
+        let path = endless(from.path());
+        let code = new_code();
+        let sending = scene(&servers).start(OURS, "send", &["--code", &code, &path], from.path());
+        let receiving = scene(&servers).start(OURS, "receive", &[&code], to.path());
+        receiving.wait_for(Channel::Error, "ok? (Y/n): ", LIMIT);
+        leaves(sending, signal);
+        receiving.finish(SECOND * 5).expect_code("who was asked", 6);
+        assert_eq!(servers.nameplates(), Vec::<String>::new());
+    }
 }
 
 #[test]
@@ -224,18 +245,23 @@ fn a_prompt_does_not_stop_the_conversation() {
 /// Interrupts one side of a transfer without end. The other must end with a reason, and nothing may be kept.
 #[track_caller]
 fn in_the_middle(the_sender_leaves: bool) {
-    for route in [Route::Direct, Route::Relay] {
+    for (route, signal, as_directory) in [
+        (Route::Direct, Signal::INT, false),
+        (Route::Relay, Signal::TERM, false),
+        (Route::Direct, Signal::TERM, true),
+    ] {
         let servers = servers();
         let scene = Scene { servers: &servers, route };
         let (from, to) = (directory(), directory());
-        let path = endless(from.path());
+        let file = endless(from.path());
+        let path = if as_directory { from.path().display().to_string() } else { file };
         let code = new_code();
         let sending = scene.start(OURS, "send", &["--code", &code, &path], from.path());
         let receiving = scene.start(OURS, "receive", &["--accept-file", &code], to.path());
         sending.wait_for(Channel::Error, "Sending (", LIMIT);
         receiving.wait_for(Channel::Error, "Receiving (", LIMIT);
         let (goes, stays) = if the_sender_leaves { (sending, receiving) } else { (receiving, sending) };
-        leaves(goes, Signal::INT);
+        leaves(goes, signal);
         let outcome = stays.finish(SECOND * 5).expect_code("who stays", 6);
         if !outcome.error.contains("the other side ended the transfer") {
             fail(format_args!("no reason:\n{}", outcome.error));

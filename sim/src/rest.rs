@@ -72,7 +72,9 @@ const fn is_sender(part: Part) -> bool {
 /// Whether a user who failed so has not done it by giving up when its clock said that it had waited for long enough.
 fn is_ignorant(plan: &Plan, error: &Error) -> bool {
     let is_clock = |sort: &Sort| matches!(sort, Sort::Suspend | Sort::Jump);
-    *error != Error::Wormhole(CoreError::TimedOut) || !plan.sorts.iter().any(is_clock)
+    let gave_up =
+        matches!(error, Error::Wormhole(CoreError::TimedOut | CoreError::Server(ServerFault::Untold)));
+    !gave_up || !plan.sorts.iter().any(is_clock)
 }
 
 const fn is_unreached(error: &Error) -> bool {
