@@ -13,6 +13,7 @@ mod client;
 mod mailbox;
 mod relay;
 mod servers;
+mod yardstick;
 
 use std::env;
 use std::error::Error;

@@ -4,16 +4,14 @@ use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wormhole_core::driver::{Address, Why};
 use wormhole_server::{Server, mailbox, relay};
 
-use crate::Outcome;
+use crate::{Outcome, yardstick};
 
 /// Which server, and whose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +24,8 @@ pub(crate) enum Kind {
     Splice,
     /// The same with a buffer.
     Copy,
+    /// The least that a relay for many pairs can do: a loop over `epoll`.
+    Bare,
 }
 
 /// A server that runs until this is dropped.
@@ -64,6 +64,7 @@ impl Process {
             Kind::OurRelay => Self::our_own("relay")?,
             Kind::Splice => Self::our_own("splice")?,
             Kind::Copy => Self::our_own("copy")?,
+            Kind::Bare => Self::our_own("bare")?,
         };
         let mut child = { command }.stdout(Stdio::piped()).spawn()?;
         let said = child.stdout.take().ok_or("no output")?;
@@ -149,8 +150,9 @@ pub(crate) fn raise_limit() {
 pub(crate) fn serve(what: &str) -> Outcome<()> {
     raise_limit();
     match what {
-        "splice" => return yardstick(by_splice),
-        "copy" => return yardstick(by_copy),
+        "splice" => return yardstick::stream(yardstick::by_splice),
+        "copy" => return yardstick::stream(yardstick::by_copy),
+        "bare" => return yardstick::pairs(),
         _ => {}
     }
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -176,44 +178,6 @@ fn say(at: &[Address]) {
         println!("{at}");
     }
     println!("ready");
-}
-
-/// Takes two connections and moves what comes from the first to the second, by nothing but `step`.
-fn yardstick(step: fn(&TcpStream, &TcpStream) -> Outcome<()>) -> Outcome<()> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    println!("{}\nready", listener.local_addr()?);
-    loop {
-        let ((from, _), (to, _)) = (listener.accept()?, listener.accept()?);
-        step(&from, &to)?;
-    }
-}
-
-fn by_splice(from: &TcpStream, to: &TcpStream) -> Outcome<()> {
-    const PIPE: usize = 256 << 10;
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-    fcntl_setpipe_size(&writer, PIPE)?;
-    loop {
-        let count = splice(from.as_fd(), None, &writer, None, PIPE, SpliceFlags::MOVE)?;
-        if count == 0 {
-            return Ok(());
-        }
-        let mut left = count;
-        while left > 0 {
-            left -= splice(&reader, None, to.as_fd(), None, left, SpliceFlags::MOVE)?;
-        }
-    }
-}
-
-fn by_copy(mut from: &TcpStream, mut to: &TcpStream) -> Outcome<()> {
-    use std::io::{Read, Write};
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        let count = from.read(&mut buffer)?;
-        if count == 0 {
-            return Ok(());
-        }
-        to.write_all(buffer.get(..count).unwrap_or(&[]))?;
-    }
 }
 
 /// Without the limits by address: the whole load comes from one.
