@@ -4,6 +4,7 @@
 //! to escape it again.
 
 use std::io::{self, BufRead, Read, Write};
+use std::net::IpAddr;
 use std::path::Path as Place;
 
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,8 @@ pub(crate) enum Line<'a> {
     Path {
         via: &'static str,
         address: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        family: Option<&'static str>,
         inbound: bool,
     },
     Progress {
@@ -232,12 +235,17 @@ pub(crate) fn ours(offer: &OurOffer) {
 }
 
 fn by(path: &Path) -> Line<'static> {
-    match path {
-        Path::Direct { peer, inbound } => {
-            Line::Path { via: "direct", address: peer.to_string(), inbound: *inbound }
-        }
-        Path::Relay { relay } => Line::Path { via: "relay", address: relay.to_string(), inbound: false },
-    }
+    let (via, at, inbound) = match path {
+        Path::Direct { peer, inbound } => ("direct", peer, *inbound),
+        Path::Relay { relay } => ("relay", relay, false),
+    };
+    Line::Path { via, address: at.to_string(), family: family(&at.host), inbound }
+}
+
+/// The kind of address, unless it is a name. What stands behind a percent sign says by which of our interfaces.
+fn family(host: &str) -> Option<&'static str> {
+    let number = host.split_once('%').map_or(host, |(number, _)| number);
+    number.parse::<IpAddr>().ok().map(|address| if address.is_ipv6() { "ipv6" } else { "ipv4" })
 }
 
 fn text_of(path: &Place) -> String {
@@ -309,5 +317,16 @@ pub(crate) fn ask(kind: Kind, text: &str, limit_bytes: u64) -> Option<String> {
                 message: r#"an answer is a line like {"answer": "yes"} or {"answer": true}"#.to_owned(),
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_of_an_address_is_told_and_that_of_a_name_is_not() {
+        let hosts = ["192.0.2.1", "2001:db8::1", "fe80::1%eth0", "relay.example"];
+        assert_eq!(hosts.map(family), [Some("ipv4"), Some("ipv6"), Some("ipv6"), None]);
     }
 }
