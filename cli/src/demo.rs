@@ -21,7 +21,7 @@ use crate::consent::Wishes;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::prompt;
-use crate::receive::{Receiving, Shows};
+use crate::receiving::{Receiving, Shows};
 use crate::screen::{Screen, shown};
 use crate::secret::Secret;
 use crate::send::Sending;

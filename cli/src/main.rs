@@ -24,6 +24,7 @@ mod network;
 mod prompt;
 mod qr;
 mod receive;
+mod receiving;
 mod screen;
 mod secret;
 mod send;
