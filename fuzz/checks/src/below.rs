@@ -1,7 +1,7 @@
 //! A runtime of bytes in memory, below the layers that turn bytes into messages.
 
 use std::cell::{Ref, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::{Future, pending};
 use std::io;
 use std::pin::pin;
@@ -16,6 +16,8 @@ use wormhole_runtime::{Job, Runtime, Stream};
 #[derive(Clone, Debug, Default)]
 pub struct Below {
     asked: Rc<RefCell<Vec<Op>>>,
+    /// How many reads and writes of each connection are in there: some ask after each step.
+    counts: Rc<RefCell<HashMap<Conn, [usize; 2]>>>,
     coming: Rc<RefCell<VecDeque<Input>>>,
 }
 
@@ -52,7 +54,7 @@ impl Below {
 
     /// How many reads of this connection were asked for.
     pub fn reads(&self, of: Conn) -> usize {
-        self.asked().iter().filter(|op| matches!(op, Op::Read { conn } if *conn == of)).count()
+        self.counts.borrow().get(&of).map_or(0, |[reads, _]| *reads)
     }
 
     /// Whether the end of this connection was asked for.
@@ -64,7 +66,7 @@ impl Below {
 
     /// How many writes to this connection were asked for.
     pub fn count_writes(&self, to: Conn) -> usize {
-        self.asked().iter().filter(|op| matches!(op, Op::Write { conn, .. } if *conn == to)).count()
+        self.counts.borrow().get(&to).map_or(0, |[_, writes]| *writes)
     }
 
     /// What was written to this connection.
@@ -88,6 +90,13 @@ impl Runtime for Below {
     }
 
     fn start(&mut self, op: Op) {
+        let mut counts = self.counts.borrow_mut();
+        if let Op::Read { conn } = &op {
+            counts.entry(*conn).or_default()[0] += 1;
+        }
+        if let Op::Write { conn, .. } = &op {
+            counts.entry(*conn).or_default()[1] += 1;
+        }
         self.asked.borrow_mut().push(op);
     }
 
