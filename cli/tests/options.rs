@@ -5,6 +5,8 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -257,15 +259,21 @@ fn a_mistake_in_a_file_of_settings_is_named_with_its_line_and_does_not_hide_the_
 fn the_code_goes_to_the_clipboard_by_the_desktops_own_program() {
     let here = directory();
     let program = here.path().join("wl-copy");
-    ok(fs::write(&program, "#!/bin/sh\ncat > clipboard.new && mv clipboard.new clipboard\n"), "a program");
+    ok(fs::write(&program, "#!/bin/sh\ncat > clipboard\n"), "a program");
+    // A pipe, so that whoever reads it waits for the program, which nothing else does.
+    let clipboard = here.path().join("clipboard");
+    assert!(ok(Command::new("mkfifo").arg(&clipboard).status(), "mkfifo").success());
+    let (copied, clip) = mpsc::channel();
+    thread::spawn(move || copied.send(fs::read_to_string(clipboard)));
     ok(Command::new("chmod").arg("+x").arg(&program).status(), "chmod");
     let path = format!("{}:{}", here.path().display(), std::env::var("PATH").unwrap_or_default());
     let environment = [("PATH", path.as_str()), ("WAYLAND_DISPLAY", "wayland-0")];
     let sending = start_with(&["send", "--copy", "--text", "hi"], here.path(), &environment);
     let code = sending.line_after(Channel::Error, "Wormhole code is: ", LIMIT);
+    let copied = ok(clip.recv_timeout(LIMIT), "what was copied");
+    assert_eq!(ok(copied, "the clipboard"), code);
     start(&["receive", &code], here.path()).succeed(LIMIT);
     sending.succeed(LIMIT);
-    assert_eq!(ok(fs::read_to_string(here.path().join("clipboard")), "the clipboard"), code);
 }
 
 #[test]
