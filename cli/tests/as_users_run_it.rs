@@ -464,7 +464,7 @@ fn the_environment_says_what_the_options_say() {
 #[test]
 fn a_server_that_dies_while_content_flows_does_not_hold_the_end_up() {
     let Some(mut servers) = Servers::start(wormhole_tests::Make::Ours) else { fail("no servers") };
-    let pair = Pair::new(Kind::File(300 << 20));
+    let pair = Pair::new(Kind::File(100 << 20));
     let code = new_code();
     let scene = Scene { servers: &servers, route: Route::Direct };
     let sending = scene.start(OURS, "send", &["--code", &code, &pair.path()], pair.from.path());
