@@ -470,6 +470,8 @@ fn a_server_that_dies_while_content_flows_does_not_hold_the_end_up() {
     let sending = scene.start(OURS, "send", &["--code", &code, &pair.path()], pair.from.path());
     let receiving = scene.start(OURS, "receive", &["--accept-file", &code], pair.to.path());
     receiving.wait_for(Channel::Error, "Receiving (", LIMIT);
+    // It has the answer as well, which takes another way than the connection.
+    sending.wait_for(Channel::Error, "Sending (", LIMIT);
     servers.stop_mailbox();
     receiving.succeed(LIMIT);
     sending.succeed(LIMIT);

@@ -87,6 +87,8 @@ fn a_receiver_leaves_nothing_behind_even_without_a_server() {
     let sending = scene(&servers).start(OURS, "send", &["--code", &code, &path], from.path());
     let receiving = scene(&servers).start(OURS, "receive", &["--accept-file", &code], to.path());
     receiving.wait_for(Channel::Error, "Receiving (", LIMIT);
+    // It has the answer as well, which takes another way than the connection.
+    sending.wait_for(Channel::Error, "Sending (", LIMIT);
     servers.stop_mailbox();
     leaves(receiving, Signal::INT);
     expect_names(to.path(), &[]);
