@@ -171,22 +171,6 @@ fn the_prompt_for_consent_can_be_left_and_the_sender_is_told() {
 }
 
 #[test]
-fn a_sender_can_leave_while_the_other_side_is_asked() {
-    for signal in [Signal::INT, Signal::TERM] {
-        let servers = servers();
-        let (from, to) = (directory(), directory());
-        let path = endless(from.path());
-        let code = new_code();
-        let sending = scene(&servers).start(OURS, "send", &["--code", &code, &path], from.path());
-        let receiving = scene(&servers).start(OURS, "receive", &[&code], to.path());
-        receiving.wait_for(Channel::Error, "ok? (Y/n): ", LIMIT);
-        leaves(sending, signal);
-        receiving.finish(SECOND * 5).expect_code("who was asked", 6);
-        assert_eq!(servers.nameplates(), Vec::<String>::new());
-    }
-}
-
-#[test]
 fn the_prompt_for_a_verifier_can_be_left_and_the_receiver_is_told() {
     let servers = servers();
     let here = directory();
@@ -230,18 +214,20 @@ fn the_tab_key_completes_nameplates_and_words_and_a_bad_code_may_be_typed_again(
 
 #[test]
 fn a_prompt_does_not_stop_the_conversation() {
-    let servers = servers();
-    let here = directory();
-    let path = endless(here.path());
-    let code = new_code();
-    let sending = scene(&servers).start(OURS, "send", &["--code", &code, &path], here.path());
-    let to = directory();
-    let receiving = scene(&servers).start(OURS, "receive", &[&code], to.path());
-    receiving.wait_for(Channel::Error, "ok? (Y/n): ", LIMIT);
-    sending.signal(Signal::INT);
-    // Its input stays open meanwhile.
-    receiving.wait_for(Channel::Error, "the other side ended the transfer", SECOND * 5);
-    receiving.finish(LIMIT).expect_code("who was asked", 6);
+    for signal in [Signal::INT, Signal::TERM] {
+        let servers = servers();
+        let (from, to) = (directory(), directory());
+        let path = endless(from.path());
+        let code = new_code();
+        let sending = scene(&servers).start(OURS, "send", &["--code", &code, &path], from.path());
+        let receiving = scene(&servers).start(OURS, "receive", &[&code], to.path());
+        receiving.wait_for(Channel::Error, "ok? (Y/n): ", LIMIT);
+        leaves(sending, signal);
+        // Its input stays open meanwhile.
+        receiving.wait_for(Channel::Error, "the other side ended the transfer", SECOND * 5);
+        receiving.finish(LIMIT).expect_code("who was asked", 6);
+        assert_eq!(servers.nameplates(), Vec::<String>::new());
+    }
 }
 
 /// Interrupts one side of a transfer without end. The other must end with a reason, and nothing may be kept.

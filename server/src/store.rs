@@ -268,7 +268,7 @@ pub enum Refusal {
     Unallocated,
     /// All nameplates that were tried are taken, or there are too many.
     NoNameplate,
-    /// All sides have closed the mailbox, this one on another connection.
+    /// The connection has no mailbox open, or all sides have closed it on others.
     NotOpen,
     /// The mailbox holds as many messages or bytes as it may.
     MailboxFull,
